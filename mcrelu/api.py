@@ -1,0 +1,101 @@
+"""The Python interface: run a sweep, read what came of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pyarrow as pa
+
+from mcrelu.errors import ExitCode, UserError
+from mcrelu.runtime.executors import executor_starter
+from mcrelu.runtime.progress import Display
+from mcrelu.runtime.sweeping import do_sweep
+from mcrelu.stats.comparison import compare, counts_of, published_counts
+from mcrelu.stats.reduce import cell_table, reduce
+from mcrelu.store.files import Files
+from mcrelu.store.output import Output
+from mcrelu.sweep.cell import Cell
+from mcrelu.sweep.sweep import Sweep
+
+PAPER = "paper:"
+
+
+class Run:
+    """What is in an output, finished or not."""
+
+    def __init__(self, output: Output, exit_code: ExitCode | None = None) -> None:
+        self.output = output
+        self.exit_code = exit_code  # of the run that returned this object
+
+    @classmethod
+    def open(cls, out: str | Path) -> Run:
+        """The run whose output lies at a path or URI.
+
+        Raises
+        ------
+        UserError
+            If there is none.
+        """
+        return cls(Output.open(Files.at(out)))
+
+    @property
+    def sweep(self) -> Sweep:
+        """The sweep that the output belongs to."""
+        return self.output.sweep
+
+    @property
+    def out(self) -> str:
+        """Path or URI of the output."""
+        return self.output.files.uri
+
+    def table(self) -> pa.Table:
+        """One row per cell: counts, estimate, intervals. Only complete blocks count."""
+        return cell_table(self.output)
+
+    def networks(self, cell: Cell) -> pa.Table:
+        """One row per network of a cell."""
+        return self.output.networks(cell)
+
+    def compare(self, other: str | Run) -> pa.Table:
+        """Compare with ``paper:fig5``, ``paper:fig6``, or another run (object, path or URI)."""
+        if isinstance(other, str) and other.startswith(PAPER):
+            theirs = published_counts(other.removeprefix(PAPER))
+        else:
+            run = other if isinstance(other, Run) else Run.open(other)
+            theirs = counts_of(run.table())
+        return compare(counts_of(self.table()), theirs)
+
+
+def run(
+    sweep: Sweep,
+    out: str | Path,
+    executor: str = "ray",
+    *,
+    address: str | None = None,
+    workers: int | None = None,
+    display: Display | None = None,
+) -> Run:
+    """Run what of a sweep is not in ``out`` yet, and write its tables.
+
+    Parameters
+    ----------
+    out : path or URI
+        A new folder or prefix, or the output of the same sweep with fewer cells or networks.
+    executor : "ray" or "serial"
+        Ray joins the cluster at ``address`` (or RAY_ADDRESS), else starts one of ``workers`` CPUs.
+
+    Raises
+    ------
+    ForeignOutputError
+        If the output belongs to another spec.
+    ResourceError
+        If the cluster or the store is not there.
+    """
+    start = executor_starter(executor, str(out), address, workers)
+    output = Output.claim(Files.at(out), sweep)
+    code = do_sweep(output, start, display)
+    reduce(output)
+    return Run(output, code)
+
+
+__all__ = ["Run", "Sweep", "UserError", "run"]

@@ -1,0 +1,13 @@
+"""Engines by name, and which one a training problem gets by default."""
+
+from __future__ import annotations
+
+from mcrelu.engines.base import AnyEngine
+from mcrelu.engines.dense import DenseEngine
+
+ENGINES: dict[str, type[AnyEngine]] = {DenseEngine.name: DenseEngine}
+
+
+def default_engine(optimizer: str) -> str:
+    """Name of the engine that ``engine: auto`` stands for."""
+    return next(name for name, engine in ENGINES.items() if optimizer in engine.optimizers)

@@ -1,0 +1,173 @@
+"""Compiled kernels: plain loops over flat arrays, called by the engines only.
+
+Glossary
+--------
+lane : one of LANES networks that a kernel trains in lockstep. Arrays are laid out with the lane
+       as the fastest index, so LLVM vectorises over networks: no sum is ever reordered, and a
+       network's result depends neither on its lane nor on its neighbours nor on the vector width.
+x, y : tuples of D floats; a tuple's length is a constant to the compiler, which unrolls over it
+pull : weight_j (y_j - f(x_j)), the negative gradient of the loss by the network's output
+"""
+
+from __future__ import annotations
+
+from math import sqrt
+
+import numpy as np
+
+from mcrelu.jit import jit
+
+LANES = 16
+
+
+@jit()
+def forward(a, b, c, w, x, outputs):
+    """Network outputs: a, b, w (n * LANES), c (LANES) -> outputs (D * LANES)."""
+    for j in range(len(x)):
+        for lane in range(LANES):
+            outputs[j * LANES + lane] = c[lane]
+    for i in range(len(a) // LANES):
+        for lane in range(LANES):
+            o = i * LANES + lane
+            for j in range(len(x)):
+                z = a[o] * x[j] + b[o]
+                outputs[j * LANES + lane] += w[o] * (z if z >= 0.0 else 0.0)
+
+
+@jit()
+def descend(a, b, c, w, outputs, max_kink, crossing, weights, stride, x, y, barrier, first, steps):
+    """``steps`` steps of gradient descent on all parameters, in place.
+
+    ``weights`` (steps, D, LANES), flat, are the points' weights times the step size; ``stride`` is
+    D * LANES, or 0 where all steps have the same. ``outputs`` must belong to the given parameters
+    and does so again afterwards. The number of the step, first + k, goes to ``crossing`` where
+    ``max_kink`` reaches ``barrier`` for the first time.
+    """
+    pull = np.empty(len(x) * LANES)
+    total = np.empty(LANES)
+    for k in range(steps):
+        _pull(pull, total, outputs, weights[k * stride :], y)
+        for lane in range(LANES):
+            c[lane] += total[lane]
+        for j in range(len(x)):
+            for lane in range(LANES):
+                outputs[j * LANES + lane] = c[lane]
+        for i in range(len(a) // LANES):
+            for lane in range(LANES):
+                o = i * LANES + lane
+                a_old, b_old, w_old = a[o], b[o], w[o]
+                slope, intercept = 0.0, 0.0
+                for j in range(len(x)):
+                    active = pull[j * LANES + lane] if a_old * x[j] + b_old >= 0.0 else 0.0
+                    slope += active * x[j]
+                    intercept += active
+                a_new = a_old + w_old * slope
+                b_new = b_old + w_old * intercept
+                w_new = w_old + (a_old * slope + b_old * intercept)
+                a[o], b[o], w[o] = a_new, b_new, w_new
+                kink = abs(b_new / a_new)
+                max_kink[lane] = kink if kink > max_kink[lane] else max_kink[lane]
+                for j in range(len(x)):
+                    z = a_new * x[j] + b_new
+                    outputs[j * LANES + lane] += w_new * (z if z >= 0.0 else 0.0)
+        _mark_crossings(crossing, max_kink, barrier, first + k)
+
+
+@jit()
+def adam(
+    a, b, c, w, m, v, mc, vc, outputs, max_kink, crossing,
+    weights, stride, step_size, beta1, beta2, epsilon, x, y, barrier, first, steps,
+):  # fmt: skip
+    """``steps`` steps of Adam, in place; as :func:`descend`, but ``weights`` without step size.
+
+    m, v (3 * n * LANES) are the running moments of the gradients of a, b and w, one after the
+    other; mc, vc (LANES) those of c. ``first`` counts from 1, as the bias correction does.
+    """
+    size = len(a)
+    pull = np.empty(len(x) * LANES)
+    total = np.empty(LANES)
+    for k in range(steps):
+        _pull(pull, total, outputs, weights[k * stride :], y)
+        correction1 = 1.0 - beta1 ** (first + k)
+        correction2 = 1.0 - beta2 ** (first + k)
+        for lane in range(LANES):
+            mc[lane] = beta1 * mc[lane] + (1.0 - beta1) * total[lane]
+            vc[lane] = beta2 * vc[lane] + (1.0 - beta2) * total[lane] ** 2
+            denominator = sqrt(vc[lane] / correction2) + epsilon
+            c[lane] += step_size[lane] * (mc[lane] / correction1) / denominator
+        for j in range(len(x)):
+            for lane in range(LANES):
+                outputs[j * LANES + lane] = c[lane]
+        for i in range(size // LANES):
+            for lane in range(LANES):
+                o = i * LANES + lane
+                slope, intercept = 0.0, 0.0
+                for j in range(len(x)):
+                    active = pull[j * LANES + lane] if a[o] * x[j] + b[o] >= 0.0 else 0.0
+                    slope += active * x[j]
+                    intercept += active
+                g = w[o] * slope
+                m[o] = beta1 * m[o] + (1.0 - beta1) * g
+                v[o] = beta2 * v[o] + (1.0 - beta2) * (g * g)
+                g = w[o] * intercept
+                m[size + o] = beta1 * m[size + o] + (1.0 - beta1) * g
+                v[size + o] = beta2 * v[size + o] + (1.0 - beta2) * (g * g)
+                g = a[o] * slope + b[o] * intercept
+                m[2 * size + o] = beta1 * m[2 * size + o] + (1.0 - beta1) * g
+                v[2 * size + o] = beta2 * v[2 * size + o] + (1.0 - beta2) * (g * g)
+                h = step_size[lane]
+                a[o] += h * (m[o] / correction1) / (sqrt(v[o] / correction2) + epsilon)
+                b[o] += (
+                    h * (m[size + o] / correction1) / (sqrt(v[size + o] / correction2) + epsilon)
+                )
+                w[o] += (
+                    h
+                    * (m[2 * size + o] / correction1)
+                    / (sqrt(v[2 * size + o] / correction2) + epsilon)
+                )
+                kink = abs(b[o] / a[o])
+                max_kink[lane] = kink if kink > max_kink[lane] else max_kink[lane]
+                for j in range(len(x)):
+                    z = a[o] * x[j] + b[o]
+                    outputs[j * LANES + lane] += w[o] * (z if z >= 0.0 else 0.0)
+        _mark_crossings(crossing, max_kink, barrier, first + k)
+
+
+@jit()
+def moments(a, b, w, sigma):
+    """Second moments of theta = (a, b, w) per side: sigma (2 * 6 * LANES), overwritten.
+
+    The six entries of a side are aa, ab, aw, bb, bw, ww; side 0 has a > 0, side 1 has a < 0.
+    """
+    for s in range(len(sigma)):
+        sigma[s] = 0.0
+    for i in range(len(a) // LANES):
+        for lane in range(LANES):
+            o = i * LANES + lane
+            for side in range(2):
+                s = side * 6 * LANES + lane
+                inside = 1.0 if (a[o] > 0.0 if side == 0 else a[o] < 0.0) else 0.0
+                sigma[s] += inside * (a[o] * a[o])
+                sigma[s + LANES] += inside * (a[o] * b[o])
+                sigma[s + 2 * LANES] += inside * (a[o] * w[o])
+                sigma[s + 3 * LANES] += inside * (b[o] * b[o])
+                sigma[s + 4 * LANES] += inside * (b[o] * w[o])
+                sigma[s + 5 * LANES] += inside * (w[o] * w[o])
+
+
+@jit()
+def _pull(pull, total, outputs, weights, y):
+    for lane in range(LANES):
+        total[lane] = 0.0
+    for j in range(len(y)):
+        for lane in range(LANES):
+            o = j * LANES + lane
+            pull[o] = weights[o] * (y[j] - outputs[o])
+            total[lane] += pull[o]
+
+
+@jit()
+def _mark_crossings(crossing, max_kink, barrier, step):
+    for lane in range(LANES):
+        if max_kink[lane] >= barrier and crossing[lane] == 0:
+            crossing[lane] = step

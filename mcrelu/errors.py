@@ -1,0 +1,41 @@
+"""Errors that a user can mend: one line each, and the exit code that goes with them."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+
+class ExitCode(IntEnum):
+    """What a command's exit code says."""
+
+    DONE = 0
+    FAILURE = 1  # unexpected error; compare and verify: the two sides disagree
+    USAGE = 2
+    RESOURCES = 3
+    FAILED_BLOCKS = 4
+    BUDGET = 5
+    FOREIGN_OUTPUT = 6
+    INTERRUPTED = 130
+    TERMINATED = 143
+
+
+class UserError(Exception):
+    """Something the user can mend; the message is one line that says what and how."""
+
+    exit_code = ExitCode.USAGE
+
+
+class SpecError(UserError):
+    """A sweep spec that is not valid: names the field, its value and what would be right."""
+
+
+class ResourceError(UserError):
+    """Memory, disk, a cluster or a store that is not there."""
+
+    exit_code = ExitCode.RESOURCES
+
+
+class ForeignOutputError(UserError):
+    """The output belongs to another spec."""
+
+    exit_code = ExitCode.FOREIGN_OUTPUT

@@ -1,0 +1,1 @@
+"""Figures for papers; they read tables only."""

@@ -1,0 +1,33 @@
+"""Initialisation of two-layer networks from standard normal draws; biases start at zero."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from mcrelu.types import Floats, Weights
+
+Initializer = Callable[[Floats, Floats], Weights]
+
+
+def he(a_normals: Floats, w_normals: Floats) -> Weights:
+    """He initialisation: a ~ N(0, 2), w ~ N(0, 2/n); draws (m, n) -> weights (m, n)."""
+    n = a_normals.shape[1]
+    return _scaled(a_normals, np.sqrt(2.0), w_normals, np.sqrt(2.0 / n))
+
+
+def swapped(a_normals: Floats, w_normals: Floats) -> Weights:
+    """He initialisation with the two variances exchanged: a ~ N(0, 2/n), w ~ N(0, 2)."""
+    n = a_normals.shape[1]
+    return _scaled(a_normals, np.sqrt(2.0 / n), w_normals, np.sqrt(2.0))
+
+
+def _scaled(a_normals: Floats, a_scale: float, w_normals: Floats, w_scale: float) -> Weights:
+    m = a_normals.shape[0]
+    return Weights(
+        a=a_scale * a_normals, b=np.zeros_like(a_normals), c=np.zeros(m), w=w_scale * w_normals
+    )
+
+
+INITIALIZERS: dict[str, Initializer] = {"he": he, "swapped": swapped}

@@ -1,0 +1,132 @@
+"""Random streams: where every draw of a block comes from.
+
+Two modes. ``philox`` (default): each array of a block has a stream of its own, drawn row by row,
+so the first k networks of a block do not depend on how many it has. ``legacy`` repeats the streams
+of the original program (reference section 1), for comparison network by network.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple, Protocol
+
+import numpy as np
+
+from mcrelu.philox import MINIBATCH, minibatch_counts
+from mcrelu.types import Counts, Floats, Ints
+
+LEGACY_MASTER_SEED = 1234567890
+LEGACY_NETWORKS = 10_000
+LEGACY_WIDTHS = tuple(2**k for k in range(4, 12))
+
+
+class MinibatchStream(Protocol):
+    """Source of the minibatches of SGD and Adam."""
+
+    def draw(self, networks: Ints, first_step: int, steps: int) -> Counts:
+        """How often each point stands in the minibatches of a window, (len(networks), D, steps).
+
+        ``networks`` are row numbers in the block, ascending; ``first_step`` counts from 0.
+        """
+
+
+class Draws(NamedTuple):
+    """Everything random about the networks of a block."""
+
+    counts: Ints  # (m, D) training sample, rows sum to N
+    validation_counts: Ints  # (m, D)
+    a_normals: Floats  # (m, n)
+    w_normals: Floats  # (m, n)
+    minibatches: MinibatchStream
+
+
+def philox_draws(
+    seed: int, stream: int, block: int, networks: int, width: int, points: int, samples: int
+) -> Draws:
+    """The draws of a block, a function of (seed, stream of the cell, block) alone.
+
+    ``samples`` is N, the size of the training and of the validation sample.
+    """
+    root = np.random.SeedSequence(seed, spawn_key=(stream, block))
+    train, validation, a, w, minibatch = root.spawn(5)
+    uniform = np.full(points, 1.0 / points)
+
+    def generator(child: np.random.SeedSequence) -> np.random.Generator:
+        return np.random.Generator(np.random.Philox(child))
+
+    counts = generator(train).multinomial(samples, uniform, size=networks)
+    return Draws(
+        counts=counts,
+        validation_counts=generator(validation).multinomial(samples, uniform, size=networks),
+        a_normals=generator(a).standard_normal((networks, width)),
+        w_normals=generator(w).standard_normal((networks, width)),
+        minibatches=PhiloxMinibatches(minibatch, counts),
+    )
+
+
+class PhiloxMinibatches:
+    """Counter-based minibatches: any window of any network can be drawn at any time."""
+
+    def __init__(self, seed: np.random.SeedSequence, counts: Ints) -> None:
+        self._key = seed.generate_state(2, np.uint32).astype(np.uint64)
+        cumulative = counts.cumsum(axis=1)
+        # Exact where N is a power of two, within 2^-32 otherwise.
+        self._limits = (cumulative / cumulative[:, -1:] * 2.0**32).astype(np.uint64)
+
+    def draw(self, networks: Ints, first_step: int, steps: int) -> Counts:
+        """Counts of one window, (len(networks), D, steps)."""
+        k0, k1 = self._key
+        window = np.empty((len(networks), self._limits.shape[1], steps), dtype=np.uint8)
+        for row, network in enumerate(networks):
+            limits = self._limits[network]
+            minibatch_counts(k0, k1, np.uint64(network), limits, first_step, window[row])
+        return window
+
+
+def legacy_draws(seed: int, networks: int, width: int, points: int, samples: int) -> Draws:
+    """The draws of one batch of the original program, which seeded the legacy generator."""
+    state = np.random.RandomState(seed)
+    uniform = [1.0 / points] * points
+    counts = state.multinomial(samples, uniform, size=networks)
+    validation_counts = state.multinomial(samples, uniform, size=networks)
+    a_normals = state.randn(networks, 1, width)[:, 0]
+    w_normals = state.randn(networks, 1, width)[:, 0]
+    minibatches = LegacyMinibatches(state, counts / samples)
+    return Draws(counts, validation_counts, a_normals, w_normals, minibatches)
+
+
+class LegacyMinibatches:
+    """The original's minibatches: one sequential stream over windows and running networks."""
+
+    def __init__(self, state: np.random.RandomState, p: Floats) -> None:
+        self._state = state
+        self._p = p
+
+    def draw(self, networks: Ints, first_step: int, steps: int) -> Counts:
+        """Counts of the next window; must be called for windows in order."""
+        window = [self._state.multinomial(MINIBATCH, self._p[i], size=steps) for i in networks]
+        return np.stack(window).transpose(0, 2, 1).astype(np.uint8)
+
+
+class LegacyBatch(NamedTuple):
+    """One of the original's batches."""
+
+    width: int
+    networks: int
+    seed: int
+
+
+def legacy_batches(master_seed: int = LEGACY_MASTER_SEED) -> Iterator[LegacyBatch]:
+    """The batches of the original's run in its order, with their seeds."""
+    state = np.random.RandomState(master_seed)
+    state.randn(1000)
+    for width in LEGACY_WIDTHS:
+        size = legacy_block_size(width)
+        for first in range(0, LEGACY_NETWORKS, size):
+            networks = min(size, LEGACY_NETWORKS - first)
+            yield LegacyBatch(width, networks, int(state.randint(2**30)))
+
+
+def legacy_block_size(width: int) -> int:
+    """Networks per batch of the original, 2^max(16 - log2 n, 3), at most 10000."""
+    return int(min(2 ** max(16 - int(np.log2(width)), 3), LEGACY_NETWORKS))

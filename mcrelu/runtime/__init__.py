@@ -1,0 +1,1 @@
+"""Doing the blocks of a sweep; only this package imports ray."""

@@ -1,0 +1,50 @@
+"""Which executor a run gets."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from mcrelu.errors import UserError
+from mcrelu.runtime.serial import SerialExecutor
+from mcrelu.runtime.submit import Executor
+
+NAMES = ("ray", "serial")
+
+
+def executor_starter(
+    name: str, out: str, address: str | None = None, workers: int | None = None
+) -> Callable[[], Executor[Any]]:
+    """A function that starts the executor; Ray is imported only when it is called.
+
+    Raises
+    ------
+    UserError
+        If the choice makes no sense, in particular a relative output on a cluster.
+    """
+    if name not in NAMES:
+        raise UserError(f"executor = {name!r}: no such executor; use {' or '.join(NAMES)}")
+    if name == "serial":
+        if address or workers:
+            raise UserError("--serial runs in this process; leave --address and --workers out")
+        return SerialExecutor
+    address = address or os.environ.get("RAY_ADDRESS")
+    if not address or address == "local":
+        return lambda: _ray().embed(workers)
+    if workers:
+        raise UserError(f"--workers {workers}: a joined cluster has its own size; leave it out")
+    if "://" not in out and not Path(out).is_absolute():
+        raise UserError(
+            f"--out {out}: a relative path means another folder on every node of a cluster; "
+            "give an absolute path that all nodes share, or a URI such as s3://bucket/prefix"
+        )
+    joined = address
+    return lambda: _ray().join(joined)
+
+
+def _ray() -> Any:
+    from mcrelu.runtime.ray_tasks import RayExecutor
+
+    return RayExecutor

@@ -1,0 +1,43 @@
+"""Blocks in this process, one after the other: for debugging, breakpoints work."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import NamedTuple
+
+from mcrelu.runtime.block import BlockResult, BlockTask, attempt
+
+
+class Attempt(NamedTuple):
+    """A block that waits to be done."""
+
+    task: BlockTask
+    number: int
+
+
+class SerialExecutor:
+    """Does a block when it is waited for."""
+
+    name = "serial"
+
+    def capacity(self) -> int:
+        """One at a time."""
+        return 1
+
+    def submit(self, task: BlockTask, number: int) -> Attempt:
+        """Remember the block."""
+        return Attempt(task, number)
+
+    def wait(self, handles: Collection[Attempt], seconds: float) -> list[Attempt]:
+        """All of them are ready to be done."""
+        return list(handles)
+
+    def result(self, handle: Attempt) -> BlockResult:
+        """Do the block."""
+        return attempt(handle.task, handle.number)
+
+    def cancel(self, handles: Collection[Attempt]) -> None:
+        """Nothing runs."""
+
+    def close(self) -> None:
+        """Nothing is held."""

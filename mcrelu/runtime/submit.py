@@ -1,0 +1,76 @@
+"""The submission loop: bounded work in flight, on any executor. Knows no Ray."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Generator, Iterable
+from itertools import islice
+from typing import Protocol, TypeVar
+
+from mcrelu.runtime.block import BlockFailed, BlockResult, BlockTask
+
+POLL_SECONDS = 0.5
+MAX_ATTEMPTS = 4
+
+Handle = TypeVar("Handle")
+
+
+class SystemFaultError(Exception):
+    """A worker or node died under a block, or memory ran out: trying again may help."""
+
+
+class Executor(Protocol[Handle]):
+    """Where blocks are done."""
+
+    name: str
+
+    def capacity(self) -> int:
+        """How many blocks to have in flight; may grow and shrink with a cluster."""
+
+    def submit(self, task: BlockTask, number: int) -> Handle:
+        """Start the ``number``-th attempt at a block."""
+
+    def wait(self, handles: Collection[Handle], seconds: float) -> list[Handle]:
+        """Those that have finished, waiting for the first at most so long."""
+
+    def result(self, handle: Handle) -> BlockResult:
+        """The result of a finished block; raises SystemFaultError."""
+
+    def cancel(self, handles: Collection[Handle]) -> None:
+        """Give up blocks in flight."""
+
+    def close(self) -> None:
+        """Give back what the executor holds."""
+
+
+def run_blocks(
+    tasks: Iterable[BlockTask],
+    executor: Executor[Handle],
+    stopping: Callable[[], bool],
+    tick: Callable[[], None],
+) -> Generator[BlockResult]:
+    """Results as they come, one per block.
+
+    A block that a system fault took is tried again, MAX_ATTEMPTS times in all. The loop ends early
+    and gives up what is in flight once ``stopping()`` is true. ``tick`` is called at least every
+    POLL_SECONDS while an executor does not block.
+    """
+    waiting = iter(tasks)
+    flying: dict[Handle, tuple[BlockTask, int]] = {}
+    try:
+        while not stopping():
+            for task in islice(waiting, max(0, executor.capacity() - len(flying))):
+                flying[executor.submit(task, 1)] = (task, 1)
+            if not flying:
+                return
+            for handle in executor.wait(flying, POLL_SECONDS):
+                task, number = flying.pop(handle)
+                try:
+                    yield executor.result(handle)
+                except SystemFaultError as fault:
+                    if number == MAX_ATTEMPTS:
+                        yield BlockFailed(task.block, f"{fault} ({number} attempts)", "")
+                    else:
+                        flying[executor.submit(task, number + 1)] = (task, number + 1)
+            tick()
+    finally:
+        executor.cancel(flying)

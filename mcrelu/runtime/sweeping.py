@@ -1,0 +1,155 @@
+"""Doing a sweep: claim the output, find what is missing, do it, tally it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from mcrelu.errors import ExitCode, ResourceError
+from mcrelu.runtime.block import BlockDone, BlockFailed, BlockResult, BlockTask, versions
+from mcrelu.runtime.interrupts import Interrupts
+from mcrelu.runtime.progress import Display, Silent, Tally
+from mcrelu.runtime.submit import Executor, run_blocks
+from mcrelu.store.output import STATUS, Output
+from mcrelu.sweep.cell import Block
+
+ERRORS = "errors"
+STATUS_SECONDS = 5.0
+
+
+def do_sweep(
+    output: Output,
+    start_executor: Callable[[], Executor[Any]],
+    display: Display | None = None,
+) -> ExitCode:
+    """Do the blocks of a claimed output that are not there yet.
+
+    Wide cells come first, since their blocks take longest; within a cell in index order, since an
+    estimate counts complete blocks from the first on.
+
+    Raises
+    ------
+    ResourceError
+        If the output cannot be written or the executor cannot be started. What is there stays.
+    """
+    missing = sorted(output.missing(), key=lambda block: -block.cell.width)
+    tally = Tally.of(output.sweep.all_blocks(), missing)
+    session = _Session(output, tally, display or Silent())
+    if not missing:
+        output.take()
+        return session.finish(ExitCode.DONE)
+    executor = start_executor()
+    try:
+        output.take()
+        return session.finish(session.work(missing, executor))
+    except ResourceError:
+        session.try_to_say_why_it_ended(ExitCode.RESOURCES)
+        raise
+    finally:
+        executor.close()
+
+
+@dataclass
+class _Session:
+    output: Output
+    tally: Tally
+    display: Display
+    _started: str = field(init=False)
+    _next_status: float = 0.0
+    _old_errors: frozenset[str] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._started = _now()
+        names = self.output.files.names(ERRORS)
+        self._old_errors = frozenset(f"{ERRORS}/{name}" for name in names)
+
+    def work(self, missing: list[Block], executor: Executor[Any]) -> ExitCode:
+        """Do the blocks until all are done or a signal comes."""
+        tasks = (self._task(block) for block in missing)
+        with Interrupts(raising=executor.name == "serial") as interrupts:
+            try:
+                stopping = lambda: interrupts.received is not None  # noqa: E731
+                with closing(run_blocks(tasks, executor, stopping, self._tick)) as results:
+                    for result in results:
+                        self._take(result)
+            except KeyboardInterrupt:
+                if interrupts.received is None:
+                    raise
+        if interrupts.received is not None:
+            return interrupts.exit_code
+        return ExitCode.FAILED_BLOCKS if self.tally.failed else ExitCode.DONE
+
+    def finish(self, code: ExitCode) -> ExitCode:
+        """Say in status.json and on the display how the run ended."""
+        self._write_status(code)
+        self.display.close(self.tally)
+        return code
+
+    def try_to_say_why_it_ended(self, code: ExitCode) -> None:
+        """As :meth:`finish`, on an output that may not take another byte."""
+        try:
+            self.finish(code)
+        except ResourceError:
+            self.display.close(self.tally)
+
+    def _task(self, block: Block) -> BlockTask:
+        return BlockTask(block, self.output.origin(block.cell), self.output.files.uri)
+
+    def _take(self, result: BlockResult) -> None:
+        name = f"{ERRORS}/{result.block.cell.id}-{result.block.index:06d}.json"
+        if isinstance(result, BlockDone):
+            if name in self._old_errors:
+                self.output.files.delete(name)
+            self.tally.done(result.block)
+        elif isinstance(result, BlockFailed):
+            self.tally.failed += 1
+            self.output.publish_json(name, self._describe(result))
+        else:
+            raise ResourceError(result.error)
+        self.display.update(self.tally)
+
+    def _describe(self, failed: BlockFailed) -> dict[str, Any]:
+        where = self.output.files.uri
+        return {
+            "error": failed.error,
+            "cell": failed.block.cell.parameters(),
+            "block": failed.block.index,
+            "seed": self.output.sweep.spec.seed,
+            "replay": f"mcrelu run {where}/spec.yaml --out {where} --serial",
+            "versions": versions(),
+            "traceback": failed.traceback,
+        }
+
+    def _tick(self) -> None:
+        self.display.update(self.tally)
+        if time.monotonic() >= self._next_status:
+            self._write_status(None)
+            self._next_status = time.monotonic() + STATUS_SECONDS
+
+    def _write_status(self, code: ExitCode | None) -> None:
+        tally = self.tally
+        self.output.publish_json(
+            STATUS,
+            {
+                "state": "running" if code is None else code.name.lower(),
+                "exit_code": code,
+                "blocks": {
+                    "total": tally.blocks,
+                    "done": tally.blocks_done,
+                    "failed": tally.failed,
+                },
+                "networks": {"total": tally.networks, "done": tally.networks_done},
+                "started": self._started,
+                "updated": _now(),
+                "seconds": round(tally.seconds, 3),
+                "versions": versions(),
+            },
+        )
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

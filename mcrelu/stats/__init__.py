@@ -1,0 +1,1 @@
+"""From rows to estimates, intervals, fits and comparisons."""

@@ -1,0 +1,94 @@
+"""Do two sets of estimates agree? Two-proportion z-tests, Holm-corrected over all points."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+from scipy import stats
+
+from mcrelu.errors import UserError
+from mcrelu.published import Setting, points
+from mcrelu.stats.reduce import SETTING
+from mcrelu.types import Bools, Floats
+
+LEVEL = 0.01  # of the whole comparison
+
+
+class Count(NamedTuple):
+    """k of n networks counted as possibly crossed."""
+
+    k: int
+    n: int
+
+
+Key = tuple[Setting, int]  # setting and width
+
+
+def compare(ours: Mapping[Key, Count], theirs: Mapping[Key, Count]) -> pa.Table:
+    """Compare the points that both have; one row each, ``agrees`` by Holm's procedure at LEVEL.
+
+    Raises
+    ------
+    UserError
+        If they have no point in common.
+    """
+    common = [key for key in ours if key in theirs and ours[key].n and theirs[key].n]
+    if not common:
+        raise UserError("nothing to compare: no setting and width in common with a result on both")
+    k1, n1 = np.array([ours[key] for key in common], dtype=float).T
+    k2, n2 = np.array([theirs[key] for key in common], dtype=float).T
+    z = z_scores(k1, n1, k2, n2)
+    p = p_values(z)
+    columns: dict[str, Any] = {
+        **{name: [key[0][place] for key in common] for place, name in enumerate(SETTING)},
+        "width": [key[1] for key in common],
+        "estimate": k1 / n1,
+        "networks": n1.astype(int),
+        "other_estimate": k2 / n2,
+        "other_networks": n2.astype(int),
+        "z": z,
+        "p": p,
+        "agrees": ~holm_rejections(p),
+    }
+    return pa.table(columns)
+
+
+def published_counts(figure: str) -> dict[Key, Count]:
+    """The paper's counts in a figure."""
+    return {key: Count(point.crossed, point.networks) for key, point in points(figure).items()}
+
+
+def counts_of(cells: pa.Table) -> dict[Key, Count]:
+    """The counts in a table of cells."""
+    return {
+        (Setting(*(row[name] for name in SETTING)), row["width"]): Count(
+            row["k_high"], row["networks"]
+        )
+        for row in cells.to_pylist()
+    }
+
+
+def z_scores(k1: Floats, n1: Floats, k2: Floats, n2: Floats) -> Floats:
+    """Pooled two-proportion z statistic of each point; 0 where both proportions are 0 or 1."""
+    pooled = (k1 + k2) / (n1 + n2)
+    error = np.sqrt(pooled * (1.0 - pooled) * (1.0 / n1 + 1.0 / n2))
+    return np.asarray(
+        np.divide(k1 / n1 - k2 / n2, error, out=np.zeros(len(error)), where=error > 0)
+    )
+
+
+def p_values(z: Floats) -> Floats:
+    """Two-sided p-value of a z statistic."""
+    return np.asarray(2.0 * stats.norm.sf(np.abs(z)))
+
+
+def holm_rejections(p: Floats, level: float = LEVEL) -> Bools:
+    """Which of the hypotheses Holm's step-down procedure rejects at a family level (Holm 1979)."""
+    order = np.argsort(p, kind="stable")
+    allowed = level / np.arange(len(p), 0, -1)
+    rejected = np.zeros(len(p), dtype=bool)
+    rejected[order] = np.minimum.accumulate(p[order] <= allowed)
+    return rejected

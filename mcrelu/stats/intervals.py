@@ -1,0 +1,72 @@
+"""Intervals for a probability from k successes among n networks.
+
+All functions take arrays (any common shape) or numbers and return arrays of that shape.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy import optimize, special, stats
+
+from mcrelu.types import Floats
+
+LEVEL = 0.95
+
+
+class Interval(NamedTuple):
+    """Lower and upper end."""
+
+    low: Floats
+    high: Floats
+
+
+def standard_error(k: ArrayLike, n: ArrayLike) -> Floats:
+    """Monte Carlo standard error sqrt(p (1 - p) / n) of the estimate p = k / n."""
+    p = np.asarray(k) / np.asarray(n)
+    return np.asarray(np.sqrt(p * (1.0 - p) / n))
+
+
+def wilson(k: ArrayLike, n: ArrayLike, level: float = LEVEL) -> Interval:
+    """Wilson's score interval (Wilson 1927)."""
+    k, n = np.asarray(k, dtype=float), np.asarray(n, dtype=float)
+    z = stats.norm.isf((1.0 - level) / 2.0)
+    p = k / n
+    centre = (p + z**2 / (2.0 * n)) / (1.0 + z**2 / n)
+    half = z / (1.0 + z**2 / n) * np.sqrt(p * (1.0 - p) / n + z**2 / (4.0 * n**2))
+    # At k = 0 and k = n an end is 0 or 1 exactly; rounding must not move it inside.
+    return Interval(np.where(k == 0, 0.0, centre - half), np.where(k == n, 1.0, centre + half))
+
+
+def clopper_pearson(k: ArrayLike, n: ArrayLike, level: float = LEVEL) -> Interval:
+    """The exact interval, never below its level (Clopper and Pearson 1934)."""
+    k, n = np.asarray(k, dtype=float), np.asarray(n, dtype=float)
+    tail = (1.0 - level) / 2.0
+    low = stats.beta.ppf(tail, k, n - k + 1.0)
+    high = stats.beta.isf(tail, k + 1.0, n - k)
+    return Interval(np.where(k == 0, 0.0, low), np.where(k == n, 1.0, high))
+
+
+def confidence_sequence(k: ArrayLike, n: ArrayLike, level: float = LEVEL) -> Interval:
+    """An interval that holds at all n at once, so one may look at it and stop at any time.
+
+    Beta-binomial mixture with a uniform prior: all p whose likelihood is not below 1 - level
+    times the mixture's (Robbins 1970; Ville's inequality).
+    """
+    ends = np.vectorize(_sequence_ends, otypes=[float, float])(k, n, 1.0 - level)
+    return Interval(*ends)
+
+
+def _sequence_ends(k: float, n: float, alpha: float) -> tuple[float, float]:
+    mixture = special.betaln(k + 1.0, n - k + 1.0)
+
+    def excess(p: float) -> float:
+        likelihood = special.xlogy(k, p) + special.xlog1py(n - k, -p)
+        return float(likelihood - mixture - np.log(alpha))
+
+    peak = k / n
+    low = 0.0 if k == 0 else optimize.brentq(excess, 0.0, peak, xtol=1e-14)
+    high = 1.0 if k == n else optimize.brentq(excess, peak, 1.0, xtol=1e-14)
+    return low, high

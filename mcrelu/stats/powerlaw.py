@@ -1,0 +1,105 @@
+"""The power law P = A n^(-gamma) fitted to counts, by binomial likelihood with a log link."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+from scipy import optimize, special, stats
+
+from mcrelu.errors import UserError
+from mcrelu.stats.intervals import LEVEL
+from mcrelu.types import Floats, Ints
+
+
+class PowerLaw(NamedTuple):
+    """P = amplitude n^(-exponent) with the profile-likelihood interval of the exponent."""
+
+    amplitude: float
+    exponent: float
+    exponent_low: float
+    exponent_high: float
+    level: float
+    deviance: float
+    points: int
+
+    def __call__(self, width: Floats) -> Floats:
+        """The fitted probability at a width."""
+        return np.asarray(self.amplitude * np.asarray(width, dtype=float) ** -self.exponent)
+
+
+def fit_power_law(width: Ints, k: Ints, n: Ints, level: float = LEVEL) -> PowerLaw:
+    """Fit P to k successes among n networks at each width; all arrays have one entry a width.
+
+    Raises
+    ------
+    UserError
+        With fewer than two widths, or where no network or every network counts as a success.
+    """
+    widths, hits, trials = (np.asarray(values, dtype=float) for values in (width, k, n))
+    if len(np.unique(widths)) < 2:
+        raise UserError("a power law needs at least two widths; add widths to the sweep")
+    if hits.sum() == 0 or (hits == trials).all():
+        raise UserError("a power law needs widths with some, but not all, networks counted")
+    likelihood = _Likelihood(np.log(widths / widths.min()), hits, trials)
+    start = likelihood.best_exponent()
+    # Twice the drop of the log-likelihood is chi-squared with one degree of freedom (Wilks).
+    floor = likelihood.profile(start) - stats.chi2.isf(1.0 - level, 1) / 2.0
+
+    def above(exponent: float) -> float:
+        return likelihood.profile(exponent) - floor
+
+    low, high = _crossing(above, start, -1.0), _crossing(above, start, 1.0)
+    log_amplitude = likelihood.best_log_amplitude(start) + start * float(np.log(widths.min()))
+    deviance = 2.0 * (likelihood.saturated() - likelihood.profile(start))
+    return PowerLaw(float(np.exp(log_amplitude)), start, low, high, level, deviance, len(widths))
+
+
+class _Likelihood:
+    """Binomial log-likelihood of log p = log_amplitude - exponent * log_width."""
+
+    def __init__(self, log_width: Floats, k: Floats, n: Floats) -> None:
+        self._log_width, self._k, self._n = log_width, k, n
+
+    def value(self, log_amplitude: float, exponent: float) -> float:
+        log_p = np.minimum(log_amplitude - exponent * self._log_width, -1e-300)
+        misses = self._n - self._k
+        # misses * log(1 - p) with 0 * -inf = 0
+        log_miss = np.where(misses > 0, np.log(-np.expm1(log_p)), 0.0)
+        return float((self._k * log_p + misses * log_miss).sum())
+
+    def saturated(self) -> float:
+        p = self._k / self._n
+        return float((special.xlogy(self._k, p) + special.xlogy(self._n - self._k, 1 - p)).sum())
+
+    def best_log_amplitude(self, exponent: float) -> float:
+        """The amplitude that fits best with an exponent; p stays at most 1 at every width."""
+        top = float((exponent * self._log_width).min())
+        found = optimize.minimize_scalar(
+            lambda drop: -self.value(top - np.exp(drop), exponent),
+            bounds=(-40.0, 5.0),
+            method="bounded",
+            options={"xatol": 1e-12},
+        )
+        return float(top - np.exp(found.x))
+
+    def profile(self, exponent: float) -> float:
+        return self.value(self.best_log_amplitude(exponent), exponent)
+
+    def best_exponent(self) -> float:
+        found = optimize.minimize_scalar(
+            lambda exponent: -self.profile(exponent),
+            bounds=(-5.0, 5.0),
+            method="bounded",
+            options={"xatol": 1e-10},
+        )
+        return float(found.x)
+
+
+def _crossing(above: Callable[[float], float], start: float, direction: float) -> float:
+    """Where ``above`` changes its sign, going from ``start`` in a direction."""
+    step = 0.01
+    while above(start + direction * step) > 0:
+        step *= 2.0
+    return float(optimize.brentq(above, start, start + direction * step, xtol=1e-10))

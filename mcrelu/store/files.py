@@ -1,0 +1,114 @@
+"""Whole files under one root, on any filesystem that pyarrow knows, published atomically."""
+
+from __future__ import annotations
+
+import uuid
+from pathlib import Path, PurePosixPath
+
+import pyarrow as pa
+from pyarrow import fs
+
+from mcrelu.errors import ResourceError
+
+
+class Files:
+    """Files under a root: a local folder or an object store prefix.
+
+    A file is published whole or not at all. Locally it is written under a temporary name that
+    readers of Parquet datasets pass over (a leading dot) and then renamed; object stores publish
+    when an upload is closed, so the one request that carries it is enough.
+    """
+
+    def __init__(self, filesystem: fs.FileSystem, root: str, uri: str) -> None:
+        self._fs = filesystem
+        self.root = root  # path on the filesystem
+        self.uri = uri  # what :meth:`at` gave these files for
+        self._renames = filesystem.type_name == "local"
+
+    @classmethod
+    def at(cls, where: str | Path) -> Files:
+        """The files at a local path or a URI such as s3://bucket/prefix.
+
+        Raises
+        ------
+        ResourceError
+            If the URI's store is unknown or cannot be reached.
+        """
+        text = str(where)
+        if "://" not in text:
+            path = str(Path(text).absolute())
+            return cls(fs.LocalFileSystem(), path, path)
+        try:
+            filesystem, root = fs.FileSystem.from_uri(text)
+            return cls(filesystem, root, text)
+        except (OSError, pa.ArrowInvalid) as error:
+            raise ResourceError(f"{text}: {_first_line(error)}; give a path or URI") from None
+
+    def read(self, name: str) -> bytes | None:
+        """The content of a file, None if there is none."""
+        try:
+            with self._fs.open_input_file(self.path(name)) as stream:
+                return bytes(stream.read())
+        except FileNotFoundError:
+            return None
+
+    def publish(self, name: str, content: bytes | pa.Buffer) -> None:
+        """Write a file, replacing what was there.
+
+        Raises
+        ------
+        ResourceError
+            If the store refuses: full, read-only, unreachable. The old file is then still there.
+        """
+        path = self.path(name)
+        parent = PurePosixPath(path).parent
+        target = f"{parent}/.{uuid.uuid4().hex}.tmp" if self._renames else path
+        try:
+            self._fs.create_dir(str(parent), recursive=True)
+            self._write(target, content)
+            if self._renames:
+                self._fs.move(target, path)
+        except OSError as error:
+            self._discard(target)
+            raise ResourceError(
+                f"cannot write {path}: {_first_line(error)}; "
+                "make room or permit writing, then give the same command again"
+            ) from None
+
+    def names(self, folder: str) -> list[str]:
+        """Names of the files in a folder, without leading-dot files; [] if there is no folder."""
+        selector = fs.FileSelector(self.path(folder), allow_not_found=True)
+        infos = self._fs.get_file_info(selector)
+        return sorted(
+            info.base_name
+            for info in infos
+            if info.type == fs.FileType.File and not info.base_name.startswith(".")
+        )
+
+    def delete(self, name: str) -> None:
+        """Remove a file if it is there."""
+        try:
+            self._fs.delete_file(self.path(name))
+        except FileNotFoundError:
+            return
+
+    def path(self, name: str) -> str:
+        """Full path of a file on its filesystem."""
+        return f"{self.root}/{name}"
+
+    def _write(self, target: str, content: bytes | pa.Buffer) -> None:
+        # Not a with block: on object stores leaving it by an exception would publish a part.
+        stream = self._fs.open_output_stream(target)
+        stream.write(content)
+        stream.close()
+
+    def _discard(self, target: str) -> None:
+        if self._renames:
+            try:
+                self._fs.delete_file(target)
+            except OSError:
+                return
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).splitlines()[0] if str(error) else type(error).__name__

@@ -1,0 +1,134 @@
+"""The output of a sweep: whose it is, what of it is there, and where the rest goes.
+
+spec.yaml  shards/<cell>/<block>.parquet  tables/  figures/  errors/  status.json
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.csv as pacsv
+import pyarrow.parquet as pq
+
+from mcrelu.errors import ForeignOutputError, SpecError, UserError
+from mcrelu.store.files import Files
+from mcrelu.store.shards import Provenance, complete_prefix, missing_blocks
+from mcrelu.sweep.cell import Block, Cell
+from mcrelu.sweep.spec import DEFAULT_BLOCK_SIZE
+from mcrelu.sweep.sweep import Sweep
+
+SPEC = "spec.yaml"
+STATUS = "status.json"
+
+
+class Output:
+    """A sweep together with the files of its output."""
+
+    def __init__(self, files: Files, sweep: Sweep) -> None:
+        self.files = files
+        self.sweep = sweep
+
+    @classmethod
+    def open(cls, files: Files) -> Output:
+        """An output that is there already, with the sweep it belongs to.
+
+        Raises
+        ------
+        UserError
+            If there is no output.
+        """
+        content = files.read(SPEC)
+        if content is None:
+            raise UserError(f"{files.root}: no output of a sweep; give the --out of a run")
+        return cls(files, Sweep.from_text(content.decode(), files.path(SPEC)))
+
+    @classmethod
+    def claim(cls, files: Files, sweep: Sweep) -> Output:
+        """A new output for a sweep, or an old one that the sweep only adds to; writes nothing.
+
+        Raises
+        ------
+        ForeignOutputError
+            If the old output differs in more than added cells or networks; says in what.
+        """
+        content = files.read(SPEC)
+        if content is not None:
+            try:
+                old = Sweep.from_text(content.decode(), files.path(SPEC))
+            except SpecError as error:
+                raise ForeignOutputError(f"{error}; choose another --out") from None
+            differences = conflicts(old, sweep)
+            if differences:
+                raise ForeignOutputError(
+                    f"{files.root} belongs to another spec: {'; '.join(differences)}. "
+                    "Choose another --out, or only add cells or networks"
+                )
+        return cls(files, sweep)
+
+    def take(self) -> None:
+        """Write the spec: from now on the output belongs to the sweep."""
+        self.files.publish(SPEC, self.sweep.to_yaml().encode())
+
+    def origin(self, cell: Cell) -> Provenance:
+        """What fixes the streams of a cell's blocks."""
+        spec = self.sweep.spec
+        return Provenance(spec.seed, spec.rng, self.sweep.block_size(cell))
+
+    def missing(self) -> list[Block]:
+        """The blocks that have no good shard."""
+        return [
+            block
+            for cell in self.sweep.cells
+            for block in missing_blocks(self.files, self.sweep.blocks(cell), self.origin(cell))
+        ]
+
+    def networks(self, cell: Cell) -> pa.Table:
+        """The rows of a cell, of its complete blocks in index order."""
+        return complete_prefix(self.files, self.sweep.blocks(cell), self.origin(cell))
+
+    def publish_table(self, name: str, table: pa.Table) -> None:
+        """Write a table as tables/<name>.parquet and .csv."""
+        parquet, csv = pa.BufferOutputStream(), pa.BufferOutputStream()
+        pq.write_table(table, parquet, compression="zstd")
+        pacsv.write_csv(table, csv)
+        self.files.publish(f"tables/{name}.parquet", parquet.getvalue())
+        self.files.publish(f"tables/{name}.csv", csv.getvalue())
+
+    def publish_json(self, name: str, value: dict[str, Any]) -> None:
+        """Write a JSON file."""
+        self.files.publish(name, (json.dumps(value, indent=2) + "\n").encode())
+
+
+def conflicts(old: Sweep, new: Sweep) -> list[str]:
+    """In what a new sweep contradicts the owner of an output, as readable differences."""
+    found = _changes(_settings(old), _settings(new))
+    if not found:
+        twins = {cell.stream: cell for cell in new.cells}
+        for cell in old.cells:
+            twin = twins.get(cell.stream)
+            if twin is None:
+                found.append(f"cells: {cell.label} is there, not here")
+            else:
+                found += _changes(cell.parameters(), twin.parameters())
+    if new.spec.networks < old.spec.networks:
+        found.append(f"networks: {old.spec.networks} there, {new.spec.networks} here")
+    return list(dict.fromkeys(found))
+
+
+def _settings(sweep: Sweep) -> dict[str, Any]:
+    """What all cells of a sweep share and its cells' parameters do not say clearer."""
+    spec = sweep.spec.model_dump(mode="json")
+    shared = ("experiment", "seed", "rng", "step_size")
+    return {key: spec[key] for key in shared} | {
+        "block_size": sweep.spec.block_size or DEFAULT_BLOCK_SIZE
+    }
+
+
+def _changes(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
+    return [
+        f"{key}: {json.dumps(value)} there, {json.dumps(after[key])} here"
+        for key, value in before.items()
+        if value != after[key]
+    ]

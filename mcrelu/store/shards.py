@@ -1,0 +1,105 @@
+"""Shards: one Parquet file per block, under a name that the block fixes, verified when read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from mcrelu.store.files import Files
+from mcrelu.store.schema import NETWORKS, VERSION
+from mcrelu.sweep.cell import Block
+
+_PREFIX = "mcrelu."
+_READERS = 8
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """What fixes the random streams of a sweep's blocks, besides the cell and the block."""
+
+    seed: int
+    rng: str
+    block_size: int
+
+
+def shard_name(block: Block) -> str:
+    """Path of a block's shard below the output."""
+    return f"shards/{block.cell.id}/{block.index:06d}.parquet"
+
+
+def publish_shard(
+    files: Files, block: Block, origin: Provenance, rows: pa.Table, notes: dict[str, str]
+) -> None:
+    """Write the shard of a block; ``notes`` go into its metadata beside its identity."""
+    metadata = {**notes, **_identity(block, origin)}
+    named = {f"{_PREFIX}{key}": value for key, value in metadata.items()}
+    buffer = pa.BufferOutputStream()
+    pq.write_table(
+        rows.replace_schema_metadata(named),
+        buffer,
+        compression="zstd",
+        write_page_checksum=True,
+    )
+    files.publish(shard_name(block), buffer.getvalue())
+
+
+def read_shard(files: Files, block: Block, origin: Provenance) -> pa.Table | None:
+    """The rows of a block, None if its shard is absent, torn, foreign or of another length."""
+    content = files.read(shard_name(block))
+    if content is None:
+        return None
+    try:
+        rows = pq.read_table(pa.BufferReader(content), page_checksum_verification=True)
+    except (OSError, pa.ArrowException):
+        return None
+    metadata = {key.decode(): value.decode() for key, value in rows.schema.metadata.items()}
+    identity = {f"{_PREFIX}{k}": v for k, v in _identity(block, origin).items()}
+    known = {key: metadata.get(key) for key in identity}
+    if known != identity or rows.num_rows != block.networks:
+        return None
+    return rows.cast(NETWORKS)
+
+
+def missing_blocks(files: Files, blocks: Iterable[Block], origin: Provenance) -> list[Block]:
+    """The blocks without a good shard, in the given order."""
+    wanted = list(blocks)
+    listed = {
+        f"shards/{cell}/{name}"
+        for cell in dict.fromkeys(block.cell.id for block in wanted)
+        for name in files.names(f"shards/{cell}")
+    }
+
+    def lacks(block: Block) -> bool:
+        return shard_name(block) not in listed or read_shard(files, block, origin) is None
+
+    with ThreadPoolExecutor(_READERS) as pool:
+        return [b for b, lacking in zip(wanted, pool.map(lacks, wanted), strict=True) if lacking]
+
+
+def complete_prefix(files: Files, blocks: Iterable[Block], origin: Provenance) -> pa.Table:
+    """The rows of a cell's blocks in index order, up to the first that is not there.
+
+    Networks that cross finish earlier than those that converge, so blocks behind a gap must not
+    be counted: which of them are there depends on their outcome.
+    """
+    with ThreadPoolExecutor(_READERS) as pool:
+        shards = list(pool.map(lambda block: read_shard(files, block, origin), blocks))
+    gap = next((k for k, rows in enumerate(shards) if rows is None), len(shards))
+    tables = [NETWORKS.empty_table(), *shards[:gap]]
+    return pa.concat_tables(tables).unify_dictionaries().replace_schema_metadata(None)
+
+
+def _identity(block: Block, origin: Provenance) -> dict[str, str]:
+    return {
+        "schema": str(VERSION),
+        "cell": block.cell.id,
+        "block": str(block.index),
+        "networks": str(block.networks),
+        "seed": str(origin.seed),
+        "rng": origin.rng,
+        "block_size": str(origin.block_size),
+    }

@@ -1,0 +1,1 @@
+"""What a user asks for: specs, sweeps, cells and blocks."""

@@ -1,0 +1,105 @@
+"""What is wrong with a spec, in one line: the field, its value, and what would be right."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+
+def explain(error: ValidationError, root: type[BaseModel]) -> str:
+    """The first problem that pydantic found, and how many more there are."""
+    details = error.errors(include_url=False)
+    line = _line(details[0], root)
+    return line if len(details) == 1 else f"{line} (and {len(details) - 1} more)"
+
+
+def _line(detail: ErrorDetails, root: type[BaseModel]) -> str:
+    field = _field(detail["loc"])
+    if detail["type"] == "value_error" and not field:
+        return str(detail["ctx"]["error"])
+    if detail["type"] == "missing":
+        return f"{field}: is missing; add it"
+    if detail["type"] == "extra_forbidden":
+        return f"{field} = {detail['input']!r}: unknown key{_known_keys(detail['loc'], root)}"
+    return f"{field} = {detail['input']!r}: {_remedy(detail)}"
+
+
+def _field(loc: tuple[int | str, ...]) -> str:
+    """``cells.width[0]`` from pydantic's location, without the tags of unions."""
+    text = ""
+    for part in loc:
+        if isinstance(part, int):
+            text += f"[{part}]"
+        elif not part.startswith("<"):
+            text += f".{part}" if text else part
+    return text
+
+
+def _remedy(detail: ErrorDetails) -> str:
+    kind, value, context = detail["type"], detail["input"], detail.get("ctx", {})
+    if kind in ("float_type", "int_type") and isinstance(value, str):
+        return _number_as_text(value)
+    if kind == "value_error":
+        return str(context["error"])
+    simple = _REMEDIES.get(kind)
+    return simple(context) if simple else f"{detail['msg'].lower()}; see the README's spec keys"
+
+
+_REMEDIES: dict[str, Callable[[Mapping[str, Any]], str]] = {
+    "int_type": lambda _: "must be a whole number; write it without quotes or decimal point",
+    "float_type": lambda _: "must be a number",
+    "finite_number": lambda _: "must be finite; give an ordinary number",
+    "list_type": lambda _: "must be a list; write it in square brackets",
+    "too_short": lambda _: "is empty; give at least one value",
+    "model_type": lambda _: "must be a mapping of keys to values",
+    "literal_error": lambda context: f"must be {context['expected']}",
+    "greater_than_equal": lambda context: f"too small; use {context['ge']} or more",
+    "greater_than": lambda context: f"too small; use more than {context['gt']}",
+    "less_than_equal": lambda context: f"too large; use {context['le']} or less",
+    "less_than": lambda context: f"too large; use less than {context['lt']}",
+}
+
+
+def _number_as_text(value: str) -> str:
+    try:
+        number = float(value)
+    except ValueError:
+        return "is text; give a number"
+    shown = repr(number)
+    if "e" in shown and "." not in shown:
+        shown = shown.replace("e", ".0e")
+    return f"YAML reads this as text; write {shown}"
+
+
+def _known_keys(loc: tuple[int | str, ...], root: type[BaseModel]) -> str:
+    """The keys that stand beside an unknown one, the nearest first if it is a misspelling."""
+    model = _model_at(loc[:-1], root)
+    if model is None:
+        return "; remove it"
+    keys = list(model.model_fields)
+    close = difflib.get_close_matches(str(loc[-1]), keys, n=1)
+    if close:
+        return f"; did you mean {close[0]}?"
+    return f"; use one of {', '.join(keys)}" if keys else "; remove it"
+
+
+def _model_at(loc: tuple[int | str, ...], root: type[BaseModel]) -> type[BaseModel] | None:
+    """The model that holds the keys at a location."""
+    model: type[BaseModel] | None = root
+    for part in loc:
+        if isinstance(part, int) or part.startswith("<") or model is None:
+            continue
+        model = _model_in(model.model_fields[part].annotation)
+    return model
+
+
+def _model_in(annotation: Any) -> type[BaseModel] | None:
+    """The first model that an annotation names, looking through lists, unions and Annotated."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    parts = getattr(annotation, "__args__", ())
+    return next((found for part in parts if (found := _model_in(part))), None)

@@ -1,0 +1,98 @@
+"""Reading specs: YAML to plain values, and ``--set`` on top of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from mcrelu.errors import SpecError
+
+
+class _StrictLoader(yaml.SafeLoader):
+    """Safe YAML that refuses a key written twice, of which YAML would keep the last."""
+
+
+def _mapping(loader: _StrictLoader, node: yaml.MappingNode) -> dict[Any, Any]:
+    seen = set()
+    for key_node, _ in node.value:
+        key = loader.construct_object(key_node, deep=True)
+        if not isinstance(key, str):
+            raise yaml.constructor.ConstructorError(
+                None, None, f"key {key!r} is not a name; write names as keys", key_node.start_mark
+            )
+        if key in seen:
+            raise yaml.constructor.ConstructorError(
+                None, None, f"key {key!r} stands twice; remove one", key_node.start_mark
+            )
+        seen.add(key)
+    return loader.construct_mapping(node, deep=True)
+
+
+_StrictLoader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping)
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """The mapping in a YAML file.
+
+    Raises
+    ------
+    SpecError
+        If the file is missing, unreadable, not YAML, has unsafe tags, or is no mapping.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise SpecError(f"{path}: no such file; give the path of a sweep spec") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise SpecError(f"{path}: cannot be read ({error}); give a YAML text file") from None
+    return parse_yaml(text, str(path))
+
+
+def parse_yaml(text: str, name: str) -> dict[str, Any]:
+    """The mapping in a YAML text; ``name`` says in messages where it is from."""
+    value = _load(text, name)
+    if not isinstance(value, dict):
+        raise SpecError(f"{name}: holds {_kind(value)}, not a spec; write keys and values")
+    return value
+
+
+def apply_settings(spec: dict[str, Any], settings: Iterable[str]) -> dict[str, Any]:
+    """The spec with ``key=value`` settings applied; dots go into mappings, values are YAML."""
+    result: dict[str, Any] = _deep_copy(spec)
+    for setting in settings:
+        key, equals, text = setting.partition("=")
+        if not equals or not key:
+            raise SpecError(f"--set {setting}: write key=value, as in --set networks=1000")
+        *parents, last = key.split(".")
+        target = result
+        for parent in parents:
+            inner = target.setdefault(parent, {})
+            if not isinstance(inner, dict):
+                raise SpecError(f"--set {setting}: {parent} has no keys; it is {inner!r}")
+            target = inner
+        target[last] = _load(text, f"--set {key}")
+    return result
+
+
+def _load(text: str, name: str) -> Any:
+    try:
+        return yaml.load(text, Loader=_StrictLoader)  # noqa: S506 - a safe loader
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f"{name}, line {mark.line + 1}" if mark else name
+        problem = getattr(error, "problem", None) or str(error)
+        remedy = "remove the tag" if "tag" in problem else "mend the YAML"
+        raise SpecError(f"{where}: {' '.join(problem.split())}; {remedy}") from None
+
+
+def _kind(value: Any) -> str:
+    return "nothing" if value is None else f"a {type(value).__name__}"
+
+
+def _deep_copy(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _deep_copy(inner) for key, inner in value.items()}
+    return value

@@ -1,0 +1,1 @@
+"""What the paper proves, as functions of batches of networks."""
