@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 
 from mcrelu.errors import ExitCode, UserError
 from mcrelu.runtime.executors import executor_starter
-from mcrelu.runtime.progress import Display
-from mcrelu.runtime.sweeping import do_sweep
+from mcrelu.runtime.progress import Display, Tally
+from mcrelu.runtime.sweeping import ERRORS, do_sweep
 from mcrelu.stats.comparison import compare, counts_of, published_counts
 from mcrelu.stats.reduce import cell_table, reduce
 from mcrelu.store.files import Files
-from mcrelu.store.output import Output
+from mcrelu.store.output import STATUS, Output
 from mcrelu.sweep.cell import Cell
 from mcrelu.sweep.sweep import Sweep
 
@@ -51,6 +52,19 @@ class Run:
     def table(self) -> pa.Table:
         """One row per cell: counts, estimate, intervals. Only complete blocks count."""
         return cell_table(self.output)
+
+    def status(self) -> dict[str, Any]:
+        """What is there: blocks and networks done and wanted, and what status.json says."""
+        tally = Tally.of(self.sweep.all_blocks(), self.output.missing())
+        return {
+            "out": self.out,
+            "blocks": tally.blocks,
+            "blocks_done": tally.blocks_done,
+            "networks": tally.networks,
+            "networks_done": tally.networks_done,
+            "failed_blocks": len(self.output.files.names(ERRORS)),
+            "last_run": self.output.read_json(STATUS),
+        }
 
     def networks(self, cell: Cell) -> pa.Table:
         """One row per network of a cell."""

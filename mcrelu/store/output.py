@@ -96,9 +96,27 @@ class Output:
         self.files.publish(f"tables/{name}.parquet", parquet.getvalue())
         self.files.publish(f"tables/{name}.csv", csv.getvalue())
 
+    def read_table(self, name: str) -> pa.Table:
+        """The table tables/<name>.parquet.
+
+        Raises
+        ------
+        UserError
+            If it was not written yet.
+        """
+        content = self.files.read(f"tables/{name}.parquet")
+        if content is None:
+            raise UserError(f"{self.files.uri}: has no tables; give mcrelu reduce {self.files.uri}")
+        return pq.read_table(pa.BufferReader(content))
+
     def publish_json(self, name: str, value: dict[str, Any]) -> None:
         """Write a JSON file."""
         self.files.publish(name, (json.dumps(value, indent=2) + "\n").encode())
+
+    def read_json(self, name: str) -> dict[str, Any] | None:
+        """A JSON file, None if it is not there."""
+        content = self.files.read(name)
+        return None if content is None else json.loads(content)
 
 
 def conflicts(old: Sweep, new: Sweep) -> list[str]:

@@ -1,0 +1,256 @@
+"""The command line: parses, calls, prints. What the commands do is elsewhere."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import click
+import pyarrow as pa
+from rich.console import Console, Group
+from rich.table import Table
+
+import mcrelu
+from mcrelu.api import PAPER, Run
+from mcrelu.errors import ExitCode, UserError
+from mcrelu.figures.plot import draw
+from mcrelu.figures.series import paper_figure, series_of
+from mcrelu.report import publish_report
+from mcrelu.runtime.doctor import examine
+from mcrelu.runtime.plan import local_cores, plan, wall_seconds
+from mcrelu.runtime.progress import display_on, duration
+from mcrelu.stats.reduce import power_laws, reduce
+from mcrelu.sweep.sweep import Sweep
+from mcrelu.terminal import (
+    agreement_table,
+    comparison_table,
+    counts_table,
+    facts_table,
+    series_table,
+    show,
+    status_table,
+)
+from mcrelu.verify import verify_file
+
+Command = Callable[..., Any]
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+set_option = click.option(
+    "--set", "settings", multiple=True, metavar="KEY=VALUE", help="Change a key of the spec."
+)
+out_argument = click.argument("out")
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="mcrelu")
+def cli() -> None:
+    """Estimate by Monte Carlo whether training ever moves a kink across a data point."""
+
+
+@cli.command("run")
+@click.argument("spec", type=click.Path(path_type=Path))
+@click.option("--out", help="Path or URI of the output [default: results/<name of the spec>].")
+@set_option
+@click.option("--serial", is_flag=True, help="Run in this process, without Ray.")
+@click.option("--address", help="Ray cluster to join [default: RAY_ADDRESS, else a local one].")
+@click.option("--workers", type=click.IntRange(1), help="CPUs of the local cluster [default: all].")
+@json_option
+def run_command(
+    spec: Path,
+    out: str | None,
+    settings: tuple[str, ...],
+    serial: bool,
+    address: str | None,
+    workers: int | None,
+    as_json: bool,
+) -> ExitCode:
+    """Run what is missing of the sweep SPEC, then write its tables, figures and report."""
+    sweep = Sweep.from_yaml(spec, settings)
+    where = out or f"results/{spec.stem}"
+    log = _console(stderr=True)
+    log.print(f"mcrelu {_version()} from {Path(mcrelu.__file__).parent}", highlight=False)
+    run = mcrelu.run(
+        sweep,
+        where,
+        "serial" if serial else "ray",
+        address=address,
+        workers=workers,
+        display=display_on(log),
+    )
+    assert run.exit_code is not None
+    _present(run, as_json)
+    if run.exit_code is ExitCode.FAILED_BLOCKS:
+        log.print(f"Some blocks failed: see {run.out}/errors; the same command tries them again.")
+    elif run.exit_code is not ExitCode.DONE:
+        log.print("Interrupted: the same command goes on from here.")
+    return run.exit_code
+
+
+@cli.command("plan")
+@click.argument("spec", type=click.Path(path_type=Path))
+@set_option
+@json_option
+def plan_command(spec: Path, settings: tuple[str, ...], as_json: bool) -> None:
+    """Show cells, blocks and a cost forecast of SPEC, calibrated for seconds; writes nothing."""
+    plans = plan(Sweep.from_yaml(spec, settings))
+    cores = local_cores()
+    seconds = wall_seconds(plans, cores)
+    table = Table(title="Forecast", title_justify="left", box=None)
+    for heading in ("cell", "engine", "networks", "blocks", "core time"):
+        table.add_column(heading, justify="left" if heading in ("cell", "engine") else "right")
+    for one in plans:
+        table.add_row(
+            one.cell.label,
+            one.cell.engine,
+            str(one.networks),
+            str(one.blocks),
+            duration(one.core_seconds),
+        )
+    table.caption = f"About {duration(seconds)} on the {cores} cores of this machine."
+    cells = [
+        {"cell": one.cell.id, **one.cell.parameters()}
+        | {key: value for key, value in asdict(one).items() if key != "cell"}
+        for one in plans
+    ]
+    _emit(as_json, {"cells": cells, "cores": cores, "wall_seconds": seconds}, table)
+
+
+@cli.command("status")
+@out_argument
+@json_option
+def status_command(out: str, as_json: bool) -> None:
+    """Show how far the run in OUT is, from its shards."""
+    value = Run.open(out).status()
+    _emit(as_json, value, status_table(value))
+
+
+@cli.command("reduce")
+@out_argument
+@json_option
+def reduce_command(out: str, as_json: bool) -> None:
+    """Write the tables of OUT anew from its shards."""
+    run = Run.open(out)
+    cells = reduce(run.output)
+    laws = power_laws(cells)
+    value = {"out": run.out, "cells": cells.to_pylist(), "power_laws": laws.to_pylist()}
+    _emit(as_json, value, *_tables(cells, laws))
+
+
+@cli.command("plot")
+@out_argument
+@json_option
+def plot_command(out: str, as_json: bool) -> None:
+    """Draw the figures of OUT from its tables."""
+    run = Run.open(out)
+    paths = draw(run.output)
+    if not paths:
+        raise UserError(f"{out}: nothing to draw yet, no block is complete; run the sweep first")
+    _emit(as_json, {"figures": paths}, facts_table("Figures", [("", path) for path in paths]))
+
+
+@cli.command("compare")
+@out_argument
+@click.argument("other")
+@json_option
+def compare_command(out: str, other: str, as_json: bool) -> ExitCode:
+    """Compare OUT with another output or with the paper (paper:fig5, paper:fig6).
+
+    Exit code 1 if any point differs, Holm-corrected at 1 %.
+    """
+    comparison = Run.open(out).compare(other)
+    agrees = all(comparison["agrees"].to_pylist())
+    name = other.removeprefix(PAPER) if other.startswith(PAPER) else "other"
+    value = {"agrees": agrees, "points": comparison.to_pylist()}
+    _emit(as_json, value, comparison_table(comparison, name))
+    return ExitCode.DONE if agrees else ExitCode.FAILURE
+
+
+@cli.command("verify")
+@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
+@json_option
+def verify_command(files: tuple[Path, ...], as_json: bool) -> ExitCode:
+    """Repeat the runs of golden FILES of the original program, network by network.
+
+    Exit code 1 if any file agrees less than its README promises.
+    """
+    agreements = [verify_file(path) for path in files]
+    value = {"files": [one._asdict() for one in agreements]}
+    _emit(as_json, value, agreement_table(agreements))
+    return ExitCode.DONE if all(one.agrees for one in agreements) else ExitCode.FAILURE
+
+
+@cli.command("doctor")
+@json_option
+def doctor_command(as_json: bool) -> ExitCode:
+    """Look whether everything that mcrelu needs is there."""
+    findings = examine()
+    rows = [(f"{'ok  ' if one.ok else 'FAIL'} {one.name}", one.detail) for one in findings]
+    value = {"findings": [one._asdict() for one in findings]}
+    _emit(as_json, value, facts_table("Doctor", rows))
+    return ExitCode.DONE if all(one.ok for one in findings) else ExitCode.RESOURCES
+
+
+def main() -> None:
+    """Entry point: exit codes as in :class:`mcrelu.errors.ExitCode`, one line per user error."""
+    try:
+        code = cli.main(standalone_mode=False)
+    except UserError as error:
+        code = _say(error.exit_code, str(error))
+    except click.ClickException as error:
+        code = _say(ExitCode.USAGE, f"{error.format_message()} (see mcrelu --help)")
+    except click.Abort:
+        code = _say(ExitCode.INTERRUPTED, "interrupted")
+    sys.exit(code or ExitCode.DONE)
+
+
+def _present(run: Run, as_json: bool) -> None:
+    cells = run.table()
+    laws = power_laws(cells)
+    figures = draw(run.output)
+    report = publish_report(run.output)
+    value = {
+        "out": run.out,
+        "exit_code": run.exit_code,
+        "cells": cells.to_pylist(),
+        "power_laws": laws.to_pylist(),
+        "figures": figures,
+        "report": report,
+    }
+    places = [("figure", path) for path in figures] + [("report", report)]
+    _emit(as_json, value, *_tables(cells, laws), facts_table("Written", places))
+
+
+def _tables(cells: pa.Table, laws: pa.Table) -> list[Table | Group]:
+    estimates = [series_table(one, paper_figure(one.setting)) for one in series_of(cells, laws)]
+    return [*estimates, counts_table(cells)]
+
+
+def _emit(as_json: bool, value: dict[str, Any], *tables: Table | Group) -> None:
+    if as_json:
+        click.echo(json.dumps(value))
+    else:
+        show(_console(stderr=False), *tables)
+
+
+def _say(code: ExitCode, message: str) -> ExitCode:
+    if "--json" in sys.argv:
+        click.echo(json.dumps({"error": message, "exit_code": code}))
+    click.echo(f"mcrelu: {message}", err=True)
+    return code
+
+
+def _console(stderr: bool) -> Console:
+    console = Console(stderr=stderr)
+    if not console.is_terminal:
+        console.width = 140  # tables in logs and pipes need no wrapping
+    return console
+
+
+def _version() -> str:
+    from importlib.metadata import version
+
+    return version("mcrelu")

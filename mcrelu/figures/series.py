@@ -1,0 +1,103 @@
+"""The series of a crossing figure: what is drawn, whichever way it is drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+
+from mcrelu.published import FIGURES, SERIES, Setting, points
+from mcrelu.stats.powerlaw import PowerLaw
+from mcrelu.stats.reduce import SETTING
+
+MAX_LABELS = 9  # fit below a column
+
+_OPTIMIZERS = {"gd": "GD", "sgd": "SGD", "adam": "Adam"}
+
+
+@dataclass(frozen=True)
+class Series:
+    """Estimates over widths at one setting, with what the paper says about it."""
+
+    setting: Setting
+    width: list[int]
+    estimate: list[float]
+    low: list[float]  # 95 % Wilson interval
+    high: list[float]
+    networks: list[int]
+    law: PowerLaw | None
+    paper_width: list[int]
+    paper_estimate: list[float]
+
+    @property
+    def label(self) -> str:
+        """What tells the series from others, in a legend."""
+        setting = self.setting
+        parts = [_OPTIMIZERS[setting.optimizer]]
+        if "early_stopping" in setting.stop:
+            parts.append("early stopping")
+        if setting.step_rule != "inv_lambda_max":
+            parts.append(f"$h = {setting.step_rule.replace('width', 'n')}$")
+        if setting.init != "he":
+            parts.append(f"{setting.init} variances")
+        if setting.offset:
+            parts.append(rf"$\Delta = {setting.offset:g}$")
+        return ", ".join(parts)
+
+
+def series_of(cells: pa.Table, laws: pa.Table) -> list[Series]:
+    """The series in a table of cells and one of power laws, widths ascending."""
+    by_setting: dict[Setting, list[dict[str, Any]]] = {}
+    for row in sorted(cells.to_pylist(), key=lambda row: row["width"]):
+        if row["networks"]:
+            by_setting.setdefault(_setting(row), []).append(row)
+    fitted = {_setting(row): row for row in laws.to_pylist()}
+    published = _published()
+    found = []
+    for setting, rows in by_setting.items():
+        paper = sorted(published.get(setting, {}).items())
+        law = fitted.get(setting)
+        found.append(
+            Series(
+                setting=setting,
+                width=[row["width"] for row in rows],
+                estimate=[row["estimate"] for row in rows],
+                low=[row["wilson_low"] for row in rows],
+                high=[row["wilson_high"] for row in rows],
+                networks=[row["networks"] for row in rows],
+                law=law and PowerLaw(*(law[field] for field in PowerLaw._fields)),
+                paper_width=[width for width, _ in paper],
+                paper_estimate=[estimate for _, estimate in paper],
+            )
+        )
+    return found
+
+
+def all_widths(series: Sequence[Series]) -> list[int]:
+    """The widths of all series and of the paper's points beside them, ascending."""
+    return sorted({n for one in series for n in (*one.width, *one.paper_width)})
+
+
+def width_ticks(widths: Sequence[int]) -> list[int]:
+    """The widths to label: all, or so many that the labels do not touch."""
+    every = -(-len(widths) // MAX_LABELS)
+    return list(widths[::every])
+
+
+def paper_figure(setting: Setting) -> str | None:
+    """``fig5`` or ``fig6`` where the paper has the setting."""
+    return SERIES.get(setting, (None,))[0]
+
+
+def _setting(row: dict[str, Any]) -> Setting:
+    return Setting(*(row[name] for name in SETTING))
+
+
+def _published() -> dict[Setting, dict[int, float]]:
+    found: dict[Setting, dict[int, float]] = {}
+    for figure in FIGURES:
+        for (setting, width), point in points(figure).items():
+            found.setdefault(setting, {})[width] = point.estimate
+    return found

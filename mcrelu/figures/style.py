@@ -1,0 +1,59 @@
+"""How all figures look: sized for a paper's column, readable in grey and by the colour-blind."""
+
+from __future__ import annotations
+
+import io
+from contextlib import AbstractContextManager
+from typing import Any
+
+import matplotlib as mpl
+from matplotlib.figure import Figure
+
+from mcrelu.store.files import Files
+
+COLUMN_WIDTH = 3.4  # inches
+FORMATS = ("png", "pdf", "svg")
+
+# Okabe and Ito's palette; series differ by marker too.
+COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+MARKERS = ("o", "s", "^", "v", "D", "P")
+GREY = "#666666"
+
+_RC: dict[Any, Any] = {
+    "font.size": 8,
+    "axes.labelsize": 8,
+    "legend.fontsize": 6.5,
+    "xtick.labelsize": 7,
+    "ytick.labelsize": 7,
+    "axes.linewidth": 0.6,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.linewidth": 0.4,
+    "grid.color": "#dddddd",
+    "lines.linewidth": 1.0,
+    "lines.markersize": 3.5,
+    "legend.frameon": False,
+    "pdf.fonttype": 42,  # editable text
+    "svg.hashsalt": "mcrelu",  # the same figure gives the same file
+    "savefig.dpi": 300,
+}
+
+
+def look() -> AbstractContextManager[None]:
+    """The style, to be entered around drawing and saving."""
+    return mpl.rc_context(_RC)
+
+
+def publish(figure: Figure, files: Files, name: str) -> list[str]:
+    """Write figures/<name> as PNG, PDF and SVG; returns the paths."""
+    paths = []
+    for suffix in FORMATS:
+        stream = io.BytesIO()
+        undated = {} if suffix == "png" else {"Date" if suffix == "svg" else "CreationDate": None}
+        figure.savefig(stream, format=suffix, metadata=undated)
+        target = f"figures/{name}.{suffix}"
+        files.publish(target, stream.getvalue())
+        paths.append(files.path(target))
+    return paths

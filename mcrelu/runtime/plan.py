@@ -1,0 +1,69 @@
+"""What a sweep will cost: blocks, networks, and a forecast from a short calibration."""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import dataclass
+
+from mcrelu.runtime.block import train_block
+from mcrelu.store.shards import Provenance
+from mcrelu.sweep.cell import Block, Cell
+from mcrelu.sweep.sweep import Sweep
+
+CALIBRATION_SECONDS = 2.0  # per cell, at least one round
+FIRST_ROUND = 16  # networks: one group of lanes
+
+
+@dataclass(frozen=True)
+class CellPlan:
+    """A cell and what it will take."""
+
+    cell: Cell
+    networks: int
+    blocks: int
+    measured: int  # networks trained to calibrate
+    core_seconds: float
+
+
+def plan(sweep: Sweep) -> list[CellPlan]:
+    """Forecast every cell from training a few of its networks to their end; writes nothing."""
+    return [_plan_cell(sweep, cell) for cell in sweep.cells]
+
+
+def wall_seconds(plans: list[CellPlan], cores: int) -> float:
+    """Forecast for so many cores, all busy."""
+    return sum(one.core_seconds for one in plans) / cores
+
+
+def local_cores() -> int:
+    """Cores this process may use."""
+    return len(os.sched_getaffinity(0))
+
+
+def _plan_cell(sweep: Sweep, cell: Cell) -> CellPlan:
+    spec = sweep.spec
+    size = sweep.block_size(cell)
+    origin = Provenance(spec.seed, spec.rng, size)
+    train_block(Block(cell, 0, 0, 1), origin)  # compiles the kernels
+    measured, seconds = _calibrate(cell, origin, min(size, spec.networks))
+    return CellPlan(
+        cell=cell,
+        networks=spec.networks,
+        blocks=len(list(sweep.blocks(cell))),
+        measured=measured,
+        core_seconds=seconds / measured * spec.networks,
+    )
+
+
+def _calibrate(cell: Cell, origin: Provenance, most: int) -> tuple[int, float]:
+    """Train larger and larger first parts of block 0 while the time allows."""
+    networks, started = min(FIRST_ROUND, most), time.perf_counter()
+    while True:
+        before = time.perf_counter()
+        train_block(Block(cell, 0, 0, networks), origin)
+        seconds = time.perf_counter() - before
+        spent = time.perf_counter() - started
+        if networks == most or spent + 2 * seconds > CALIBRATION_SECONDS:
+            return networks, seconds
+        networks = min(2 * networks, most)

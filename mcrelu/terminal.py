@@ -1,0 +1,123 @@
+"""Tables as people read them on a terminal."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pyarrow as pa
+from rich.console import Console, Group
+from rich.table import Table
+
+from mcrelu.figures.series import Series
+from mcrelu.runtime.progress import duration
+from mcrelu.verify import Agreement
+
+
+def series_table(series: Series, paper: str | None) -> Group:
+    """Estimates of a series with their intervals, beside the published values."""
+    title = f"{series.label.replace('$', '')}: P(a kink may cross a data point)"
+    headings = ["width", "networks", "estimate", "95 % interval"]
+    table = _table(title, [*headings, f"paper ({paper})"] if paper else headings)
+    published = dict(zip(series.paper_width, series.paper_estimate, strict=True))
+    rows = zip(series.width, series.networks, series.estimate, series.low, series.high, strict=True)
+    for width, networks, estimate, low, high in rows:
+        cells = [str(width), str(networks), f"{estimate:.4f}", f"{low:.4f} .. {high:.4f}"]
+        if paper:
+            cells.append(f"{published[width]:.4f}" if width in published else "")
+        table.add_row(*cells)
+    law = series.law
+    fitted = law and (
+        f" P = {law.amplitude:.3f} n^-{law.exponent:.4f}, 95 % interval of the exponent "
+        f"{law.exponent_low:.4f} .. {law.exponent_high:.4f}"
+    )
+    return Group(table, fitted or " too few crossings for a power law")
+
+
+def counts_table(cells: pa.Table) -> Table:
+    """How many networks of each cell ended in which way."""
+    reasons = ["crossed", "locally_converged", "early_stopped", "a_degenerate", "x_degenerate"]
+    reasons.append("unfinished")
+    names = ["optimizer", "offset", "width", "networks", *reasons]
+    shown = cells.select([name for name in names if name not in reasons or _any(cells, name)])
+    headings = [name.replace("_", " ") for name in shown.column_names]
+    table = _table("How training ended", headings)
+    for row in shown.to_pylist():
+        table.add_row(*(f"{v:g}" if isinstance(v, float) else str(v) for v in row.values()))
+    return table
+
+
+def comparison_table(comparison: pa.Table, other: str) -> Table:
+    """Points compared, with the verdict of each."""
+    headings = ["optimizer", "stop", "offset", "width", "estimate", "networks", other, "networks"]
+    table = _table(f"Comparison with {other}", [*headings, "z", "p", "verdict"])
+    for row in comparison.to_pylist():
+        table.add_row(
+            row["optimizer"],
+            row["stop"].removeprefix("crossing+"),
+            f"{row['offset']:g}",
+            str(row["width"]),
+            f"{row['estimate']:.4f}",
+            str(row["networks"]),
+            f"{row['other_estimate']:.4f}",
+            str(row["other_networks"]),
+            f"{row['z']:+.2f}",
+            f"{row['p']:.3g}",
+            "agrees" if row["agrees"] else "DIFFERS",
+        )
+    return table
+
+
+def agreement_table(agreements: list[Agreement]) -> Table:
+    """Golden files and how far we agree with them."""
+    headings = ["file", "networks", "samples", "status", "stop", "step size", "parameters"]
+    table = _table("Agreement with the original program", [*headings, "verdict"])
+    for one in agreements:
+        table.add_row(
+            one.file.rsplit("/", 1)[-1],
+            str(one.networks),
+            *(f"{v:.2%}" for v in (one.same_samples, one.same_status, one.same_stop)),
+            f"{one.step_size_error:.1e}",
+            "" if one.parameter_error is None else f"{one.parameter_error:.1e}",
+            "agrees" if one.agrees else "DIFFERS",
+        )
+    return table
+
+
+def status_table(status: dict[str, Any]) -> Table:
+    """How far a run is, and what its last session said."""
+    last = status["last_run"] or {"state": "none", "updated": "", "seconds": 0.0}
+    rows = [
+        ("blocks", f"{status['blocks_done']} of {status['blocks']}"),
+        ("networks", f"{status['networks_done']} of {status['networks']}"),
+        ("failed blocks", str(status["failed_blocks"])),
+        ("last run", f"{last['state']}, {duration(last['seconds'])}, {last['updated']}"),
+    ]
+    return facts_table(status["out"], rows)
+
+
+def facts_table(title: str, rows: list[tuple[str, str]]) -> Table:
+    """Names and values."""
+    table = Table(title=title, title_justify="left", show_header=False, box=None)
+    for name, value in rows:
+        table.add_row(name, value)
+    return table
+
+
+def show(console: Console, *tables: Table | Group) -> None:
+    """Print tables with an empty line between them."""
+    for table in tables:
+        console.print(table)
+        console.print()
+
+
+def _table(title: str, headings: list[str]) -> Table:
+    table = Table(title=title, title_justify="left", caption_justify="left", box=None)
+    for heading in headings:
+        words = heading in ("optimizer", "stop", "file", "verdict")
+        table.add_column(heading, justify="left" if words else "right")
+    return table
+
+
+def _any(cells: pa.Table, name: str) -> bool:
+    values: list[Any] = cells[name].to_pylist()
+    return any(values)
