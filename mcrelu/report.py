@@ -18,7 +18,7 @@ _STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 46rem; margin: 2rem auto; padding: 0 1rem; }
 table { border-collapse: collapse; margin: 1rem 0; }
 td, th { padding: .2rem .8rem; text-align: right; border-bottom: 1px solid #ddd; }
-figure { margin: 1rem 0; } svg { max-width: 100%; height: auto; }
+figure { margin: 1rem 0; } svg { width: 100%; height: auto; }
 pre { background: #f5f5f5; padding: .8rem; overflow-x: auto; }
 """
 
@@ -68,7 +68,7 @@ def _law(series: Series) -> str:
         return ""
     law = series.law
     return (
-        f"<p>Fitted P = {law.amplitude:.3f} n<sup>-{law.exponent:.4f}</sup>, 95 % interval of the "
+        f"<p>Fitted P = {law.amplitude:.3f} n<sup>{-law.exponent:.4f}</sup>, 95 % interval of the "
         f"exponent {law.exponent_low:.4f} to {law.exponent_high:.4f}.</p>"
     )
 

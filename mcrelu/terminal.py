@@ -27,7 +27,7 @@ def series_table(series: Series, paper: str | None) -> Group:
         table.add_row(*cells)
     law = series.law
     fitted = law and (
-        f" P = {law.amplitude:.3f} n^-{law.exponent:.4f}, 95 % interval of the exponent "
+        f" P = {law.amplitude:.3f} n^({-law.exponent:.4f}), 95 % interval of the exponent "
         f"{law.exponent_low:.4f} .. {law.exponent_high:.4f}"
     )
     return Group(table, fitted or " too few crossings for a power law")
