@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
 from collections.abc import Collection
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from mcrelu.errors import ResourceError
 from mcrelu.runtime.block import BlockResult, BlockTask, attempt
 from mcrelu.runtime.submit import SystemFaultError
 
+PROBE_SECONDS = 10.0
 IN_FLIGHT_PER_CPU = 2  # enough to keep workers busy between polls
 
 # Without them a node that vanishes silently holds its blocks for minutes, not seconds.
@@ -64,17 +66,14 @@ class RayExecutor:
         ResourceError
             If there is no cluster at the address, or it refuses the token.
         """
+        _probe(address)
         _configure()
         if _token_file().exists() or "RAY_AUTH_TOKEN" in os.environ:
             os.environ.setdefault("RAY_AUTH_MODE", "token")
         try:
             ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
         except (ConnectionError, RayError, RuntimeError, ValueError) as error:
-            line = str(error).splitlines()[0]
-            raise ResourceError(
-                f"no Ray cluster at {address} ({line}); start one with 'ray start --head', "
-                "leave --address out for a local one, or use --serial"
-            ) from None
+            raise _no_cluster(address, str(error).splitlines()[0]) from None
         return cls(embedded=False)
 
     def capacity(self) -> int:
@@ -114,6 +113,24 @@ class RayExecutor:
     def close(self) -> None:
         """Leave the cluster; an embedded one ends."""
         ray.shutdown()
+
+
+def _probe(address: str) -> None:
+    """Knock at the cluster's door, since Ray itself would knock for minutes."""
+    host, colon, port = address.removeprefix("ray://").rpartition(":")
+    if not colon:
+        return  # "auto": Ray looks for the cluster on this machine
+    try:
+        socket.create_connection((host, int(port)), timeout=PROBE_SECONDS).close()
+    except (OSError, ValueError) as error:
+        raise _no_cluster(address, str(error)) from None
+
+
+def _no_cluster(address: str, why: str) -> ResourceError:
+    return ResourceError(
+        f"no Ray cluster at {address} ({why}); give host:port as 'ray start --head' prints it, "
+        "leave --address and RAY_ADDRESS out for a local cluster, or use --serial"
+    )
 
 
 def _configure() -> None:
