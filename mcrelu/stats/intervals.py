@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import optimize, special, stats
+from scipy import optimize, special
 
 from mcrelu.types import Floats
 
@@ -32,7 +32,7 @@ def standard_error(k: ArrayLike, n: ArrayLike) -> Floats:
 def wilson(k: ArrayLike, n: ArrayLike, level: float = LEVEL) -> Interval:
     """Wilson's score interval (Wilson 1927)."""
     k, n = np.asarray(k, dtype=float), np.asarray(n, dtype=float)
-    z = stats.norm.isf((1.0 - level) / 2.0)
+    z = -special.ndtri((1.0 - level) / 2.0)
     p = k / n
     centre = (p + z**2 / (2.0 * n)) / (1.0 + z**2 / n)
     half = z / (1.0 + z**2 / n) * np.sqrt(p * (1.0 - p) / n + z**2 / (4.0 * n**2))
@@ -44,8 +44,8 @@ def clopper_pearson(k: ArrayLike, n: ArrayLike, level: float = LEVEL) -> Interva
     """The exact interval, never below its level (Clopper and Pearson 1934)."""
     k, n = np.asarray(k, dtype=float), np.asarray(n, dtype=float)
     tail = (1.0 - level) / 2.0
-    low = stats.beta.ppf(tail, k, n - k + 1.0)
-    high = stats.beta.isf(tail, k + 1.0, n - k)
+    low = special.betaincinv(k, n - k + 1.0, tail)
+    high = special.betainccinv(k + 1.0, n - k, tail)
     return Interval(np.where(k == 0, 0.0, low), np.where(k == n, 1.0, high))
 
 

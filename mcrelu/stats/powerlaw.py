@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
-from scipy import optimize, special, stats
+from scipy import optimize, special
 
 from mcrelu.errors import UserError
 from mcrelu.stats.intervals import LEVEL
@@ -35,17 +35,16 @@ def fit_power_law(width: Ints, k: Ints, n: Ints, level: float = LEVEL) -> PowerL
     Raises
     ------
     UserError
-        With fewer than two widths, or where no network or every network counts as a success.
+        With successes at fewer than two widths, or where every network is one: the exponent then
+        has no finite estimate.
     """
     widths, hits, trials = (np.asarray(values, dtype=float) for values in (width, k, n))
-    if len(np.unique(widths)) < 2:
-        raise UserError("a power law needs at least two widths; add widths to the sweep")
-    if hits.sum() == 0 or (hits == trials).all():
-        raise UserError("a power law needs widths with some, but not all, networks counted")
+    if len(np.unique(widths[hits > 0])) < 2 or (hits == trials).all():
+        raise UserError("a power law needs successes at two widths, and some failures")
     likelihood = _Likelihood(np.log(widths / widths.min()), hits, trials)
     start = likelihood.best_exponent()
     # Twice the drop of the log-likelihood is chi-squared with one degree of freedom (Wilks).
-    floor = likelihood.profile(start) - stats.chi2.isf(1.0 - level, 1) / 2.0
+    floor = likelihood.profile(start) - special.chdtri(1.0, 1.0 - level) / 2.0
 
     def above(exponent: float) -> float:
         return likelihood.profile(exponent) - floor

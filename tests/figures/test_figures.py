@@ -1,0 +1,123 @@
+"""Figures: what is in them, that they can be redrawn bit for bit, and that the LaTeX compiles."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from mcrelu.figures.crossing import crossing_figure
+from mcrelu.figures.pgf import crossing_tex
+from mcrelu.figures.series import Series, series_of, width_ticks
+from mcrelu.figures.style import look, publish
+from mcrelu.stats.intervals import wilson
+from mcrelu.stats.reduce import power_laws
+from mcrelu.store.files import Files
+
+WIDTHS = [16, 32, 64, 128]
+
+
+def cells(crossed: list[int], **setting: object) -> pa.Table:
+    """A table of cells as reduce makes it, 1000 networks each."""
+    low, high = wilson(crossed, 1000)
+    base = {
+        "offset": 0.0,
+        "optimizer": "gd",
+        "init": "he",
+        "step_rule": "inv_lambda_max",
+        "stop": "crossing+sufficient",
+    } | setting
+    columns = {name: [value] * len(crossed) for name, value in base.items()}
+    return pa.table(
+        {
+            **columns,
+            "width": WIDTHS[: len(crossed)],
+            "networks": [1000] * len(crossed),
+            "k_high": crossed,
+            "estimate": [k / 1000 for k in crossed],
+            "wilson_low": low,
+            "wilson_high": high,
+        }
+    )
+
+
+def series(crossed: list[int], **setting: object) -> list[Series]:
+    table = cells(crossed, **setting)
+    return series_of(table, power_laws(table))
+
+
+def test_a_series_has_the_paper_s_points_and_its_fit() -> None:
+    (one,) = series([360, 250, 180, 130])
+    assert one.paper_width == [16, 32, 64, 128, 256, 512, 1024, 2048]
+    assert one.paper_estimate[0] == 0.3611
+    assert one.law is not None
+    assert 0.4 < one.law.exponent < 0.6
+
+
+def test_a_setting_that_is_not_in_the_paper_has_no_points_of_it() -> None:
+    (one,) = series([360, 250], offset=0.5)
+    assert one.paper_width == []
+    assert one.label == r"GD, $\Delta = 0.5$"
+
+
+def test_error_bars_are_the_intervals() -> None:
+    with look():
+        axes = crossing_figure(series([360, 250, 180, 130])).axes[0]
+    (bars,) = axes.containers[0].lines[2]
+    ends = sorted(segment[:, 1].tolist() for segment in bars.get_segments())
+    low, high = wilson([130, 180, 250, 360], 1000)
+    for (bottom, top), a, b in zip(ends, low, high, strict=True):
+        assert bottom == pytest.approx(a)
+        assert top == pytest.approx(b)
+
+
+def test_axes_are_logarithmic_and_labelled() -> None:
+    with look():
+        axes = crossing_figure(series([360, 250])).axes[0]
+    assert (axes.get_xscale(), axes.get_yscale()) == ("log", "log")
+    assert "width" in axes.get_xlabel()
+    assert axes.get_ylabel()
+    assert next(iter(axes.get_legend().get_texts())).get_text() == "GD"
+
+
+def test_an_estimate_of_zero_shows_the_end_of_its_interval() -> None:
+    with look():
+        axes = crossing_figure(series([5, 0])).axes[0]
+    shown = [y for line in axes.lines for y in line.get_ydata()]
+    assert wilson(0, 1000).high == pytest.approx(min(y for y in shown if y > 0.003))
+
+
+def test_the_same_table_draws_the_same_bytes(tmp_path: Path) -> None:
+    for folder in ("a", "b"):
+        with look():
+            figure = crossing_figure(series([360, 250, 180, 130]))
+            publish(figure, Files.at(tmp_path / folder), "crossing")
+    for suffix in ("png", "pdf", "svg"):
+        name = f"figures/crossing.{suffix}"
+        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+
+
+def test_many_widths_keep_room_between_their_labels() -> None:
+    widths = [2**k for k in range(4, 17)]
+    assert width_ticks(widths) == widths[::2]
+    assert width_ticks(widths[:8]) == widths[:8]
+
+
+def test_the_pgfplots_document_has_the_numbers() -> None:
+    text = crossing_tex(series([360, 250, 180, 130]))
+    assert "16 0.36 " in text
+    assert "(16, 0.3611)" in text
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="needs pdflatex with pgfplots")
+def test_the_pgfplots_document_compiles(tmp_path: Path) -> None:
+    lots = series([360, 250, 180, 130]) + series([300, 200], offset=0.1) + series([5, 0])
+    (tmp_path / "figure.tex").write_text(crossing_tex(lots))
+    command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "figure.tex"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout[-2000:]
+    assert (tmp_path / "figure.pdf").stat().st_size > 5000

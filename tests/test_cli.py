@@ -1,0 +1,180 @@
+"""The commands as a shell sees them: stdout, stderr, exit codes."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).parent.parent
+GOLDEN = ROOT / "tests" / "golden" / "gd_swap_n16.npz"
+SPEC = """
+version: 1
+experiment: crossing
+seed: 7
+networks: 60
+cells: {width: [4, 8]}
+stop: [crossing, sufficient]
+block_size: 20
+"""
+
+
+def mcrelu(*arguments: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "mcrelu", *map(str, arguments)]
+    environment = {k: v for k, v in os.environ.items() if k != "RAY_ADDRESS"}
+    return subprocess.run(
+        command, capture_output=True, text=True, cwd=cwd, env=environment, check=False
+    )
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with spec.yaml and a finished output in out/."""
+    folder = tmp_path_factory.mktemp("finished")
+    (folder / "spec.yaml").write_text(SPEC)
+    done = mcrelu("run", "spec.yaml", "--out", "out", "--serial", "--json", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    (folder / "run.json").write_text(done.stdout)
+    return folder
+
+
+@pytest.fixture
+def spec(tmp_path: Path) -> Path:
+    path = tmp_path / "spec.yaml"
+    path.write_text(SPEC)
+    return path
+
+
+def test_run_prints_one_json_object_and_writes_what_it_names(finished: Path) -> None:
+    said = json.loads((finished / "run.json").read_text())
+    assert said["exit_code"] == 0
+    assert [cell["networks"] for cell in said["cells"]] == [60, 60]
+    for path in [*said["figures"], said["report"]]:
+        assert Path(path).stat().st_size > 0
+    assert json.loads((finished / "out" / "status.json").read_text())["exit_code"] == 0
+
+
+def test_run_prints_tables_for_people(finished: Path) -> None:
+    again = mcrelu("run", "spec.yaml", "--out", "out", "--serial", cwd=finished)
+    assert again.returncode == 0
+    assert "95 % interval" in again.stdout
+    assert "locally converged" in again.stdout
+    assert "report.html" in again.stdout
+    assert "6/6 blocks" in again.stderr
+
+
+def test_the_default_output_is_named_after_the_spec(spec: Path) -> None:
+    done = mcrelu("run", "spec.yaml", "--serial", "--set", "networks=10", cwd=spec.parent)
+    assert done.returncode == 0
+    assert (spec.parent / "results" / "spec" / "spec.yaml").exists()
+
+
+def test_status_counts_what_is_there(finished: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    shutil.copytree(finished / "out", out)
+    next(out.glob("shards/*/*.parquet")).unlink()
+    status = json.loads(mcrelu("status", out, "--json", cwd=tmp_path).stdout)
+    assert (status["blocks_done"], status["blocks"]) == (5, 6)
+    assert (status["networks_done"], status["networks"]) == (100, 120)
+
+
+def test_reduce_and_plot_write_anew(finished: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    shutil.copytree(finished / "out", out)
+    shutil.rmtree(out / "tables")
+    shutil.rmtree(out / "figures")
+    assert mcrelu("plot", out, cwd=tmp_path).returncode == 2
+    assert mcrelu("reduce", out, cwd=tmp_path).returncode == 0
+    assert (out / "tables" / "cells.csv").exists()
+    assert mcrelu("plot", out, cwd=tmp_path).returncode == 0
+    same = (out / "figures" / "crossing.svg").read_bytes()
+    assert same == (finished / "out" / "figures" / "crossing.svg").read_bytes()
+
+
+def test_plan_forecasts_and_writes_nothing(spec: Path) -> None:
+    planned = mcrelu("plan", "spec.yaml", "--json", cwd=spec.parent)
+    said = json.loads(planned.stdout)
+    assert [(cell["networks"], cell["blocks"]) for cell in said["cells"]] == [(60, 3), (60, 3)]
+    assert said["wall_seconds"] > 0
+    assert [path.name for path in spec.parent.iterdir()] == ["spec.yaml"]
+
+
+def test_compare_exits_1_where_the_sides_disagree(finished: Path, tmp_path: Path) -> None:
+    own = mcrelu("compare", finished / "out", finished / "out", cwd=tmp_path)
+    assert own.returncode == 0
+    other = tmp_path / "other.yaml"
+    # One step is not enough to prove anything: nearly all networks stay unfinished.
+    other.write_text(SPEC + "checks: {interval: 1, maximum: 1}\n")
+    assert mcrelu("run", other, "--out", "b", "--serial", cwd=tmp_path).returncode == 0
+    differs = mcrelu("compare", finished / "out", "b", cwd=tmp_path)
+    assert differs.returncode == 1
+    assert "DIFFERS" in differs.stdout
+
+
+def test_compare_without_common_points_is_a_usage_error(finished: Path) -> None:
+    said = mcrelu("compare", "out", "paper:fig5", cwd=finished)
+    assert said.returncode == 2
+    assert "nothing to compare" in said.stderr
+
+
+def test_verify_exits_1_for_a_tampered_status(tmp_path: Path) -> None:
+    assert mcrelu("verify", GOLDEN, cwd=tmp_path).returncode == 0
+    golden = dict(np.load(GOLDEN))
+    golden["status"][0] = 5
+    np.savez(tmp_path / "tampered.npz", **golden)
+    tampered = mcrelu("verify", GOLDEN, "tampered.npz", "--json", cwd=tmp_path)
+    assert tampered.returncode == 1
+    assert [one["agrees"] for one in json.loads(tampered.stdout)["files"]] == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (["run", "none.yaml"], 2, "no such file"),
+        (["run", "spec.yaml", "--set", "cells.width=[0]"], 2, "cells.width[0] = 0"),
+        (["run", "spec.yaml", "--serial", "--address", "a:1"], 2, "--serial"),
+        (["run", "spec.yaml", "--address", "127.0.0.1:1", "--out", "rel"], 2, "absolute"),
+        (["run", "spec.yaml", "--out", "nosuch://x/y", "--serial"], 3, "nosuch"),
+        (["status", "none"], 2, "no output"),
+        (["verify", "spec.yaml"], 2, "golden"),
+        (["compare", "none", "paper:fig5"], 2, "no output"),
+        (["dance"], 2, "No such command"),
+        (["run"], 2, "Missing argument"),
+    ],
+)
+def test_user_errors_are_one_line_with_their_code(
+    arguments: list[str], code: int, words: str, spec: Path
+) -> None:
+    said = mcrelu(*arguments, cwd=spec.parent)
+    lines = [line for line in said.stderr.splitlines() if not line.startswith("mcrelu 0")]
+    assert said.returncode == code
+    assert len(lines) == 1
+    assert words in lines[0]
+    assert [path.name for path in spec.parent.iterdir()] == ["spec.yaml"]
+
+
+def test_an_unreachable_cluster_ends_at_once_and_leaves_nothing(spec: Path) -> None:
+    out = spec.parent / "out"
+    said = mcrelu("run", "spec.yaml", "--address", "127.0.0.1:1", "--out", out, cwd=spec.parent)
+    assert said.returncode == 3
+    assert "no Ray cluster at 127.0.0.1:1" in said.stderr
+    assert not out.exists()
+
+
+def test_a_foreign_output_is_refused_with_what_differs(finished: Path) -> None:
+    said = mcrelu("run", "spec.yaml", "--out", "out", "--set", "seed=8", "--json", cwd=finished)
+    assert said.returncode == 6
+    assert "seed: 7 there, 8 here" in json.loads(said.stdout)["error"]
+
+
+@pytest.mark.ray
+def test_doctor_finds_this_installation_well(tmp_path: Path) -> None:
+    said = mcrelu("doctor", "--json", cwd=tmp_path)
+    assert said.returncode == 0, said.stdout
+    assert {one["name"] for one in json.loads(said.stdout)["findings"]} >= {"ray", "kernels"}
