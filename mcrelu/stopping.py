@@ -137,7 +137,9 @@ class Sufficient:
         moments = data_moments(check.points, check.p)
         bound = motion_bound(sigma, moments, rest, check.step_size, self.form)
         converged = bound.holds.copy()
-        converged[bound.holds] = neurons_stay(check.neurons(bound.holds), bound.kappa[bound.holds])
+        if converged.any():
+            weights = check.neurons(bound.holds)
+            converged[bound.holds] = neurons_stay(weights, bound.kappa[bound.holds])
         return converged
 
 

@@ -7,7 +7,7 @@ from typing import ClassVar, NamedTuple
 import numpy as np
 
 from mcrelu.engines import kernels
-from mcrelu.engines.lanes import groups_of, pack, unpack
+from mcrelu.engines.lanes import groups_of, pack, take, unpack
 from mcrelu.types import Bools, Counts, Floats, Ints, Kinks, PointSet, Problem, Weights
 
 ADAM_BETA1 = 0.9
@@ -115,9 +115,10 @@ class DenseEngine:
 
     def keep(self, state: State, mask: Bools) -> State:
         """The networks where mask is true, packed anew."""
+        kept = np.flatnonzero(mask)
 
         def select(groups: np.ndarray) -> np.ndarray:
-            return pack(unpack(groups, state.networks)[mask])
+            return pack(take(groups, kept))
 
         packed = {name: select(getattr(state, name)) for name in _PACKED}
         adam = None if state.adam is None else Moments(*(select(v) for v in state.adam))

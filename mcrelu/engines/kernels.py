@@ -139,20 +139,43 @@ def moments(a, b, w, sigma):
 
     The six entries of a side are aa, ab, aw, bb, bw, ww; side 0 has a > 0, side 1 has a < 0.
     """
-    for s in range(len(sigma)):
-        sigma[s] = 0.0
-    for i in range(len(a) // LANES):
-        for lane in range(LANES):
+    neurons = len(a) // LANES
+    quarters = neurons - neurons % 4
+    sigma[:] = 0.0
+    plus, minus = sigma[: 6 * LANES], sigma[6 * LANES :]
+    # Four neurons at once: the totals are then read and written a quarter as often.
+    for i in range(0, quarters, 4):
+        o = i * LANES
+        _add_moments(a[o:], b[o:], w[o:], 1.0, plus, 4)
+        _add_moments(a[o:], b[o:], w[o:], -1.0, minus, 4)
+    for i in range(quarters, neurons):
+        o = i * LANES
+        _add_moments(a[o:], b[o:], w[o:], 1.0, plus, 1)
+        _add_moments(a[o:], b[o:], w[o:], -1.0, minus, 1)
+
+
+@jit(inline="always")
+def _add_moments(a, b, w, sign, total, neurons):
+    for lane in range(LANES):
+        aa, ab, aw, bb, bw, ww = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
+        for i in range(neurons):
             o = i * LANES + lane
-            for side in range(2):
-                s = side * 6 * LANES + lane
-                inside = 1.0 if (a[o] > 0.0 if side == 0 else a[o] < 0.0) else 0.0
-                sigma[s] += inside * (a[o] * a[o])
-                sigma[s + LANES] += inside * (a[o] * b[o])
-                sigma[s + 2 * LANES] += inside * (a[o] * w[o])
-                sigma[s + 3 * LANES] += inside * (b[o] * b[o])
-                sigma[s + 4 * LANES] += inside * (b[o] * w[o])
-                sigma[s + 5 * LANES] += inside * (w[o] * w[o])
+            inside = sign * a[o] > 0.0
+            own_a = a[o] if inside else 0.0
+            own_b = b[o] if inside else 0.0
+            own_w = w[o] if inside else 0.0
+            aa += own_a * own_a
+            ab += own_a * own_b
+            aw += own_a * own_w
+            bb += own_b * own_b
+            bw += own_b * own_w
+            ww += own_w * own_w
+        total[lane] += aa
+        total[LANES + lane] += ab
+        total[2 * LANES + lane] += aw
+        total[3 * LANES + lane] += bb
+        total[4 * LANES + lane] += bw
+        total[5 * LANES + lane] += ww
 
 
 @jit()

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mcrelu.engines.kernels import LANES
+from mcrelu.types import Ints
 
 Array = NDArray[Any]
 
@@ -36,3 +37,9 @@ def unpack(groups: Array, m: int) -> Array:
     k = groups.shape[1] // LANES
     rows = groups.reshape(len(groups), k, LANES).swapaxes(1, 2)
     return np.ascontiguousarray(rows).reshape(len(groups) * LANES, k)[:m]
+
+
+def take(groups: Array, rows: Ints) -> Array:
+    """Some rows of a packed array, (len(rows), k), without unpacking the others."""
+    lanes_last = groups.reshape(len(groups), groups.shape[1] // LANES, LANES)
+    return lanes_last[rows // LANES, :, rows % LANES]

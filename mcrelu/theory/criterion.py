@@ -22,12 +22,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from mcrelu.theory import kernels
 from mcrelu.theory import sigma as sg
-from mcrelu.theory.sigma import A, B, W
 from mcrelu.types import Bools, Floats, Weights
-
-# |theta(k)| <= Q-weighted sums of |theta(0)|: w moves with a and b, a and b move with w.
-Q = np.array([[0.0, 0.0, 1.0], [0.0, 0.0, 1.0], [1.0, 1.0, 0.0]])
 
 
 class Form(StrEnum):
@@ -52,14 +49,15 @@ def motion_bound(
     sigma (m, 2, 3, 3), moments M (m, 2, 2, 2), u_hat (m, 2, 2), step_size (m,) -> both (m,).
     """
     roots = sg.sqrt_moments(moments)
-    psi = np.einsum("msij,msj->msi", sg.pinv_2x2(roots), u_hat)
+    psi = kernels.apply_2x2(sg.pinv_2x2(roots), u_hat).reshape(-1, 4)
     decay = step_decay(sg.training_matrix(sigma, moments), step_size)
     contracts = np.abs(decay.mu).max(axis=1) < 1.0
-    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        s_psi = residual_sum(decay, psi.reshape(-1, 4), step_size, form)
-        root_norm = np.abs(roots).sum(axis=3).max(axis=(1, 2))
-        kappa = 2.0 * root_norm * s_psi
-        delta = operator_sum(decay, step_size) * root_norm**2 * _operator_change(sigma, kappa)
+    norm = kernels.largest_row(roots)
+    # Networks that do not contract make nonsense of what follows; the first flag discards it.
+    with np.errstate(all="ignore"):
+        kappa = 2.0 * norm * residual_sum(decay, psi, step_size, form)
+        change = kernels.operator_change(sigma, sigma_change(sigma, kappa), kappa)
+        delta = operator_sum(decay, step_size) * norm**2 * change
     return MotionBound(contracts & (kappa < 0.5) & (delta <= 0.5), kappa)
 
 
@@ -69,12 +67,7 @@ def neurons_stay(weights: Weights, kappa: Floats) -> Bools:
     True where |a_i| - E_i[a] > |b_i| + E_i[b] for all i, with
     E_i = kappa Q |theta_i| + 2 kappa^2 e^(2 kappa) max |theta_i|.
     """
-    a, b, w = np.abs(weights.a), np.abs(weights.b), np.abs(weights.w)
-    linear = kappa[:, None]
-    rest = (2.0 * kappa**2 * np.exp(2.0 * kappa))[:, None] * np.maximum(np.maximum(a, b), w)
-    # Q maps (a, b, w) to (w, w, a + b), so a and b have the same bound.
-    motion = linear * w + rest
-    return np.asarray((a - motion > b + motion).all(axis=1))
+    return kernels.neurons_stay(weights.a, weights.b, weights.w, kappa)
 
 
 class Decay(NamedTuple):
@@ -86,19 +79,13 @@ class Decay(NamedTuple):
 
 def step_decay(matrix: Floats, step_size: Floats) -> Decay:
     """Eigenpairs of 1 - h M^(1/2) A_ref M^(1/2) for each network, matrix (m, 4, 4)."""
-    eigenvalues, vectors = np.linalg.eigh(matrix)
+    eigenvalues, vectors = kernels.eigh_4x4(matrix)
     return Decay(1.0 - step_size[:, None] * eigenvalues, vectors)
 
 
 def residual_sum(decay: Decay, psi: Floats, step_size: Floats, form: Form) -> Floats:
     """S_psi >= sum_k h ||(1 - h M^(1/2) A_ref M^(1/2))^k psi||_inf, psi (m, 4) -> (m,)."""
-    components = np.abs(np.einsum("mji,mj->mi", decay.vectors, psi))
-    sizes = np.abs(decay.vectors)
-    if form is Form.SHARP:
-        geometric, norms = 1.0 - np.abs(decay.mu), sizes.max(axis=1)
-    else:
-        geometric, norms = np.abs(1.0 - decay.mu), sizes.sum(axis=2)
-    return np.asarray(step_size * (components * norms / geometric).sum(axis=1))
+    return kernels.residual_sum(decay.mu, decay.vectors, psi, step_size, form is Form.PUBLISHED)
 
 
 def operator_sum(decay: Decay, step_size: Floats) -> Floats:
@@ -111,17 +98,4 @@ def sigma_change(sigma: Floats, kappa: Floats) -> Floats:
 
     D = kappa (Q |sigma| + |sigma| Q) + 8 kappa^2 e^(4 kappa) ||sigma||_inf, (m, 2, 3, 3).
     """
-    size = np.abs(sigma)
-    k = kappa[:, None, None, None]
-    norm = size.sum(axis=3).max(axis=2)[:, :, None, None]
-    return np.asarray(k * (Q @ size + size @ Q) + 8.0 * k**2 * np.exp(4.0 * k) * norm)
-
-
-def _operator_change(sigma: Floats, kappa: Floats) -> Floats:
-    """g_w + g_ab + g_wab: bound on how much A_ref can change, (m,)."""
-    d = sigma_change(sigma, kappa)
-    size = np.abs(sigma)
-    g_w = d[:, :, W, W].max(axis=1)
-    g_ab = (d[:, :, A, A] + d[:, :, A, B] + d[:, :, B, B]).max(axis=1)
-    cross = size[:, :, W, A] + size[:, :, W, B] + d[:, :, W, A] + d[:, :, W, B]
-    return np.asarray(g_w + g_ab + kappa * cross.max(axis=1))
+    return kernels.sigma_change(sigma, kappa)
