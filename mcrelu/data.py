@@ -11,7 +11,7 @@ Y = (-1.0, 2.0, -1.0, 1.0, -2.0, 1.0)
 
 
 def standard_points(offset: float = 0.0) -> PointSet:
-    """The paper's six points, targets raised by ``offset`` (reference section 1).
+    """The paper's six points, targets raised by ``offset`` (docs/method.md 1).
 
     The order is the one in which the original draws their counts.
     """

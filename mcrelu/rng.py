@@ -2,7 +2,7 @@
 
 Two modes. ``philox`` (default): each array of a block has a stream of its own, drawn row by row,
 so the first k networks of a block do not depend on how many it has. ``legacy`` repeats the streams
-of the original program (reference section 1), for comparison network by network.
+of the original program (docs/method.md 1), for comparison network by network.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 A criterion is a frozen dataclass with ``init(m) -> memory`` and
 ``judge(memory, check) -> (memory, status)``, where status (m,) holds a StopReason or 0 for "go on"
 and memory is a tuple of arrays with one row per network. The training loop asks the criteria in
-the order of reference section 1 and drops the rows of stopped networks.
+the order of docs/method.md 1 and drops the rows of stopped networks.
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ Counts = NDArray[np.uint8]
 
 
 class StopReason(IntEnum):
-    """Why the training of a network ended; every network ends in exactly one (reference codes)."""
+    """Why the training of a network ended; every network ends in exactly one (docs/method.md 1)."""
 
     UNFINISHED = 0
     X_DEGENERATE = 1

@@ -36,7 +36,7 @@ def cell_table(output: Output) -> pa.Table:
     """One row per cell, with counts, estimate and intervals.
 
     ``k_low`` counts the networks that crossed, ``k_high`` those too that are degenerate or
-    unfinished; ``estimate`` is k_high over all (reference section 1). Only complete blocks count.
+    unfinished; ``estimate`` is k_high over all (docs/method.md 1). Only complete blocks count.
     """
     rows = [_counts(output, cell) for cell in output.sweep.cells]
     table = pa.Table.from_pylist(rows)

@@ -142,7 +142,7 @@ class Spec(_Model):
         return self
 
     def criteria(self) -> tuple[Criterion, ...]:
-        """The stopping criteria in the order in which they are asked (reference section 1)."""
+        """The stopping criteria in the order in which they are asked (docs/method.md 1)."""
         built = [_criterion(entry) for entry in self.stop]
         return tuple(sorted(built, key=lambda criterion: _ORDER.index(type(criterion))))
 

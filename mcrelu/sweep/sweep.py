@@ -21,7 +21,7 @@ from mcrelu.sweep.reading import apply_settings, parse_yaml, read_yaml
 from mcrelu.sweep.spec import DEFAULT_BLOCK_SIZE, OverWidth, Spec
 from mcrelu.train import Checks
 
-# Reference section 1: with swapped variances kinks move fast, so the original looked more often.
+# docs/method.md 1: with swapped variances kinks move fast, so the original looked more often.
 DEFAULT_CHECKS = {"he": Checks(1000, 1000), "swapped": Checks(100, 10_000)}
 MAX_BLOCKS = 10**7
 

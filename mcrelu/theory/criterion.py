@@ -1,6 +1,6 @@
 """The sufficient criterion: a proof, from the present state, that no kink will ever cross.
 
-The bounds follow the paper's theorem (reference section 2) and use ReLU (alpha = 0). They come in
+The bounds follow the paper's theorem (docs/method.md 2) and use ReLU (alpha = 0). They come in
 two stages: :func:`motion_bound` needs only the second moments, :func:`neurons_stay` looks at every
 neuron and is worth its cost only for networks that pass the first stage.
 
@@ -28,7 +28,7 @@ from mcrelu.types import Bools, Floats, Weights
 
 
 class Form(StrEnum):
-    """Two ways to bound S_psi; ``published`` repeats the original program (reference quirk)."""
+    """Two ways to bound S_psi; ``published`` repeats the original program (docs/method.md 2)."""
 
     SHARP = "sharp"
     PUBLISHED = "published"
