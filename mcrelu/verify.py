@@ -6,7 +6,9 @@ network. The same batch is drawn from the same stream (``rng: legacy``) and trai
 
 from __future__ import annotations
 
+import io
 import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -147,18 +149,32 @@ def _criteria(golden: dict[str, Any]) -> tuple[Criterion, ...]:
 
 
 def _load(path: Path) -> dict[str, Any]:
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            golden = {key: archive[key] for key in archive.files}
-    except (OSError, ValueError, EOFError, AttributeError, zipfile.BadZipFile) as error:
-        raise UserError(f"{path}: not a readable .npz file ({error}); give a golden file") from None
+    golden = _read_arrays(path)
     missing = [key for key in (*_OPTIONS, *_RESULTS) if key not in golden]
     if missing:
         raise UserError(
             f"{path}: no golden file of the one-dimensional experiment, lacks {missing[0]}; "
             "d-dimensional files cannot be verified yet"
         )
+    networks = int(golden["n_parallel"])
+    for key in ("status", "stop_iteration", "max_kink", "lrs", "x_weights", "val_x_weights"):
+        if len(golden[key]) != networks:
+            raise UserError(
+                f"{path}: {key} has {len(golden[key])} entries, n_parallel is {networks}; "
+                "the file is damaged, give another copy"
+            )
     return golden
+
+
+def _read_arrays(path: Path) -> dict[str, Any]:
+    try:
+        # Read whole first: numpy leaves a damaged file open.
+        archive = np.load(io.BytesIO(path.read_bytes()), allow_pickle=False)
+        if not isinstance(archive, np.lib.npyio.NpzFile):
+            raise ValueError("a single array")
+        return {key: archive[key] for key in archive.files}
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        raise UserError(f"{path}: not a readable .npz file ({error}); give a golden file") from None
 
 
 def _parameter_error(ours: Weights, golden: dict[str, Any], rows: Bools) -> float:

@@ -24,7 +24,7 @@ LAYERS = (
     ("runtime",),
     ("figures",),
     ("terminal", "report", "api"),
-    ("cli",),
+    ("cli", "__main__"),
 )
 RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
 MODULES = sorted(PACKAGE.rglob("*.py"))

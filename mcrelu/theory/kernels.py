@@ -73,8 +73,10 @@ def sqrt_2x2(matrix):
     root = np.empty_like(matrix)
     for k in range(len(matrix)):
         a, b, d = matrix[k, 0, 0], matrix[k, 0, 1], matrix[k, 1, 1]
-        root_det = sqrt(max(a * d - b * b, 0.0))
-        scale = sqrt(a + d + 2.0 * root_det)
+        det, trace = a * d - b * b, a + d
+        # A determinant that is only rounding would have a root that is not.
+        root_det = sqrt(det) if det > RANK_TOLERANCE * trace * trace else 0.0
+        scale = sqrt(trace + 2.0 * root_det)
         inverse = 1.0 / scale if scale > 0.0 else 0.0
         root[k, 0, 0] = (a + root_det) * inverse
         root[k, 0, 1] = root[k, 1, 0] = b * inverse
