@@ -167,14 +167,16 @@ def _load(path: Path) -> dict[str, Any]:
 
 
 def _read_arrays(path: Path) -> dict[str, Any]:
+    remedy = "give a golden file, an .npz archive"
     try:
         # Read whole first: numpy leaves a damaged file open.
         archive = np.load(io.BytesIO(path.read_bytes()), allow_pickle=False)
-        if not isinstance(archive, np.lib.npyio.NpzFile):
-            raise ValueError("a single array")
-        return {key: archive[key] for key in archive.files}
+        arrays = {key: archive[key] for key in getattr(archive, "files", ())}
     except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise UserError(f"{path}: not a readable .npz file ({error}); give a golden file") from None
+        raise UserError(f"{path}: cannot be read ({error}); {remedy}") from None
+    if not arrays:
+        raise UserError(f"{path}: holds no named arrays; {remedy}")
+    return arrays
 
 
 def _parameter_error(ours: Weights, golden: dict[str, Any], rows: Bools) -> float:
