@@ -79,7 +79,7 @@ class RayExecutor:
     def capacity(self) -> int:
         """A few blocks for every CPU that the cluster has now."""
         cpus = ray.cluster_resources().get("CPU", 0)  # type: ignore[no-untyped-call]
-        return max(1, int(IN_FLIGHT_PER_CPU * cpus))
+        return int(IN_FLIGHT_PER_CPU * cpus)
 
     def submit(self, task: BlockTask, number: int) -> Handle:
         """Hand a block to Ray."""

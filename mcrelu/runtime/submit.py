@@ -58,7 +58,8 @@ def run_blocks(
     flying: dict[Handle, tuple[BlockTask, int]] = {}
     try:
         while not stopping():
-            for task in islice(waiting, max(0, executor.capacity() - len(flying))):
+            limit = max(1, executor.capacity())  # a cluster may be without CPUs for a while
+            for task in islice(waiting, max(0, limit - len(flying))):
                 flying[executor.submit(task, 1)] = (task, 1)
             if not flying:
                 return
