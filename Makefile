@@ -6,7 +6,7 @@ OUT ?= results/fig5-gd
 .PHONY: run test lint types unit install install-test clean
 
 run: install
-	$(BIN)/mcrelu run jobs/sweeps/fig5-gd.yaml --out $(OUT) --set networks=64 --set block_size=16
+	$(BIN)/mcrelu run jobs/sweeps/fig5-gd.yaml --out $(OUT)
 
 test: install-test lint types unit
 

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 from mcrelu.engines.base import AnyEngine
 from mcrelu.engines.dense import DenseEngine
+from mcrelu.engines.grouped import GroupedEngine
 
-ENGINES: dict[str, type[AnyEngine]] = {DenseEngine.name: DenseEngine}
+# The first that can train with an optimiser is its default.
+ENGINES: dict[str, type[AnyEngine]] = {
+    GroupedEngine.name: GroupedEngine,
+    DenseEngine.name: DenseEngine,
+}
 
 
 def default_engine(optimizer: str) -> str:

@@ -7,7 +7,8 @@ from typing import ClassVar, NamedTuple
 import numpy as np
 
 from mcrelu.engines import kernels
-from mcrelu.engines.lanes import groups_of, pack, take, unpack
+from mcrelu.engines.kernels import LANES
+from mcrelu.engines.lanes import groups_of, minibatch_weights, pack, take, unpack
 from mcrelu.types import Bools, Counts, Floats, Ints, Kinks, PointSet, Problem, Weights
 
 ADAM_BETA1 = 0.9
@@ -59,21 +60,21 @@ class DenseEngine:
     def init(self, problem: Problem) -> State:
         """Pack the networks and evaluate them at the data points."""
         m, n = problem.weights.a.shape
-        groups = groups_of(m)
+        groups = groups_of(m, LANES)
         state = State(
             networks=m,
             steps=0,
             points=problem.points,
             optimizer=problem.optimizer,
-            a=pack(problem.weights.a),
-            b=pack(problem.weights.b),
-            c=pack(problem.weights.c),
-            w=pack(problem.weights.w),
-            outputs=np.empty((groups, len(problem.points.x) * kernels.LANES)),
-            p=pack(problem.p),
-            step_size=pack(problem.step_size),
-            max_kink=np.zeros((groups, kernels.LANES)),
-            first_crossing=np.zeros((groups, kernels.LANES), dtype=np.int64),
+            a=pack(problem.weights.a, LANES),
+            b=pack(problem.weights.b, LANES),
+            c=pack(problem.weights.c, LANES),
+            w=pack(problem.weights.w, LANES),
+            outputs=np.empty((groups, len(problem.points.x) * LANES)),
+            p=pack(problem.p, LANES),
+            step_size=pack(problem.step_size, LANES),
+            max_kink=np.zeros((groups, LANES)),
+            first_crossing=np.zeros((groups, LANES), dtype=np.int64),
             adam=_no_moments(groups, n) if problem.optimizer == "adam" else None,
         )
         x = tuple(problem.points.x)
@@ -86,7 +87,7 @@ class DenseEngine:
         state = _copy(state)
         train = _descend if state.adam is None else _adam
         for g in range(len(state.a)):
-            members = slice(g * kernels.LANES, (g + 1) * kernels.LANES)
+            members = slice(g * LANES, (g + 1) * LANES)
             counts = None if minibatches is None else minibatches[members]
             train(state, g, _point_weights(state, g, counts), steps)
         return state._replace(steps=state.steps + steps)
@@ -94,23 +95,27 @@ class DenseEngine:
     def kinks(self, state: State) -> Kinks:
         """Running maximum of |b/a| and first crossing, both (m,)."""
         m = state.networks
-        return Kinks(unpack(state.max_kink, m)[:, 0], unpack(state.first_crossing, m)[:, 0])
+        return Kinks(
+            unpack(state.max_kink, m, LANES)[:, 0], unpack(state.first_crossing, m, LANES)[:, 0]
+        )
 
     def outputs(self, state: State) -> Floats:
         """Network outputs at the data points, (m, D)."""
-        return unpack(state.outputs, state.networks)
+        return unpack(state.outputs, state.networks, LANES)
 
     def neurons(self, state: State) -> Weights:
         """All parameters."""
-        a, b, c, w = (unpack(s, state.networks) for s in (state.a, state.b, state.c, state.w))
+        a, b, c, w = (
+            unpack(s, state.networks, LANES) for s in (state.a, state.b, state.c, state.w)
+        )
         return Weights(a, b, c[:, 0], w)
 
     def moments(self, state: State) -> Floats:
         """Sigma, (m, 2, 3, 3)."""
-        sigma = np.empty((len(state.a), 12 * kernels.LANES))
+        sigma = np.empty((len(state.a), 12 * LANES))
         for g in range(len(sigma)):
             kernels.moments(state.a[g], state.b[g], state.w[g], sigma[g])
-        upper = unpack(sigma, state.networks).reshape(-1, 2, 6)
+        upper = unpack(sigma, state.networks, LANES).reshape(-1, 2, 6)
         return upper[:, :, [[0, 1, 2], [1, 3, 4], [2, 4, 5]]]
 
     def keep(self, state: State, mask: Bools) -> State:
@@ -118,7 +123,7 @@ class DenseEngine:
         kept = np.flatnonzero(mask)
 
         def select(groups: np.ndarray) -> np.ndarray:
-            return pack(take(groups, kept))
+            return pack(take(groups, kept, LANES), LANES)
 
         packed = {name: select(getattr(state, name)) for name in _PACKED}
         adam = None if state.adam is None else Moments(*(select(v) for v in state.adam))
@@ -131,8 +136,8 @@ _PACKED = (*_TRAINED, "p", "step_size")
 
 
 def _no_moments(groups: int, width: int) -> Moments:
-    of_neurons = (groups, 3 * width * kernels.LANES)
-    of_bias = (groups, kernels.LANES)
+    of_neurons = (groups, 3 * width * LANES)
+    of_bias = (groups, LANES)
     return Moments(np.zeros(of_neurons), np.zeros(of_neurons), np.zeros(of_bias), np.zeros(of_bias))
 
 
@@ -146,11 +151,8 @@ def _copy(state: State) -> State:
 def _point_weights(state: State, g: int, minibatches: Counts | None) -> Floats:
     """Weights of the points at each step, (steps or 1, D, LANES)."""
     if minibatches is None:
-        return state.p[g].reshape(1, -1, kernels.LANES)
-    m, points, steps = minibatches.shape
-    weights = np.zeros((steps, points, kernels.LANES))
-    weights[:, :, :m] = minibatches.transpose(2, 1, 0)
-    return weights / max(int(minibatches[0, :, 0].sum()), 1)
+        return state.p[g].reshape(1, -1, LANES)
+    return minibatch_weights(minibatches, LANES)
 
 
 def _descend(state: State, g: int, weights: Floats, steps: int) -> None:

@@ -1,6 +1,6 @@
-"""Packing of networks into lanes: (m, k) rows to (groups, k * LANES) flat groups and back.
+"""Packing of networks into lanes: (m, k) rows to (groups, k * lanes) flat groups and back.
 
-The last group is filled up with copies of zero rows; what kernels compute there is dropped.
+The last group is filled up with zero rows; what kernels compute there is dropped.
 """
 
 from __future__ import annotations
@@ -11,35 +11,41 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mcrelu.engines.kernels import LANES
-from mcrelu.types import Ints
+from mcrelu.types import Counts, Floats, Ints
 
 Array = NDArray[Any]
 
 
-def groups_of(m: int) -> int:
+def groups_of(m: int, lanes: int) -> int:
     """Number of lane groups that m networks fill."""
-    return -(-m // LANES)
+    return -(-m // lanes)
 
 
-def pack(rows: Array) -> Array:
-    """Lay out (m, ...) as (groups, k * LANES), k the product of the other lengths."""
-    m = len(rows)
-    flat = rows.reshape(m, prod(rows.shape[1:]))
-    padded = np.zeros((groups_of(m) * LANES, flat.shape[1]), dtype=rows.dtype)
-    padded[:m] = flat
-    lanes_last = padded.reshape(groups_of(m), LANES, flat.shape[1]).swapaxes(1, 2)
-    return np.ascontiguousarray(lanes_last).reshape(groups_of(m), flat.shape[1] * LANES)
+def pack(rows: Array, lanes: int) -> Array:
+    """Lay out (m, ...) as (groups, k * lanes), k the product of the other lengths."""
+    m, k, groups = len(rows), prod(rows.shape[1:]), groups_of(len(rows), lanes)
+    padded = np.zeros((groups * lanes, k), dtype=rows.dtype)
+    padded[:m] = rows.reshape(m, k)
+    lanes_last = padded.reshape(groups, lanes, k).swapaxes(1, 2)
+    return np.ascontiguousarray(lanes_last).reshape(groups, k * lanes)
 
 
-def unpack(groups: Array, m: int) -> Array:
+def unpack(groups: Array, m: int, lanes: int) -> Array:
     """The first m rows of a packed array, (m, k)."""
-    k = groups.shape[1] // LANES
-    rows = groups.reshape(len(groups), k, LANES).swapaxes(1, 2)
-    return np.ascontiguousarray(rows).reshape(len(groups) * LANES, k)[:m]
+    k = groups.shape[1] // lanes
+    rows = groups.reshape(len(groups), k, lanes).swapaxes(1, 2)
+    return np.ascontiguousarray(rows).reshape(len(groups) * lanes, k)[:m]
 
 
-def take(groups: Array, rows: Ints) -> Array:
+def take(groups: Array, rows: Ints, lanes: int) -> Array:
     """Some rows of a packed array, (len(rows), k), without unpacking the others."""
-    lanes_last = groups.reshape(len(groups), groups.shape[1] // LANES, LANES)
-    return lanes_last[rows // LANES, :, rows % LANES]
+    lanes_last = groups.reshape(len(groups), groups.shape[1] // lanes, lanes)
+    return lanes_last[rows // lanes, :, rows % lanes]
+
+
+def minibatch_weights(counts: Counts, lanes: int) -> Floats:
+    """Weights of the points at each step: counts (m, D, steps), m <= lanes -> (steps, D, lanes)."""
+    m, points, steps = counts.shape
+    weights = np.zeros((steps, points, lanes))
+    weights[:, :, :m] = counts.transpose(2, 1, 0)
+    return weights / max(int(counts[0, :, 0].sum()), 1)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Collection, Generator, Iterable
-from itertools import islice
 from typing import Protocol, TypeVar
 
 from mcrelu.runtime.block import BlockFailed, BlockResult, BlockTask
@@ -54,13 +54,17 @@ def run_blocks(
     and gives up what is in flight once ``stopping()`` is true. ``tick`` is called at least every
     POLL_SECONDS while an executor does not block.
     """
-    waiting = iter(tasks)
+    waiting = ((task, 1) for task in tasks)
+    again: deque[tuple[BlockTask, int]] = deque()  # blocks that a fault took
     flying: dict[Handle, tuple[BlockTask, int]] = {}
     try:
         while not stopping():
             limit = max(1, executor.capacity())  # a cluster may be without CPUs for a while
-            for task in islice(waiting, max(0, limit - len(flying))):
-                flying[executor.submit(task, 1)] = (task, 1)
+            while len(flying) < limit:
+                attempt = again.popleft() if again else next(waiting, None)
+                if attempt is None:
+                    break
+                flying[executor.submit(*attempt)] = attempt
             if not flying:
                 return
             for handle in executor.wait(flying, POLL_SECONDS):
@@ -71,7 +75,7 @@ def run_blocks(
                     if number == MAX_ATTEMPTS:
                         yield BlockFailed(task.block, f"{fault} ({number} attempts)", "")
                     else:
-                        flying[executor.submit(task, number + 1)] = (task, number + 1)
+                        again.append((task, number + 1))
             tick()
     finally:
         executor.cancel(flying)

@@ -16,7 +16,6 @@ from mcrelu.errors import ForeignOutputError, SpecError, UserError
 from mcrelu.store.files import Files
 from mcrelu.store.shards import Provenance, complete_prefix, missing_blocks
 from mcrelu.sweep.cell import Block, Cell
-from mcrelu.sweep.spec import DEFAULT_BLOCK_SIZE
 from mcrelu.sweep.sweep import Sweep
 
 SPEC = "spec.yaml"
@@ -138,10 +137,7 @@ def conflicts(old: Sweep, new: Sweep) -> list[str]:
 def _settings(sweep: Sweep) -> dict[str, Any]:
     """What all cells of a sweep share and its cells' parameters do not say clearer."""
     spec = sweep.spec.model_dump(mode="json")
-    shared = ("experiment", "seed", "rng", "step_size")
-    return {key: spec[key] for key in shared} | {
-        "block_size": sweep.spec.block_size or DEFAULT_BLOCK_SIZE
-    }
+    return {key: spec[key] for key in ("experiment", "seed", "rng", "step_size", "block_size")}
 
 
 def _changes(before: dict[str, Any], after: dict[str, Any]) -> list[str]:

@@ -40,6 +40,8 @@ def _field(loc: tuple[int | str, ...]) -> str:
 
 
 def _remedy(detail: ErrorDetails) -> str:
+    if detail["loc"] == ("step_size", "<name>"):
+        return "must be 'inv_lambda_max' or {over_width: 0.01}, for 0.01 over the width"
     kind, value, context = detail["type"], detail["input"], detail.get("ctx", {})
     if kind in ("float_type", "int_type") and isinstance(value, str):
         return _number_as_text(value)

@@ -31,6 +31,11 @@ def _mapping(loader: _StrictLoader, node: yaml.MappingNode) -> dict[Any, Any]:
     return loader.construct_mapping(node, deep=True)
 
 
+# No spec has a date: what looks like one stays text, and is refused as such.
+_StrictLoader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if not tag.endswith(":timestamp")]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
 _StrictLoader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping)
 
 
@@ -64,7 +69,7 @@ def apply_settings(spec: dict[str, Any], settings: Iterable[str]) -> dict[str, A
     result: dict[str, Any] = _deep_copy(spec)
     for setting in settings:
         key, equals, text = setting.partition("=")
-        if not equals or not key:
+        if not equals or not all(key.split(".")):
             raise SpecError(f"--set {setting}: write key=value, as in --set networks=1000")
         *parents, last = key.split(".")
         target = result
@@ -80,7 +85,9 @@ def apply_settings(spec: dict[str, Any], settings: Iterable[str]) -> dict[str, A
 def _load(text: str, name: str) -> Any:
     try:
         return yaml.load(text, Loader=_StrictLoader)  # noqa: S506 - a safe loader
-    except yaml.YAMLError as error:
+    except RecursionError:
+        raise SpecError(f"{name}: is nested without end; mend the YAML") from None
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: a tagged number that is none
         mark = getattr(error, "problem_mark", None)
         where = f"{name}, line {mark.line + 1}" if mark else name
         problem = getattr(error, "problem", None) or str(error)

@@ -15,6 +15,7 @@ from pydantic import (
     Discriminator,
     Field,
     Tag,
+    field_validator,
     model_validator,
 )
 
@@ -23,7 +24,6 @@ from mcrelu.rng import LEGACY_NETWORKS, LEGACY_WIDTHS, legacy_block_size
 from mcrelu.stopping import Criterion, Crossing, EarlyStopping, Sufficient
 from mcrelu.theory.criterion import Form
 
-DEFAULT_BLOCK_SIZE = 250
 MAX_WIDTH = 2**24  # N = n^2 must stay exact in float64
 
 # Tags in angle brackets tell the forms of a value apart; problems.py hides them from users.
@@ -48,6 +48,10 @@ class _Model(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 
 
+# YAML knows a -0.0; adding zero makes it the same cell as 0.
+Offset = Annotated[float, AfterValidator(lambda offset: offset + 0.0)]
+
+
 class CellLists(_Model):
     """The cells are the product of these lists."""
 
@@ -56,7 +60,7 @@ class CellLists(_Model):
         Field(min_length=1),
         AfterValidator(_distinct),
     ]
-    offset: Annotated[list[float], Field(min_length=1), AfterValidator(_distinct)] = [0.0]
+    offset: Annotated[list[Offset], Field(min_length=1), AfterValidator(_distinct)] = [0.0]
     optimizer: Annotated[
         list[Literal["gd", "sgd", "adam"]], Field(min_length=1), AfterValidator(_distinct)
     ] = ["gd"]
@@ -89,6 +93,11 @@ class CriterionOptions(_Model):
 
     early_stopping: EarlyStoppingOptions | None = None
     sufficient: SufficientOptions | None = None
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_options(cls, options: Any) -> Any:
+        return {} if options is None else options  # "early_stopping:" with nothing behind it
 
     @model_validator(mode="after")
     def _one_criterion(self) -> CriterionOptions:
@@ -127,7 +136,7 @@ class Spec(_Model):
     step_size: StepSize = "inv_lambda_max"
     stop: Annotated[list[StopEntry], Field(min_length=1)]
     checks: CheckOptions | None = None
-    engine: Literal["auto", "dense"] = "auto"
+    engine: Literal["auto", "grouped", "dense"] = "auto"
     device: Literal["auto", "cpu"] = "auto"
     rng: Literal["philox", "legacy"] = "philox"
     block_size: Annotated[int, Field(ge=1, le=2**16)] | None = None

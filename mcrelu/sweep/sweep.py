@@ -18,12 +18,16 @@ from mcrelu.rng import legacy_block_size
 from mcrelu.sweep.cell import Block, Cell, StepRule, blocks_of
 from mcrelu.sweep.problems import explain
 from mcrelu.sweep.reading import apply_settings, parse_yaml, read_yaml
-from mcrelu.sweep.spec import DEFAULT_BLOCK_SIZE, OverWidth, Spec
+from mcrelu.sweep.spec import OverWidth, Spec
 from mcrelu.train import Checks
 
 # docs/method.md 1: with swapped variances kinks move fast, so the original looked more often.
 DEFAULT_CHECKS = {"he": Checks(1000, 1000), "swapped": Checks(100, 10_000)}
 MAX_BLOCKS = 10**7
+
+# A block should take seconds, fill lanes well while its last networks run, and fit in memory.
+MOST_NETWORKS_PER_BLOCK = 1000
+MOST_NEURONS_PER_BLOCK = 2**22
 
 
 @dataclass(frozen=True)
@@ -67,7 +71,7 @@ class Sweep:
         """Networks per block of a cell."""
         if self.spec.rng == "legacy":
             return legacy_block_size(cell.width)
-        return self.spec.block_size or DEFAULT_BLOCK_SIZE
+        return self.spec.block_size or default_block_size(cell.width)
 
     def blocks(self, cell: Cell) -> Iterator[Block]:
         """The blocks of a cell, in index order."""
@@ -81,8 +85,6 @@ class Sweep:
     def to_yaml(self) -> str:
         """The spec with its defaults spelled out; reading it gives the same sweep."""
         spec = self.spec.model_dump(mode="json", exclude_none=True)
-        if self.spec.rng == "philox":
-            spec["block_size"] = self.spec.block_size or DEFAULT_BLOCK_SIZE
         return yaml.safe_dump(spec, sort_keys=False, default_flow_style=None)
 
     def _check_sizes(self) -> None:
@@ -102,6 +104,11 @@ class Sweep:
                     f"{need / 2**30:.1f} GiB, this machine has {memory / 2**30:.1f}; "
                     "lower block_size or the width"
                 )
+
+
+def default_block_size(width: int) -> int:
+    """Networks per block where the spec does not say it; a function of the width alone."""
+    return max(1, min(MOST_NETWORKS_PER_BLOCK, MOST_NEURONS_PER_BLOCK // width))
 
 
 def _cells(spec: Spec) -> Iterator[Cell]:

@@ -1,169 +1,301 @@
-"""The submission loop with scripted executors, and the contract of the real ones."""
+"""The submission loop on a scripted executor, and one contract for the executors there are."""
 
 from __future__ import annotations
 
+import random
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sweeps import SPEC, rows, sweep
+from scripted import ScriptedExecutor, Ticket
+from small_sweeps import SEED, sweep
 
-from mcrelu.runtime.block import BlockDone, BlockFailed, BlockResult, BlockTask
+from mcrelu.runtime import block as block_module
+from mcrelu.runtime.block import BlockDone, BlockFailed, BlockResult, BlockTask, StoreFailed
 from mcrelu.runtime.serial import SerialExecutor
-from mcrelu.runtime.submit import MAX_ATTEMPTS, Executor, SystemFaultError, run_blocks
+from mcrelu.runtime.submit import MAX_ATTEMPTS, Executor, run_blocks
 from mcrelu.store.files import Files
-from mcrelu.store.output import Output
+from mcrelu.store.shards import Provenance, read_shard, shard_name
+from mcrelu.sweep.cell import Block
+
+BLOCKS = 12
+ORIGIN = Provenance(SEED, "philox", 10)
 
 
-class Scripted:
-    """Does blocks by script: per block index, how many attempts a system fault takes."""
-
-    name = "scripted"
-
-    def __init__(self, faults: dict[int, int], capacities: list[int] | None = None) -> None:
-        self.faults = faults
-        self.capacities = iter(capacities or [])
-        self.attempts: Counter[int] = Counter()
-        self.in_flight: set[tuple[int, int]] = set()
-        self.cancelled: list[tuple[int, int]] = []
-        self.most = 0
-        self.limit = 2
-
-    def capacity(self) -> int:
-        self.limit = next(self.capacities, self.limit)
-        return self.limit
-
-    def submit(self, task: BlockTask, number: int) -> tuple[int, int]:
-        handle = (task.block.index, number)
-        self.tasks = {**getattr(self, "tasks", {}), handle: task}
-        self.attempts[task.block.index] += 1
-        self.in_flight.add(handle)
-        self.most = max(self.most, len(self.in_flight))
-        return handle
-
-    def wait(self, handles: Collection[tuple[int, int]], seconds: float) -> list[tuple[int, int]]:
-        return [max(handles)]  # the latest first: order must not matter
-
-    def result(self, handle: tuple[int, int]) -> BlockResult:
-        self.in_flight.remove(handle)
-        index, number = handle
-        if number <= self.faults.get(index, 0):
-            raise SystemFaultError("worker died")
-        return BlockDone(self.tasks[handle].block, 0.0)
-
-    def cancel(self, handles: Collection[tuple[int, int]]) -> None:
-        self.cancelled += handles
-
-    def close(self) -> None:
-        pass
+def never() -> bool:
+    return False
 
 
-def tasks(out: Path, **changes: object) -> list[BlockTask]:
-    """The blocks of the first cell of a small sweep."""
-    wanted = sweep(SPEC, **changes)
-    output = Output(Files.at(out), wanted)
-    cell = wanted.cells[0]
-    return [BlockTask(block, output.origin(cell), str(out)) for block in wanted.blocks(cell)]
+def nothing() -> None:
+    return
 
 
-def run(executor: Executor[Any], wanted: list[BlockTask]) -> list[BlockResult]:
-    return list(run_blocks(wanted, executor, stopping=lambda: False, tick=lambda: None))
+def tasks(out: Path | str = "nowhere", blocks: int = BLOCKS) -> list[BlockTask]:
+    cell = sweep(checks={"interval": 10, "maximum": 10}).cells[0]
+    return [BlockTask(Block(cell, k, 10 * k, 10), ORIGIN, str(out)) for k in range(blocks)]
 
 
-def indices(results: list[BlockResult]) -> list[int]:
-    return sorted(result.block.index for result in results)
+def run(
+    executor: Executor[Any],
+    work: list[BlockTask],
+    stopping: Callable[[], bool] = never,
+    tick: Callable[[], None] = nothing,
+) -> list[BlockResult]:
+    return list(run_blocks(iter(work), executor, stopping, tick))
 
 
-def test_every_block_has_one_result(tmp_path: Path) -> None:
-    executor = Scripted({})
-    assert indices(run(executor, tasks(tmp_path, networks=400))) == list(range(10))
-    assert set(executor.attempts.values()) == {1}
+def indices(results: list[BlockResult], kind: type = object) -> list[int]:
+    return sorted(result.block.index for result in results if isinstance(result, kind))
 
 
-def test_fail_fail_succeed(tmp_path: Path) -> None:
-    executor = Scripted({1: 2, 4: 1})
-    results = run(executor, tasks(tmp_path, networks=200))
-    assert all(isinstance(result, BlockDone) for result in results)
-    assert executor.attempts == {0: 1, 1: 3, 2: 1, 3: 1, 4: 2}
+class TestScripted:
+    def test_every_block_yields_one_result(self) -> None:
+        executor = ScriptedExecutor()
+        assert indices(run(executor, tasks()), BlockDone) == list(range(BLOCKS))
+        assert executor.attempts == Counter(range(BLOCKS))
+        assert executor.cancelled == []
+
+    def test_fail_fail_succeed(self) -> None:
+        executor = ScriptedExecutor(faults={4: 2})
+        results = run(executor, tasks())
+        assert indices(results, BlockDone) == list(range(BLOCKS))
+        assert len(results) == BLOCKS
+        assert executor.attempts == Counter(range(BLOCKS)) + Counter({4: 2})
+        assert [number for index, number in executor.numbers if index == 4] == [1, 2, 3]
+
+    def test_a_block_may_succeed_at_its_last_attempt(self) -> None:
+        executor = ScriptedExecutor(faults={4: MAX_ATTEMPTS - 1})
+        assert indices(run(executor, tasks()), BlockDone) == list(range(BLOCKS))
+        assert executor.attempts[4] == MAX_ATTEMPTS
+
+    def test_a_block_without_attempts_left_fails_once(self) -> None:
+        executor = ScriptedExecutor(faults={4: 99})
+        results = run(executor, tasks())
+        assert indices(results) == list(range(BLOCKS))
+        assert indices(results, BlockFailed) == [4]
+        assert executor.attempts == Counter(range(BLOCKS)) + Counter({4: MAX_ATTEMPTS - 1})
+        (failed,) = (result for result in results if isinstance(result, BlockFailed))
+        assert "the worker of block 4 died" in failed.error
+        assert f"{MAX_ATTEMPTS} attempts" in failed.error
+        assert len(failed.error.splitlines()) == 1
+
+    def test_every_block_may_fail(self) -> None:
+        executor = ScriptedExecutor(faults=dict.fromkeys(range(BLOCKS), 99))
+        results = run(executor, tasks())
+        assert indices(results, BlockFailed) == list(range(BLOCKS))
+        assert set(executor.attempts.values()) == {MAX_ATTEMPTS}
+
+    def test_no_blocks_no_results(self) -> None:
+        executor = ScriptedExecutor()
+        assert run(executor, []) == []
+        assert executor.waits == 0
+
+    @pytest.mark.parametrize("seed", range(20))
+    def test_any_order_of_ends_and_faults(self, seed: int) -> None:
+        chance = random.Random(seed)
+        faults = {index: chance.choice([0, 0, 1, 2, 3, 99]) for index in range(BLOCKS)}
+
+        def some(flying: list[Ticket]) -> list[Ticket]:
+            return chance.sample(flying, chance.randint(0, len(flying)))
+
+        capacity = chance.randint(1, 5)
+        executor = ScriptedExecutor(faults, lambda: capacity, some)
+        results = run(executor, tasks())
+        assert indices(results) == list(range(BLOCKS))
+        failing = [index for index, count in faults.items() if count >= MAX_ATTEMPTS]
+        assert indices(results, BlockFailed) == failing
+        expected = {index: min(count + 1, MAX_ATTEMPTS) for index, count in faults.items()}
+        assert executor.attempts == expected
+        assert executor.most_in_flight == capacity
+        assert executor.overbooked == []
+
+    @pytest.mark.parametrize("capacity", [1, 2, BLOCKS, 100])
+    def test_in_flight_is_bounded_and_full(self, capacity: int) -> None:
+        executor = ScriptedExecutor(capacity=lambda: capacity)
+        run(executor, tasks())
+        assert executor.most_in_flight == min(capacity, BLOCKS)
+        assert executor.overbooked == []
+
+    def test_tasks_are_drawn_only_when_there_is_room(self) -> None:
+        """A sweep of millions of blocks is not built in memory."""
+        drawn = []
+        executor = ScriptedExecutor(capacity=lambda: 3)
+
+        def drawing() -> Iterator[BlockTask]:
+            for task in tasks():
+                drawn.append(task)
+                yield task
+
+        for done, _ in enumerate(run_blocks(drawing(), executor, never, nothing)):
+            assert len(drawn) <= done + 3
+        assert len(drawn) == BLOCKS
+
+    def test_a_cluster_that_grows_is_used(self) -> None:
+        executor = ScriptedExecutor(capacity=lambda: 1 if executor.waits < 3 else 5)
+        assert indices(run(executor, tasks())) == list(range(BLOCKS))
+        assert executor.most_in_flight == 5
+        assert executor.overbooked == []
+
+    def test_a_cluster_that_shrinks_gets_no_more(self) -> None:
+        executor = ScriptedExecutor(capacity=lambda: 5 if executor.waits < 3 else 2)
+        assert indices(run(executor, tasks())) == list(range(BLOCKS))
+        assert executor.overbooked == []
+
+    def test_a_cluster_that_shrinks_under_its_blocks_gets_no_more(self) -> None:
+        """A node dies: its blocks come back, and the rest of the cluster is smaller."""
+        executor = ScriptedExecutor(
+            faults=dict.fromkeys(range(4), 1),
+            capacity=lambda: 4 if executor.waits == 0 else 2,
+            order=lambda flying: flying,
+        )
+        assert indices(run(executor, tasks()), BlockDone) == list(range(BLOCKS))
+        assert executor.overbooked == []
+
+    def test_a_cluster_that_is_away_for_a_while_is_waited_for(self) -> None:
+        executor = ScriptedExecutor(
+            capacity=lambda: 0 if 2 <= executor.waits < 5 else 3,
+            order=lambda flying: flying[:1] if executor.waits != 4 else [],
+        )
+        assert indices(run(executor, tasks())) == list(range(BLOCKS))
+
+    def test_stopping_gives_up_what_is_in_flight(self) -> None:
+        executor = ScriptedExecutor(capacity=lambda: 3)
+        results = run(executor, tasks(), stopping=lambda: executor.waits == 2)
+        assert len(results) == 2
+        assert len(executor.cancelled) == 2
+        assert executor.flying == []
+        assert sum(executor.attempts.values()) == 4
+
+    def test_stopping_at_once_starts_nothing(self) -> None:
+        executor = ScriptedExecutor()
+        assert run(executor, tasks(), stopping=lambda: True) == []
+        assert executor.attempts == {}
+
+    def test_stopping_is_noticed_while_nothing_finishes(self) -> None:
+        executor = ScriptedExecutor(order=lambda _: [])
+        assert run(executor, tasks(), stopping=lambda: executor.waits == 3) == []
+        assert len(executor.cancelled) == 3
+
+    def test_leaving_the_loop_gives_up_what_is_in_flight(self) -> None:
+        executor = ScriptedExecutor(capacity=lambda: 3)
+        results = run_blocks(iter(tasks()), executor, never, nothing)
+        next(results)
+        results.close()
+        assert len(executor.cancelled) == 2
+        assert executor.flying == []
+
+    def test_ticks_go_on_while_nothing_finishes(self) -> None:
+        ticks = []
+        executor = ScriptedExecutor(order=lambda _: [])
+        run(executor, tasks(), lambda: executor.waits == 5, lambda: ticks.append(1))
+        assert len(ticks) == 5
 
 
-def test_attempts_end(tmp_path: Path) -> None:
-    executor = Scripted({1: 99})
-    results = run(executor, tasks(tmp_path, networks=120))
-    (failed,) = [result for result in results if isinstance(result, BlockFailed)]
-    assert failed.block.index == 1
-    assert failed.error == f"worker died ({MAX_ATTEMPTS} attempts)"
-    assert executor.attempts == {0: 1, 1: MAX_ATTEMPTS, 2: 1}
+def start_serial() -> Executor[Any]:
+    return SerialExecutor()
 
 
-def test_no_more_in_flight_than_the_capacity(tmp_path: Path) -> None:
-    executor = Scripted({3: 2}, capacities=[1, 1, 3, 5, 5, 2, 2])
-    run(executor, tasks(tmp_path, networks=1000))
-    assert executor.most == 5
-    still = Scripted({3: 2}, capacities=[3])
-    run(still, tasks(tmp_path, networks=1000))
-    assert still.most == 3
+def start_ray(workers: int) -> Executor[Any]:
+    from mcrelu.runtime.ray_tasks import RayExecutor
+
+    return RayExecutor.embed(workers)
 
 
-def test_a_capacity_of_zero_waits_for_none(tmp_path: Path) -> None:
-    """A cluster that lost its workers shrinks to one in flight, never to an endless loop."""
-    executor = Scripted({}, capacities=[2, 0, 0, 2])
-    assert indices(run(executor, tasks(tmp_path, networks=200))) == list(range(5))
+EXECUTORS = [
+    pytest.param(start_serial, id="serial"),
+    pytest.param(lambda: start_ray(1), id="ray-1", marks=pytest.mark.ray),
+    pytest.param(lambda: start_ray(2), id="ray-2", marks=pytest.mark.ray),
+]
 
 
-def test_stopping_gives_up_what_is_in_flight(tmp_path: Path) -> None:
-    executor = Scripted({}, capacities=[4])
-    seen: list[BlockResult] = []
-    loop = run_blocks(
-        tasks(tmp_path, networks=1000), executor, lambda: len(seen) >= 3, tick=lambda: None
-    )
-    for result in loop:
-        seen.append(result)  # noqa: PERF402 - the loop looks at the list meanwhile
-    assert len(seen) == 3
-    assert set(executor.cancelled) == executor.in_flight
-    assert len(executor.in_flight) == 3
-
-
-def test_a_consumer_that_stops_listening_gives_up_what_is_in_flight(tmp_path: Path) -> None:
-    executor = Scripted({}, capacities=[4])
-    loop = run_blocks(tasks(tmp_path, networks=1000), executor, lambda: False, tick=lambda: None)
-    next(loop)
-    loop.close()
-    assert len(executor.cancelled) == 3
-
-
-@pytest.fixture(
-    params=[
-        "serial",
-        pytest.param(1, marks=pytest.mark.ray),
-        pytest.param(2, marks=pytest.mark.ray),
-    ]
-)
+@pytest.fixture(scope="module", params=EXECUTORS)
 def executor(request: pytest.FixtureRequest) -> Iterator[Executor[Any]]:
-    """Every executor there is."""
-    if request.param == "serial":
-        made: Executor[Any] = SerialExecutor()
-    else:
-        from mcrelu.runtime.ray_tasks import RayExecutor
-
-        made = RayExecutor.embed(request.param)
-    yield made
-    made.close()
+    started = request.param()
+    yield started
+    started.close()
 
 
-def test_an_executor_does_every_block_once(executor: Executor[Any], tmp_path: Path) -> None:
-    wanted = tasks(tmp_path, networks=400)
-    results = run(executor, wanted)
-    assert all(isinstance(result, BlockDone) for result in results)
-    assert indices(results) == list(range(10))
-    assert len(rows(tmp_path)) == 10
+class TestExecutors:
+    def test_every_block_is_done_once(self, executor: Executor[Any], tmp_path: Path) -> None:
+        results = run(executor, tasks(tmp_path))
+        assert indices(results, BlockDone) == list(range(BLOCKS))
+        assert len(results) == BLOCKS
+        for task in tasks(tmp_path):
+            assert read_shard(Files.at(tmp_path), task.block, ORIGIN) is not None
+
+    def test_it_says_how_long_a_block_took(self, executor: Executor[Any], tmp_path: Path) -> None:
+        (result,) = run(executor, tasks(tmp_path, 1))
+        assert isinstance(result, BlockDone)
+        assert 0 < result.seconds < 600
+
+    def test_a_deterministic_error_is_tried_once(
+        self, executor: Executor[Any], tmp_path: Path
+    ) -> None:
+        work = tasks(tmp_path)
+        bad = Block(work[3].block.cell, 3, 30, -1)  # no engine draws -1 networks
+        work[3] = BlockTask(bad, ORIGIN, str(tmp_path))
+        submitted = counting(executor)
+        results = run(executor, work)
+        assert submitted == Counter(range(BLOCKS))
+        assert indices(results) == list(range(BLOCKS))
+        assert indices(results, BlockFailed) == [3]
+        (failed,) = (result for result in results if isinstance(result, BlockFailed))
+        assert failed.error.startswith("ValueError: ")
+        assert "Traceback" in failed.traceback
+        assert "train_block" in failed.traceback
+
+    def test_an_output_that_cannot_be_written_is_no_fault_of_the_block(
+        self, executor: Executor[Any], tmp_path: Path
+    ) -> None:
+        (tmp_path / "out").write_text("a file where the folder should be")
+        (result,) = run(executor, tasks(tmp_path / "out", 1))
+        assert isinstance(result, StoreFailed)
+        assert "cannot write" in result.error
+
+    def test_stopping_leaves_no_torn_shard(self, executor: Executor[Any], tmp_path: Path) -> None:
+        done: list[BlockResult] = []
+        work = tasks(tmp_path)
+        for result in run_blocks(iter(work), executor, lambda: len(done) >= 2, nothing):
+            done.append(result)  # noqa: PERF402 - the loop looks at it
+        assert 2 <= len(done) < BLOCKS
+        for task in work:
+            torn = read_shard(Files.at(tmp_path), task.block, ORIGIN) is None
+            assert not (torn and (tmp_path / shard_name(task.block)).exists())
+        results = run(executor, work)  # and the executor is fit for the next run
+        assert indices(results, BlockDone) == list(range(BLOCKS))
 
 
-def test_an_executor_returns_the_error_of_a_block(executor: Executor[Any], tmp_path: Path) -> None:
-    (task, *_) = tasks(tmp_path)
-    broken = BlockTask(task.block, task.origin, "nosuch://place")
-    (result,) = run(executor, [broken])
-    assert not isinstance(result, BlockDone)
-    assert "nosuch" in result.error
+def counting(executor: Executor[Any]) -> Counter[int]:
+    """How often each block is submitted from now on."""
+    submitted: Counter[int] = Counter()
+    submit = type(executor).submit
+
+    def noting(task: BlockTask, number: int) -> Any:
+        submitted[task.block.index] += 1
+        return submit(executor, task, number)
+
+    executor.submit = noting
+    return submitted
+
+
+def test_an_exception_in_a_block_is_not_retried(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[int] = []
+    train_block = block_module.train_block
+
+    def failing(block: Block, origin: Provenance) -> Any:
+        calls.append(block.index)
+        if block.index == 5:
+            raise ZeroDivisionError("block 5 divides by zero")
+        return train_block(block, origin)
+
+    monkeypatch.setattr(block_module, "train_block", failing)
+    results = run(SerialExecutor(), tasks(tmp_path))
+    assert calls == list(range(BLOCKS))
+    assert indices(results, BlockFailed) == [5]
+    (failed,) = (result for result in results if isinstance(result, BlockFailed))
+    assert failed.error == "ZeroDivisionError: block 5 divides by zero"
+    assert "in failing" in failed.traceback

@@ -1,279 +1,533 @@
-"""Whole runs: the same rows however they come about, interruption, resumption, failed blocks."""
+"""The promise everything rests on: the same rows, however, wherever and in how many goes."""
 
 from __future__ import annotations
 
 import json
-import os
 import random
 import signal
-import subprocess
-import sys
-import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
-from sweeps import MINIBATCHES, SPEC, rows, same_rows, sweep
+import yaml
+from processes import caught, child, exit_code, interrupt
+from small_sweeps import (
+    assert_same_columns,
+    assert_same_rows,
+    output,
+    rows_of,
+    run_serially,
+    shard_files,
+    spec,
+    sweep,
+)
 
 import mcrelu
-from mcrelu.errors import ExitCode, ForeignOutputError
+from mcrelu.data import point_weights, sample_size, standard_points
+from mcrelu.engines import ENGINES
+from mcrelu.errors import ExitCode, ResourceError
+from mcrelu.init import INITIALIZERS
+from mcrelu.rng import LEGACY_MASTER_SEED, legacy_draws
 from mcrelu.runtime import block as block_module
-from mcrelu.runtime.block import BlockTask, attempt, train_block
-from mcrelu.store.files import Files
+from mcrelu.runtime.block import BlockTask
+from mcrelu.runtime.serial import Attempt, SerialExecutor
+from mcrelu.runtime.submit import Executor
+from mcrelu.runtime.sweeping import do_sweep
 from mcrelu.store.output import Output
-from mcrelu.store.shards import Provenance
 from mcrelu.sweep.cell import Block, Cell
 from mcrelu.sweep.sweep import Sweep
+from mcrelu.theory.sigma import inv_lambda_max
+from mcrelu.train import train
+from mcrelu.types import Problem
 
-SLOW_SPEC = SPEC.replace("[4, 8]", "[256]").replace("networks: 100", "networks: 640")
+# Every optimiser, initialisation, step rule and criterion; a short last block in each.
+CASES: dict[str, dict[str, Any]] = {
+    "gd": {"cells": {"width": [4, 8], "offset": [0, 0.1]}},
+    "gd, early stopping": {"cells": {"width": [4, 8]}, "stop": ["crossing", "early_stopping"]},
+    "gd, both criteria": {
+        "cells": {"width": [4]},
+        "stop": ["crossing", "early_stopping", {"sufficient": {"form": "published"}}],
+        "step_size": {"over_width": 0.01},
+        "checks": {"interval": 500, "maximum": 20},
+    },
+    "sgd, early stopping": {
+        "cells": {"width": [4, 8], "optimizer": ["sgd"]},
+        "stop": ["crossing", "early_stopping"],
+    },
+    "adam, early stopping": {
+        "cells": {"width": [4, 8], "optimizer": ["adam"]},
+        "stop": ["crossing", "early_stopping"],
+    },
+    "unfinished": {
+        "cells": {"width": [8], "optimizer": ["gd", "sgd", "adam"]},
+        "stop": ["crossing"],
+        "step_size": {"over_width": 0.001},
+        "checks": {"interval": 7, "maximum": 3},
+    },
+    "swapped": {
+        "cells": {"width": [8], "init": ["swapped"]},
+        "checks": {"interval": 100, "maximum": 100},
+    },
+}
+
+MIXED: dict[str, Any] = {
+    "networks": 45,
+    "cells": {"width": [4, 8], "optimizer": ["gd", "sgd", "adam"]},
+    "stop": ["crossing", {"early_stopping": {"patience": 3}}],
+    "checks": {"interval": 100, "maximum": 30},
+}
 
 
-@pytest.fixture(scope="module", params=[SPEC, MINIBATCHES], ids=["gd", "minibatches"])
-def reference(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> tuple[Sweep, Path]:
-    """A sweep and its output by the serial executor."""
-    out = tmp_path_factory.mktemp("serial")
-    wanted = sweep(request.param)
-    assert mcrelu.run(wanted, out, executor="serial").exit_code == 0
-    return wanted, out
+class Shuffled(SerialExecutor):
+    """Has many blocks in flight and does them in any order."""
+
+    name = "shuffled"
+
+    def __init__(self, seed: int, capacity: int) -> None:
+        self._chance = random.Random(seed)
+        self._capacity = capacity
+
+    def capacity(self) -> int:
+        return self._capacity
+
+    def wait(self, handles: Collection[Attempt], seconds: float) -> list[Attempt]:
+        handles = list(handles)
+        return self._chance.sample(handles, self._chance.randint(1, len(handles)))
 
 
-def test_all_networks_are_there_once(reference: tuple[Sweep, Path]) -> None:
-    wanted, out = reference
-    for cell in wanted.cells:
-        table = mcrelu.Run.open(out).networks(cell)
-        assert table["network"].to_pylist() == list(range(wanted.spec.networks))
-        assert set(table["cell"].to_pylist()) == {cell.id}
+class Shared:
+    """An executor that outlives the runs that it is lent to."""
+
+    def __init__(self, executor: Executor[Any]) -> None:
+        self._executor = executor
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._executor, name)
+
+    def close(self) -> None:
+        return
+
+
+def write_spec(folder: Path, **changes: Any) -> Path:
+    path = folder / "sweep.yaml"
+    path.write_text(yaml.safe_dump(spec(**changes)))
+    return path
+
+
+def status(folder: Path) -> dict[str, Any]:
+    return json.loads((folder / "status.json").read_text())
+
+
+# --- the same rows --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("changes", CASES.values(), ids=CASES.keys())
+@pytest.mark.parametrize("seed", range(3))
+def test_blocks_in_any_order(changes: dict[str, Any], seed: int, tmp_path: Path) -> None:
+    wanted = sweep(**changes)
+    plain = run_serially(tmp_path / "plain", wanted)
+    shuffled = output(tmp_path / "shuffled", wanted)
+    assert do_sweep(shuffled, lambda: Shuffled(seed, capacity=100)) == ExitCode.DONE
+    assert_same_rows(plain, shuffled)
+
+
+def test_another_seed_gives_other_rows(tmp_path: Path) -> None:
+    """The comparison can fail."""
+    one, other = sweep(), sweep(seed=1)
+    with pytest.raises(AssertionError):
+        assert_same_rows(run_serially(tmp_path / "one", one), run_serially(tmp_path / "two", other))
+
+
+@pytest.fixture(scope="module", params=[1, 2])
+def ray_executor(request: pytest.FixtureRequest) -> Iterator[Executor[Any]]:
+    from mcrelu.runtime.ray_tasks import RayExecutor
+
+    executor = RayExecutor.embed(request.param)
+    yield executor
+    executor.close()
 
 
 @pytest.mark.ray
-@pytest.mark.parametrize("workers", [1, 2])
-def test_ray_gives_the_same_rows(
-    reference: tuple[Sweep, Path], workers: int, tmp_path: Path
+@pytest.mark.parametrize("changes", CASES.values(), ids=CASES.keys())
+def test_ray_workers(changes: dict[str, Any], ray_executor: Executor[Any], tmp_path: Path) -> None:
+    wanted = sweep(**changes)
+    done = output(tmp_path / "ray", wanted)
+    assert do_sweep(done, lambda: Shared(ray_executor)) == ExitCode.DONE
+    assert_same_rows(run_serially(tmp_path / "serial", wanted), done)
+
+
+@pytest.mark.ray
+def test_ray_through_the_python_interface(tmp_path: Path) -> None:
+    wanted = sweep(**MIXED)
+    run = mcrelu.run(wanted, tmp_path / "ray", workers=2)
+    assert run.exit_code == ExitCode.DONE
+    assert_same_rows(run_serially(tmp_path / "serial", wanted), run.output)
+
+
+@pytest.mark.parametrize("changes", CASES.values(), ids=CASES.keys())
+def test_more_networks_leave_the_first_as_they_are(changes: dict[str, Any], tmp_path: Path) -> None:
+    few, many = sweep(**changes), sweep(**(changes | {"networks": 47}))
+    before = rows_of(run_serially(tmp_path / "grown", few))
+    grown = run_serially(tmp_path / "grown", many)
+    assert_same_rows(grown, run_serially(tmp_path / "at once", many))
+    for cell in many.cells:
+        assert_same_columns(before[cell.id], grown.networks(cell).slice(0, 25))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"cells": {"width": [4]}},
+        {
+            "cells": {"width": [4], "optimizer": ["sgd"]},
+            "stop": ["crossing", {"early_stopping": {"patience": 2}}],
+            "checks": {"interval": 50, "maximum": 20},
+        },
+    ],
+    ids=["gd", "sgd"],
+)
+def test_a_thousand_networks_extended(changes: dict[str, Any], tmp_path: Path) -> None:
+    """1000 networks are blocks of 300, 300, 300 and 100; the last is redone with 300."""
+    few = sweep(**changes, networks=1000, block_size=300)
+    many = sweep(**changes, networks=2500, block_size=300)
+    before = rows_of(run_serially(tmp_path / "grown", few))
+    kept = [path.stat().st_mtime_ns for path in shard_files(tmp_path / "grown", few)]
+    grown = run_serially(tmp_path / "grown", many)
+    still = [path.stat().st_mtime_ns for path in shard_files(tmp_path / "grown", many)]
+    assert len(kept) == 4
+    assert still[:3] == kept[:3]
+    assert still[3] > kept[3]
+    assert_same_rows(grown, run_serially(tmp_path / "at once", many))
+    for cell in many.cells:
+        assert_same_columns(before[cell.id], grown.networks(cell).slice(0, 1000))
+
+
+def test_more_widths_run_only_the_difference(tmp_path: Path) -> None:
+    run_serially(tmp_path / "grown", sweep(cells={"width": [4]}))
+    wider = sweep(cells={"width": [8, 4]})
+    executor = Noting()
+    assert do_sweep(output(tmp_path / "grown", wider), lambda: executor) == ExitCode.DONE
+    assert {block.cell.width for block in executor.blocks} == {8}
+    assert_same_rows(output(tmp_path / "grown", wider), run_serially(tmp_path / "at once", wider))
+
+
+class Noting(SerialExecutor):
+    """Notes the blocks that it gets."""
+
+    def __init__(self) -> None:
+        self.blocks: list[Block] = []
+
+    def submit(self, task: BlockTask, number: int) -> Attempt:
+        self.blocks.append(task.block)
+        return super().submit(task, number)
+
+
+@pytest.mark.parametrize("optimizer", ["gd", "sgd", "adam"])
+def test_other_cells_of_the_sweep_make_no_difference(optimizer: str, tmp_path: Path) -> None:
+    common = {key: value for key, value in MIXED.items() if key != "cells"}
+    alone = sweep(**common, cells={"width": [8], "optimizer": [optimizer]})
+    lists = {"width": [4, 8, 16], "offset": [0, 0.1], "optimizer": ["adam", "sgd", "gd"]}
+    crowd = sweep(**common, cells=lists | {"init": ["swapped", "he"]})
+    (cell,) = alone.cells
+    assert cell in crowd.cells
+    ours = run_serially(tmp_path / "alone", alone).networks(cell)
+    theirs = run_serially(tmp_path / "crowd", crowd).networks(cell)
+    assert ours.num_rows == 45
+    assert_same_columns(ours, theirs)
+
+
+def test_the_networks_of_different_cells_are_different(tmp_path: Path) -> None:
+    """Else equal rows would say nothing."""
+    done = run_serially(tmp_path, sweep(**MIXED))
+    kinks = [tuple(done.networks(cell)["max_kink"].to_pylist()) for cell in done.sweep.cells]
+    assert len(set(kinks)) == len(kinks)
+    for values in kinks:
+        assert len(set(values)) > 40
+
+
+def test_criteria_do_not_change_the_networks(tmp_path: Path) -> None:
+    """The step size is a function of the draws, whatever stops the training."""
+    step_sizes = []
+    for name, stop in (("a", ["crossing"]), ("b", ["crossing", "sufficient"])):
+        wanted = sweep(stop=stop, checks={"interval": 10, "maximum": 10})
+        done = run_serially(tmp_path / name, wanted)
+        step_sizes.append(done.networks(wanted.cells[0])["step_size"])
+    assert step_sizes[0].equals(step_sizes[1])
+
+
+# --- runs --------------------------------------------------------------------------------
+
+
+def test_a_run_that_is_done_starts_no_executor(tmp_path: Path) -> None:
+    done = run_serially(tmp_path, sweep())
+
+    def refuse() -> Executor[Any]:
+        raise AssertionError
+
+    assert do_sweep(output(tmp_path, sweep()), refuse) == ExitCode.DONE
+    assert_same_rows(done, output(tmp_path, sweep()))
+
+
+def test_an_executor_that_cannot_start_leaves_nothing(tmp_path: Path) -> None:
+    def refuse() -> Executor[Any]:
+        raise ResourceError("no cluster")
+
+    with pytest.raises(ResourceError, match="no cluster"):
+        do_sweep(output(tmp_path / "out", sweep()), refuse)
+    assert not (tmp_path / "out").exists()
+
+
+def test_wide_cells_come_first_and_blocks_in_order(tmp_path: Path) -> None:
+    executor = Noting()
+    do_sweep(output(tmp_path, sweep(cells={"width": [4, 16, 8]})), lambda: executor)
+    order = [(block.cell.width, block.index) for block in executor.blocks]
+    assert order == [(width, index) for width in (16, 8, 4) for index in range(3)]
+
+
+def test_status_says_how_a_run_ended(tmp_path: Path) -> None:
+    run_serially(tmp_path, sweep(cells={"width": [4, 8]}))
+    said = status(tmp_path)
+    assert said["state"] == "done"
+    assert said["exit_code"] == 0
+    assert said["blocks"] == {"total": 6, "done": 6, "failed": 0}
+    assert said["networks"] == {"total": 50, "done": 50}
+
+
+# --- interrupted runs -----------------------------------------------------------------------
+
+INTERRUPTED: dict[str, Any] = {"networks": 80, "cells": {"width": [4, 8]}}
+BLOCKS = 16
+
+
+@pytest.mark.parametrize("where", ["block", "shards", "between"])
+def test_a_killed_run_resumes(where: str, tmp_path: Path) -> None:
+    path, folder, ready = write_spec(tmp_path, **INTERRUPTED), tmp_path / "out", tmp_path / "ready"
+    with child(path, folder, "serial", where, 3, ready) as process:
+        caught(process, ready)
+        process.kill()
+        assert process.wait() == -signal.SIGKILL
+    with resuming(path, folder, tmp_path / "at once"):
+        assert do_sweep(output(folder, Sweep.from_yaml(path)), SerialExecutor) == ExitCode.DONE
+
+
+SIGNALS = {
+    signal.SIGINT: (ExitCode.INTERRUPTED, "interrupted"),
+    signal.SIGTERM: (ExitCode.TERMINATED, "terminated"),
+}
+
+
+@pytest.mark.parametrize(
+    ("where", "number"),
+    [("block", signal.SIGINT), ("shards", signal.SIGTERM), ("between", signal.SIGINT)],
+)
+def test_an_interrupted_run_says_so_and_resumes(
+    where: str, number: signal.Signals, tmp_path: Path
 ) -> None:
-    wanted, out = reference
-    assert mcrelu.run(wanted, tmp_path, executor="ray", workers=workers).exit_code == 0
-    assert same_rows(tmp_path, out)
+    path, folder, ready = write_spec(tmp_path, **INTERRUPTED), tmp_path / "out", tmp_path / "ready"
+    with child(path, folder, "serial", where, 3, ready) as process:
+        caught(process, ready)
+        interrupt(process, number)
+        assert exit_code(process) == SIGNALS[number][0]
+    assert_says(folder, *SIGNALS[number])
+    with resuming(path, folder, tmp_path / "at once"), child(path, folder, "serial") as process:
+        assert exit_code(process) == ExitCode.DONE
 
 
-def test_blocks_in_shuffled_order_give_the_same_rows(
-    reference: tuple[Sweep, Path], tmp_path: Path
-) -> None:
-    wanted, out = reference
-    output = Output(Files.at(tmp_path), wanted)
-    blocks = list(wanted.all_blocks())
-    random.Random(3).shuffle(blocks)
-    for block in blocks:
-        attempt(BlockTask(block, output.origin(block.cell), str(tmp_path)))
-    assert same_rows(tmp_path, out)
+@pytest.mark.ray
+@pytest.mark.parametrize("number", SIGNALS)
+def test_an_interrupted_ray_run_says_so_and_resumes(number: signal.Signals, tmp_path: Path) -> None:
+    path, folder, ready = write_spec(tmp_path, **INTERRUPTED), tmp_path / "out", tmp_path / "ready"
+    with child(path, folder, 2, "between", 3, ready) as process:
+        caught(process, ready)
+        interrupt(process, number)
+        assert exit_code(process) == SIGNALS[number][0]
+    assert_says(folder, *SIGNALS[number])
+    with resuming(path, folder, tmp_path / "at once"), child(path, folder, "serial") as process:
+        assert exit_code(process) == ExitCode.DONE
 
 
-def test_other_cells_beside_it_do_not_change_a_cell(
-    reference: tuple[Sweep, Path], tmp_path: Path
-) -> None:
-    wanted, out = reference
-    cells = wanted.spec.cells.model_dump() | {"width": [8, 2, 4], "offset": [0.1, 0.0]}
-    more = Sweep.of(wanted.spec.model_dump(mode="json", exclude_none=True) | {"cells": cells})
-    mcrelu.run(more, tmp_path, executor="serial")
-    found = rows(tmp_path)
-    assert all(found[name].equals(table) for name, table in rows(out).items())
+def assert_says(folder: Path, code: ExitCode, state: str) -> None:
+    said = status(folder)
+    assert said["state"] == state
+    assert said["exit_code"] == code
+    assert 0 < said["blocks"]["done"] < BLOCKS
+    assert said["blocks"]["failed"] == 0
+    assert not (folder / "errors").exists()
 
 
-def test_a_thousand_networks_extended_to_2500_equal_2500_at_once(tmp_path: Path) -> None:
-    text = SPEC.replace("[4, 8]", "[4]").replace("block_size: 40", "block_size: 300")
-    for networks in (1000, 2500):
-        mcrelu.run(sweep(text, networks=networks), tmp_path / "extended", executor="serial")
-    mcrelu.run(sweep(text, networks=2500), tmp_path / "whole", executor="serial")
-    assert same_rows(tmp_path / "extended", tmp_path / "whole")
+@contextmanager
+def resuming(path: Path, folder: Path, other: Path) -> Iterator[None]:
+    """The run lost only what was in flight; what is done within does exactly the rest."""
+    wanted = Sweep.from_yaml(path)
+    there = {file: file.stat().st_mtime_ns for file in shard_files(folder, wanted)}
+    missing = output(folder, wanted).missing()
+    assert 0 < len(missing) < BLOCKS
+    assert len(there) == BLOCKS - len(missing)  # all that is there is good
+    yield
+    assert status(folder)["state"] == "done"
+    assert status(folder)["blocks"] == {"total": BLOCKS, "done": BLOCKS, "failed": 0}
+    assert {file: file.stat().st_mtime_ns for file in there} == there  # nothing is done twice
+    assert_same_rows(output(folder, wanted), run_serially(other, wanted))
 
 
-def test_extension_runs_only_the_difference(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    mcrelu.run(sweep(networks=80), tmp_path, executor="serial")
-    done = count_blocks(monkeypatch)
-    mcrelu.run(sweep(networks=100), tmp_path, executor="serial")
-    assert sorted(done) == [(4, 2), (8, 2)]
-    cells = {"width": [4, 8, 16]}
-    mcrelu.run(sweep(networks=100, cells=cells), tmp_path, executor="serial")
-    assert sorted(done[2:]) == [(16, 0), (16, 1), (16, 2)]
-
-
-def test_a_finished_run_has_nothing_to_do(
-    reference: tuple[Sweep, Path], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    wanted, out = reference
-    done = count_blocks(monkeypatch)
-    assert mcrelu.run(wanted, out, executor="serial").exit_code == 0
-    assert done == []
-
-
-def test_a_torn_and_a_foreign_shard_are_done_again(
-    tmp_path: Path, reference: tuple[Sweep, Path], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    wanted, out = reference
-    mcrelu.run(wanted, tmp_path, executor="serial")
-    torn, foreign, *_ = sorted(tmp_path.glob("shards/*/*.parquet"))
-    torn.write_bytes(torn.read_bytes()[:-100])
-    other = sweep(wanted.to_yaml(), seed=99)
-    mcrelu.run(other, tmp_path / "other", executor="serial")
-    foreign.write_bytes((tmp_path / "other" / foreign.relative_to(tmp_path)).read_bytes())
-    done = count_blocks(monkeypatch)
-    mcrelu.run(wanted, tmp_path, executor="serial")
-    assert len(done) == 2
-    assert all(rows(tmp_path)[name].equals(table) for name, table in rows(out).items())
-
-
-def test_another_seed_gives_other_rows(reference: tuple[Sweep, Path], tmp_path: Path) -> None:
-    wanted, out = reference
-    mcrelu.run(sweep(wanted.to_yaml(), seed=99), tmp_path, executor="serial")
-    assert not same_rows(tmp_path, out)
-
-
-def test_an_output_is_refused_to_another_seed(reference: tuple[Sweep, Path]) -> None:
-    wanted, out = reference
-    with pytest.raises(ForeignOutputError, match="seed"):
-        mcrelu.run(sweep(wanted.to_yaml(), seed=99), out, executor="serial")
-
-
-def test_legacy_rng_repeats_the_original_s_batches(tmp_path: Path) -> None:
-    text = SPEC.replace("[4, 8]", "[2048]").replace("block_size: 40", "rng: legacy")
-    text = text.replace("maximum: 50", "maximum: 1").replace("interval: 100", "interval: 2")
-    wanted = sweep(text.replace("networks: 100", "networks: 64"), seed=1234567890)
-    run = mcrelu.run(wanted, tmp_path, executor="serial")
-    (cell,) = wanted.cells
-    step_size = run.networks(cell)["step_size"].to_pylist()
-    origin = Provenance(1234567890, "legacy", 32)
-    parts = [train_block(Block(cell, index, 32 * index, 32), origin)[0] for index in (0, 1)]
-    assert step_size == [h for part in parts for h in part]
-    assert len(set(step_size)) == 64
+# --- failed blocks --------------------------------------------------------------------------
 
 
 @pytest.fixture
-def failing(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Block 1 of width 8 raises, always."""
-    original = block_module.train_block
+def broken(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
+    """Block 1 of width 4 raises until the patch is undone."""
+    train_block = block_module.train_block
 
-    def fail(block: Block, origin: Provenance) -> object:
-        if (block.cell.width, block.index) == (8, 1):
-            raise ZeroDivisionError("as scripted")
-        return original(block, origin)
+    def failing(block: Block, origin: Any) -> Any:
+        if (block.cell.width, block.index) == (4, 1):
+            raise ZeroDivisionError("nothing to divide by")
+        return train_block(block, origin)
 
     with monkeypatch.context() as patch:
-        patch.setattr(block_module, "train_block", fail)
-        yield
+        patch.setattr(block_module, "train_block", failing)
+        yield patch
 
 
-def test_a_block_that_raises_is_recorded_and_the_others_go_on(
-    tmp_path: Path, failing: None
+WITH_FAULT = sweep(cells={"width": [4, 8]}, networks=40)
+
+
+def error_file(folder: Path) -> Path:
+    (path,) = (folder / "errors").iterdir()
+    return path
+
+
+def test_a_failed_block_is_described_and_the_rest_is_done(
+    broken: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    run = mcrelu.run(sweep(), tmp_path, executor="serial")
+    failed = output(tmp_path, WITH_FAULT)
+    assert do_sweep(failed, SerialExecutor) == ExitCode.FAILED_BLOCKS == 4
+    (missing,) = failed.missing()
+    assert (missing.cell.width, missing.index) == (4, 1)
+    said = json.loads(error_file(tmp_path).read_text())
+    assert error_file(tmp_path).name == f"{missing.cell.id}-000001.json"
+    assert said["error"] == "ZeroDivisionError: nothing to divide by"
+    assert said["block"] == 1
+    assert said["cell"] == json.loads(json.dumps(missing.cell.parameters()))
+    assert said["seed"] == WITH_FAULT.spec.seed
+    assert "Traceback" in said["traceback"]
+    assert "nothing to divide by" in said["traceback"]
+    assert said["replay"].startswith("mcrelu ")
+    assert str(tmp_path) in said["replay"]
+    assert {"mcrelu", "numpy", "python"} <= said["versions"].keys()
+
+
+def test_status_and_tables_say_that_a_block_failed(
+    broken: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    run = mcrelu.run(WITH_FAULT, tmp_path, executor="serial")
     assert run.exit_code == ExitCode.FAILED_BLOCKS
-    assert len(rows(tmp_path)) == 5
-    (path,) = tmp_path.glob("errors/*.json")
-    error = json.loads(path.read_text())
-    assert error["error"] == "ZeroDivisionError: as scripted"
-    assert (error["seed"], error["block"], error["cell"]["width"]) == (11, 1, 8)
-    assert "in fail" in error["traceback"]
-    assert error["replay"].startswith("mcrelu run ")
-    assert json.loads((tmp_path / "status.json").read_text())["exit_code"] == 4
+    assert status(tmp_path)["state"] == "failed_blocks"
+    assert status(tmp_path)["exit_code"] == 4
+    assert status(tmp_path)["blocks"] == {"total": 8, "done": 7, "failed": 1}
+    counted = {row["width"]: row["networks"] for row in run.table().to_pylist()}
+    assert counted == {4: 10, 8: 40}  # nothing behind the gap
+    assert run.status()["failed_blocks"] == 1
 
 
-def test_only_blocks_before_a_gap_are_counted(tmp_path: Path, failing: None) -> None:
-    table = mcrelu.run(sweep(), tmp_path, executor="serial").table()
-    assert table["networks"].to_pylist() == [100, 40]
+def test_the_next_run_redoes_a_failed_block(broken: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    folder = tmp_path / "out"
+    do_sweep(output(folder, WITH_FAULT), SerialExecutor)
+    assert do_sweep(output(folder, WITH_FAULT), SerialExecutor) == ExitCode.FAILED_BLOCKS
+    assert error_file(folder).exists()
+    broken.undo()
+    executor = Noting()
+    assert do_sweep(output(folder, WITH_FAULT), lambda: executor) == ExitCode.DONE
+    assert [(block.cell.width, block.index) for block in executor.blocks] == [(4, 1)]
+    assert list((folder / "errors").iterdir()) == []
+    assert status(folder)["blocks"] == {"total": 8, "done": 8, "failed": 0}
+    assert_same_rows(output(folder, WITH_FAULT), run_serially(tmp_path / "plain", WITH_FAULT))
 
 
-def test_a_failed_block_is_tried_again_by_the_next_run(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_the_replay_command_is_one_that_there_is(
+    broken: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    with monkeypatch.context() as patch:
-        patch.setattr(block_module, "train_block", lambda *_: 1 / 0)
-        mcrelu.run(sweep(), tmp_path, executor="serial")
-    assert len(list(tmp_path.glob("errors/*.json"))) == 6
-    assert mcrelu.run(sweep(), tmp_path, executor="serial").exit_code == 0
-    assert list(tmp_path.glob("errors/*.json")) == []
-    assert len(rows(tmp_path)) == 6
+    """It does the failed block again, in this process, and shows the same error."""
+    do_sweep(output(tmp_path, WITH_FAULT), SerialExecutor)
+    command = json.loads(error_file(tmp_path).read_text())["replay"].split()
+    assert command[:2] == ["mcrelu", "run"]
+    error_file(tmp_path).unlink()
+    again = Output.claim(output(tmp_path, WITH_FAULT).files, Sweep.from_yaml(command[2]))
+    assert command[3:] == ["--out", str(tmp_path), "--serial"]
+    assert do_sweep(again, SerialExecutor) == ExitCode.FAILED_BLOCKS
+    assert error_file(tmp_path).exists()
 
 
-def start(out: Path, *options: str) -> subprocess.Popen[str]:
-    """A run of the slow sweep in a process of its own that has written a shard or two."""
-    path = out.parent / "slow.yaml"
-    path.write_text(SLOW_SPEC)
-    command = [sys.executable, "-m", "mcrelu", "run", str(path), "--out", str(out), *options]
-    environment = {k: v for k, v in os.environ.items() if k != "RAY_ADDRESS"}
-    process = subprocess.Popen(
-        command, env=environment, text=True, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL
+# --- rng: legacy ----------------------------------------------------------------------------
+
+
+def original_seeds(width: int) -> list[tuple[int, int]]:
+    """Networks and seed of the original's batches at a width (reference section 1)."""
+    state = np.random.RandomState(LEGACY_MASTER_SEED)
+    state.randn(1000)
+    for k in range(4, 12):
+        size = min(2 ** max(16 - k, 3), 10_000)
+        firsts = range(0, 10_000, size)
+        batches = [(min(size, 10_000 - first), state.randint(2**30)) for first in firsts]
+        if 2**k == width:
+            return batches
+    raise AssertionError
+
+
+def direct(cell: Cell, batches: list[tuple[int, int]]) -> dict[str, np.ndarray]:
+    """The networks of some of the original's batches, without blocks, shards and executors."""
+    points = standard_points(cell.offset)
+    columns: dict[str, list[np.ndarray]] = {}
+    for networks, seed in batches:
+        draws = legacy_draws(seed, networks, cell.width, len(points.x), sample_size(cell.width))
+        p = point_weights(draws.counts)
+        weights = INITIALIZERS[cell.init](draws.a_normals, draws.w_normals)
+        step_size = inv_lambda_max(weights, points, p)
+        problem = Problem(points, p, weights, step_size, cell.optimizer)
+        minibatches = None if cell.optimizer == "gd" else draws.minibatches
+        outcome = train(
+            ENGINES[cell.engine](),
+            problem,
+            point_weights(draws.validation_counts),
+            cell.criteria,
+            cell.checks,
+            minibatches,
+        )
+        for name, values in {**outcome._asdict(), "step_size": step_size}.items():
+            columns.setdefault(name, []).append(values)
+    return {name: np.concatenate(values) for name, values in columns.items()}
+
+
+@pytest.mark.parametrize("optimizer", ["gd", "sgd", "adam"])
+def test_legacy_networks_are_those_of_the_original(optimizer: str, tmp_path: Path) -> None:
+    legacy = sweep(
+        rng="legacy",
+        seed=LEGACY_MASTER_SEED,
+        block_size=None,
+        networks=64,
+        cells={"width": [1024, 2048], "optimizer": [optimizer]},
+        stop=["crossing", {"early_stopping": {"patience": 2}}],
+        checks={"interval": 10, "maximum": 5},
     )
-    deadline = time.monotonic() + 120
-    while not list(out.glob("shards/*/*.parquet")):
-        assert process.poll() is None, process.stderr and process.stderr.read()
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-    return process
+    done = run_serially(tmp_path, legacy)
+    for cell in legacy.cells:
+        whole = 64 // legacy.block_size(cell)
+        expected = direct(cell, original_seeds(cell.width)[:whole])
+        rows = done.networks(cell)
+        assert rows.num_rows == 64
+        found = rows["first_crossing"].fill_null(0).to_numpy()
+        assert np.array_equal(found, expected.pop("first_crossing"))
+        for name, values in expected.items():
+            assert np.array_equal(rows[name].to_numpy(), values), name
 
 
-@pytest.fixture(scope="module")
-def slow_reference(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    out = tmp_path_factory.mktemp("slow")
-    mcrelu.run(Sweep.from_text(SLOW_SPEC), out, executor="serial")
-    return out
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    "options", [["--serial"], pytest.param(["--workers", "2"], marks=pytest.mark.ray)]
-)
-def test_a_run_killed_mid_way_is_resumed(
-    options: list[str], slow_reference: Path, tmp_path: Path
-) -> None:
-    out = tmp_path / "out"
-    process = start(out, *options)
-    process.kill()
-    process.communicate()
-    before = len(rows(out))
-    assert 0 < before < len(rows(slow_reference))
-    assert mcrelu.run(Sweep.from_text(SLOW_SPEC), out, executor="serial").exit_code == 0
-    assert same_rows(out, slow_reference)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    "options", [["--serial"], pytest.param(["--workers", "2"], marks=pytest.mark.ray)]
-)
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_an_interrupted_run_says_so_and_is_resumed(
-    options: list[str], number: int, code: int, slow_reference: Path, tmp_path: Path
-) -> None:
-    out = tmp_path / "out"
-    process = start(out, *options)
-    process.send_signal(number)
-    _, log = process.communicate(timeout=60)
-    assert process.returncode == code
-    assert "Traceback" not in log
-    assert "the same command goes on" in log
-    assert json.loads((out / "status.json").read_text())["exit_code"] == code
-    assert len(rows(out)) < len(rows(slow_reference))
-    assert mcrelu.run(Sweep.from_text(SLOW_SPEC), out, executor="serial").exit_code == 0
-    assert same_rows(out, slow_reference)
-
-
-def count_blocks(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
-    """Width and index of every block that is trained from now on."""
-    done: list[tuple[int, int]] = []
-    original = block_module.train_block
-
-    def counted(block: Block, origin: Provenance) -> object:
-        done.append((block.cell.width, block.index))
-        return original(block, origin)
-
-    monkeypatch.setattr(block_module, "train_block", counted)
-    return done
-
-
-def test_cells_of_the_same_parameters_are_equal() -> None:
-    """Handles of executors are dictionary keys: tasks must be hashable values."""
-    one, other = sweep().cells[0], sweep().cells[0]
-    assert isinstance(one, Cell)
-    assert hash(one) == hash(other)
+def test_legacy_networks_are_not_those_of_philox(tmp_path: Path) -> None:
+    changes: dict[str, Any] = {"networks": 32, "cells": {"width": [2048]}, "stop": ["crossing"]}
+    changes["checks"] = {"interval": 2, "maximum": 2}
+    legacy = sweep(**changes, rng="legacy", block_size=None)
+    philox = sweep(**changes, block_size=32)
+    one, other = run_serially(tmp_path / "l", legacy), run_serially(tmp_path / "p", philox)
+    (cell,) = legacy.cells
+    assert not one.networks(cell)["step_size"].equals(other.networks(cell)["step_size"])

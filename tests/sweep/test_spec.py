@@ -527,7 +527,7 @@ def test_an_offset_of_zero_has_one_identity() -> None:
 
 @pytest.mark.parametrize(
     ("networks", "block_size", "sizes"),
-    [(25, 10, [10, 10, 5]), (20, 10, [10, 10]), (3, 10, [3]), (600, None, [250, 250, 100])],
+    [(25, 10, [10, 10, 5]), (20, 10, [10, 10]), (3, 10, [3]), (2100, None, [1000, 1000, 100])],
 )
 def test_only_the_last_block_is_shorter(
     networks: int, block_size: int | None, sizes: list[int]

@@ -1,0 +1,1 @@
+"""Makes the helper modules beside this file (oracle, problems, ...) importable from every test."""

@@ -1,0 +1,120 @@
+"""Processes that a test starts, finds and ends, by their ids."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+CHILD = Path(__file__).parent / "child.py"
+PATIENCE = 120.0  # seconds; machines may be busy
+
+
+def wait_until(happened: Callable[[], object], what: str, seconds: float = PATIENCE) -> None:
+    """Wait for something to happen."""
+    end = time.monotonic() + seconds
+    while not happened():
+        assert time.monotonic() < end, f"waited {seconds:.0f} s for {what}"
+        time.sleep(0.02)
+
+
+@contextmanager
+def child(*arguments: object) -> Iterator[subprocess.Popen[str]]:
+    """child.py with arguments; whatever it started is gone afterwards."""
+    command = [sys.executable, str(CHILD), *map(str, arguments)]
+    started: set[tuple[int, str]] = set()
+    piped: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+    with subprocess.Popen(command, **piped, start_new_session=True) as process:
+        try:
+            yield process
+        finally:
+            started |= {(pid, _born(pid)) for pid in descendants(process.pid)}
+            process.kill()
+            process.communicate()
+    end_processes(started)
+
+
+def caught(process: subprocess.Popen[str], ready: Path) -> None:
+    """Wait until a child is where it was to be caught."""
+    wait_until(lambda: ready.exists() or process.poll() is not None, "the child to be ready")
+    assert process.poll() is None, process.communicate()[0]
+
+
+def interrupt(process: subprocess.Popen[str], number: signal.Signals) -> None:
+    """End a child as terminals and job runners do: Ctrl-C goes to all that it started, too."""
+    if number == signal.SIGINT:
+        os.killpg(process.pid, number)
+    else:
+        process.send_signal(number)
+
+
+def exit_code(process: subprocess.Popen[str]) -> int:
+    """The exit code of a child once it has ended, with its output where that is unexpected."""
+    out, _ = process.communicate(timeout=PATIENCE)
+    assert "Traceback" not in out, out
+    return process.returncode
+
+
+def descendants(root: int) -> list[int]:
+    """Ids of the processes that a process started, directly or not."""
+    children: dict[int, list[int]] = {}
+    for pid in _all_pids():
+        children.setdefault(_parent(pid), []).append(pid)
+    found, queue = [], [root]
+    while queue:
+        below = children.get(queue.pop(), [])
+        found += below
+        queue += below
+    return found
+
+
+def busy_workers(root: int) -> list[int]:
+    """The Ray workers below a process that do a block just now."""
+    return [pid for pid in descendants(root) if "_do_block" in _command(pid)]
+
+
+def end_processes(processes: set[tuple[int, str]], seconds: float = 30.0) -> None:
+    """Give processes time to end by themselves, then end those that are still the same."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end and any(_born(pid) == born for pid, born in processes):
+        time.sleep(0.05)
+    for pid, born in processes:
+        if _born(pid) == born:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
+
+def _all_pids() -> list[int]:
+    return [int(path.name) for path in Path("/proc").iterdir() if path.name.isdigit()]
+
+
+def _stat(pid: int) -> list[str]:
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return []
+    return text.rpartition(")")[2].split()
+
+
+def _parent(pid: int) -> int:
+    fields = _stat(pid)
+    return int(fields[1]) if fields else 0
+
+
+def _born(pid: int) -> str:
+    """When a process started, "" if it is gone: with its id it is unique."""
+    fields = _stat(pid)
+    return fields[19] if fields and fields[0] != "Z" else ""
+
+
+def _command(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_text()
+    except OSError:
+        return ""

@@ -1,0 +1,79 @@
+"""An executor whose blocks fail and succeed as a script says, and which counts."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping
+from typing import NamedTuple
+
+from mcrelu.runtime.block import BlockDone, BlockResult, BlockTask
+from mcrelu.runtime.submit import SystemFaultError
+
+
+class Ticket(NamedTuple):
+    """An attempt in flight."""
+
+    index: int  # of the block
+    number: int  # of the attempt
+    task: BlockTask
+
+
+class ScriptedExecutor:
+    """Takes away the first ``faults[block index]`` attempts at a block by a system fault.
+
+    ``order`` picks which of the attempts in flight finish next; ``capacity`` may change with the
+    number of calls so far. An attempt that is submitted beyond the capacity of the moment is
+    noted in ``overbooked``.
+    """
+
+    name = "scripted"
+
+    def __init__(
+        self,
+        faults: Mapping[int, int] | None = None,
+        capacity: Callable[[], int] = lambda: 3,
+        order: Callable[[list[Ticket]], list[Ticket]] = lambda flying: flying[:1],
+    ) -> None:
+        self._faults = faults or {}
+        self._capacity = capacity
+        self._order = order
+        self.flying: list[Ticket] = []
+        self.attempts: Counter[int] = Counter()
+        self.numbers: list[tuple[int, int]] = []  # (block index, attempt), as submitted
+        self.most_in_flight = 0
+        self.overbooked: list[Ticket] = []
+        self.cancelled: list[Ticket] = []
+        self.waits = 0
+
+    def capacity(self) -> int:
+        return self._capacity()
+
+    def submit(self, task: BlockTask, number: int) -> Ticket:
+        ticket = Ticket(task.block.index, number, task)
+        self.flying.append(ticket)
+        self.attempts[ticket.index] += 1
+        self.numbers.append((ticket.index, number))
+        self.most_in_flight = max(self.most_in_flight, len(self.flying))
+        if len(self.flying) > self._capacity():
+            self.overbooked.append(ticket)
+        return ticket
+
+    def wait(self, handles: Collection[Ticket], seconds: float) -> list[Ticket]:
+        assert sorted(handles) == sorted(self.flying)
+        self.waits += 1
+        done = self._order(list(self.flying))
+        self.flying = [ticket for ticket in self.flying if ticket not in done]
+        return done
+
+    def result(self, handle: Ticket) -> BlockResult:
+        assert handle not in self.flying
+        if handle.number <= self._faults.get(handle.index, 0):
+            raise SystemFaultError(f"the worker of block {handle.index} died")
+        return BlockDone(handle.task.block, 0.0)
+
+    def cancel(self, handles: Collection[Ticket]) -> None:
+        self.cancelled += list(handles)
+        self.flying = [ticket for ticket in self.flying if ticket not in self.cancelled]
+
+    def close(self) -> None:
+        return

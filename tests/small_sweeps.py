@@ -1,0 +1,103 @@
+"""Sweeps that take a moment, and what a test wants to know of an output."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import ArrayLike
+
+from mcrelu.runtime.serial import SerialExecutor
+from mcrelu.runtime.sweeping import do_sweep
+from mcrelu.store.files import Files
+from mcrelu.store.output import Output
+from mcrelu.store.shards import shard_name
+from mcrelu.sweep.cell import Block
+from mcrelu.sweep.sweep import Sweep
+from mcrelu.types import Outcome, StopReason
+
+SEED = 20200212
+
+_PLAIN: dict[str, Any] = {
+    "version": 1,
+    "experiment": "crossing",
+    "seed": SEED,
+    "networks": 25,
+    "cells": {"width": [4]},
+    "stop": ["crossing", "sufficient"],
+    "block_size": 10,
+}
+
+
+def spec(**changes: Any) -> dict[str, Any]:
+    """A small valid spec with keys replaced; a key whose value is None is left out."""
+    merged = deepcopy(_PLAIN) | changes
+    return {key: value for key, value in merged.items() if value is not None}
+
+
+def sweep(**changes: Any) -> Sweep:
+    """The sweep of :func:`spec`."""
+    return Sweep.of(spec(**changes))
+
+
+def output(folder: Path | str, wanted: Sweep) -> Output:
+    """The output at a folder or URI, claimed but not written."""
+    return Output.claim(Files.at(folder), wanted)
+
+
+def run_serially(folder: Path | str, wanted: Sweep) -> Output:
+    """The output of a sweep that ran in this process."""
+    claimed = output(folder, wanted)
+    do_sweep(claimed, SerialExecutor)
+    return claimed
+
+
+def rows_of(done: Output) -> dict[str, pa.Table]:
+    """All rows of an output, by cell id."""
+    return {cell.id: done.networks(cell) for cell in done.sweep.cells}
+
+
+def assert_same_rows(one: Output, other: Output) -> None:
+    """Both outputs hold all networks of the same cells, bit for bit, each network once."""
+    assert one.sweep.cells == other.sweep.cells
+    assert not one.missing()
+    assert not other.missing()
+    for cell in one.sweep.cells:
+        ours, theirs = one.networks(cell), other.networks(cell)
+        assert ours["network"].to_pylist() == list(range(one.sweep.spec.networks))
+        assert ours.schema == theirs.schema
+        assert_same_columns(ours, theirs)
+
+
+def assert_same_columns(ours: pa.Table, theirs: pa.Table) -> None:
+    """Two tables agree bit for bit; says in which columns they do not."""
+    names = ours.column_names
+    different = [name for name in names if not ours[name].equals(theirs[name])]
+    assert not different
+    assert ours.num_rows == theirs.num_rows
+
+
+def shard_files(folder: Path, wanted: Sweep) -> list[Path]:
+    """The shards of a sweep that are there, good or not."""
+    paths = (folder / shard_name(block) for block in wanted.all_blocks())
+    return [path for path in paths if path.exists()]
+
+
+def made_up_outcome(block: Block, seed: int = 1) -> Outcome:
+    """An outcome that nobody trained, with some crossings; the same for the same seed."""
+    rng = np.random.default_rng([seed, block.index])
+    status = np.resize([StopReason.CROSSED, StopReason.LOCALLY_CONVERGED], block.networks)
+    return outcome_of(status, rng)
+
+
+def outcome_of(status: ArrayLike, rng: np.random.Generator | None = None) -> Outcome:
+    """An outcome with given statuses and whatever else, crossings where the status says so."""
+    rng = rng or np.random.default_rng(1)
+    codes = np.asarray(status, dtype=np.int8)
+    m = len(codes)
+    crossing = np.where(codes == StopReason.CROSSED, rng.integers(1, 5000, m), 0)
+    losses = rng.random((3, m))
+    return Outcome(codes, rng.integers(5000, 9000, m), crossing, *losses)
