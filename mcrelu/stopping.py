@@ -156,7 +156,8 @@ def few_points(points: PointSet, p: Floats) -> Bools:
 
 def squared_error(p: Floats, outputs: Floats, y: Floats) -> Floats:
     """sum_j p_j (f(x_j) - y_j)^2; p, outputs (m, D) -> (m,)."""
-    return np.asarray((p * (outputs - y) ** 2).sum(axis=1))
+    with np.errstate(over="ignore", invalid="ignore"):  # networks that diverged
+        return np.asarray((p * (outputs - y) ** 2).sum(axis=1))
 
 
 def _where(mask: Bools, reason: StopReason) -> Status:

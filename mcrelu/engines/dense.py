@@ -167,14 +167,22 @@ def _descend(state: State, g: int, weights: Floats, steps: int) -> None:
 def _adam(state: State, g: int, weights: Floats, steps: int) -> None:
     assert state.adam is not None
     moments = state.adam
+    parts = [state.a[g], state.b[g], state.w[g], *_thirds(moments.m[g]), *_thirds(moments.v[g])]
+    theta = np.stack([part.reshape(-1, LANES) for part in parts], axis=1)
     kernels.adam(
-        state.a[g], state.b[g], state.c[g], state.w[g],
-        moments.m[g], moments.v[g], moments.mc[g], moments.vc[g],
+        theta.ravel(), state.c[g], moments.mc[g], moments.vc[g],
         state.outputs[g], state.max_kink[g], state.first_crossing[g],
         weights.ravel(), _stride(weights),
         state.step_size[g], ADAM_BETA1, ADAM_BETA2, ADAM_EPSILON,
         *_problem(state), state.steps + 1, steps,
     )  # fmt: skip
+    for place, part in enumerate(parts):
+        part[:] = theta[:, place].ravel()
+
+
+def _thirds(array: Floats) -> list[Floats]:
+    """Views of the parts for a, b and w."""
+    return np.split(array, 3)
 
 
 def _stride(weights: Floats) -> int:

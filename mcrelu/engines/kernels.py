@@ -75,62 +75,60 @@ def descend(a, b, c, w, outputs, max_kink, crossing, weights, stride, x, y, barr
 
 @jit()
 def adam(
-    a, b, c, w, m, v, mc, vc, outputs, max_kink, crossing,
+    theta, c, mc, vc, outputs, max_kink, crossing,
     weights, stride, step_size, beta1, beta2, epsilon, x, y, barrier, first, steps,
 ):  # fmt: skip
     """``steps`` steps of Adam, in place; as :func:`descend`, but ``weights`` without step size.
 
-    m, v (3 * n * LANES) are the running moments of the gradients of a, b and w, one after the
-    other; mc, vc (LANES) those of c. ``first`` counts from 1, as the bias correction does.
+    ``theta`` (n, 9, LANES), flat, holds of every neuron a, b, w, then the running means of their
+    gradients, then those of the squares: so near each other that LLVM sees they do not overlap.
+    mc, vc (LANES) are the means of c. ``first`` counts from 1, as the bias correction does.
     """
-    size = len(a)
     pull = np.empty(len(x) * LANES)
     total = np.empty(LANES)
     for k in range(steps):
         _pull(pull, total, outputs, weights[k * stride :], y)
-        correction1 = 1.0 - beta1 ** (first + k)
-        correction2 = 1.0 - beta2 ** (first + k)
+        scale1 = 1.0 / (1.0 - beta1 ** (first + k))
+        scale2 = 1.0 / (1.0 - beta2 ** (first + k))
         for lane in range(LANES):
             mc[lane] = beta1 * mc[lane] + (1.0 - beta1) * total[lane]
-            vc[lane] = beta2 * vc[lane] + (1.0 - beta2) * total[lane] ** 2
-            denominator = sqrt(vc[lane] / correction2) + epsilon
-            c[lane] += step_size[lane] * (mc[lane] / correction1) / denominator
+            vc[lane] = beta2 * vc[lane] + (1.0 - beta2) * (total[lane] * total[lane])
+            c[lane] += step_size[lane] * (mc[lane] * scale1) / (sqrt(vc[lane] * scale2) + epsilon)
         for j in range(len(x)):
             for lane in range(LANES):
                 outputs[j * LANES + lane] = c[lane]
-        for i in range(size // LANES):
+        for i in range(len(theta) // (9 * LANES)):
             for lane in range(LANES):
-                o = i * LANES + lane
+                o = 9 * i * LANES + lane
+                a, b, w = theta[o], theta[o + LANES], theta[o + 2 * LANES]
                 slope, intercept = 0.0, 0.0
                 for j in range(len(x)):
-                    active = pull[j * LANES + lane] if a[o] * x[j] + b[o] >= 0.0 else 0.0
+                    active = pull[j * LANES + lane] if a * x[j] + b >= 0.0 else 0.0
                     slope += active * x[j]
                     intercept += active
-                g = w[o] * slope
-                m[o] = beta1 * m[o] + (1.0 - beta1) * g
-                v[o] = beta2 * v[o] + (1.0 - beta2) * (g * g)
-                g = w[o] * intercept
-                m[size + o] = beta1 * m[size + o] + (1.0 - beta1) * g
-                v[size + o] = beta2 * v[size + o] + (1.0 - beta2) * (g * g)
-                g = a[o] * slope + b[o] * intercept
-                m[2 * size + o] = beta1 * m[2 * size + o] + (1.0 - beta1) * g
-                v[2 * size + o] = beta2 * v[2 * size + o] + (1.0 - beta2) * (g * g)
                 h = step_size[lane]
-                a[o] += h * (m[o] / correction1) / (sqrt(v[o] / correction2) + epsilon)
-                b[o] += (
-                    h * (m[size + o] / correction1) / (sqrt(v[size + o] / correction2) + epsilon)
+                g = a * slope + b * intercept
+                a = _adam_step(theta, o, w * slope, h, beta1, beta2, scale1, scale2, epsilon)
+                b = _adam_step(
+                    theta, o + LANES, w * intercept, h, beta1, beta2, scale1, scale2, epsilon
                 )
-                w[o] += (
-                    h
-                    * (m[2 * size + o] / correction1)
-                    / (sqrt(v[2 * size + o] / correction2) + epsilon)
-                )
-                kink = abs(b[o] / a[o])
+                w = _adam_step(theta, o + 2 * LANES, g, h, beta1, beta2, scale1, scale2, epsilon)
+                kink = abs(b / a)
                 max_kink[lane] = kink if kink > max_kink[lane] else max_kink[lane]
                 for j in range(len(x)):
-                    z = a[o] * x[j] + b[o]
-                    outputs[j * LANES + lane] += w[o] * (z if z >= 0.0 else 0.0)
+                    z = a * x[j] + b
+                    outputs[j * LANES + lane] += w * (z if z >= 0.0 else 0.0)
         _mark_crossings(crossing, max_kink, barrier, first + k)
+
+
+@jit(inline="always")
+def _adam_step(theta, o, g, h, beta1, beta2, scale1, scale2, epsilon):
+    """The new value of the parameter at ``o``, whose negative gradient is g."""
+    m = beta1 * theta[o + 3 * LANES] + (1.0 - beta1) * g
+    v = beta2 * theta[o + 6 * LANES] + (1.0 - beta2) * (g * g)
+    value = theta[o] + h * (m * scale1) / (sqrt(v * scale2) + epsilon)
+    theta[o], theta[o + 3 * LANES], theta[o + 6 * LANES] = value, m, v
+    return value
 
 
 @jit()

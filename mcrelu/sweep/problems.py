@@ -44,7 +44,7 @@ def _remedy(detail: ErrorDetails) -> str:
         return "must be 'inv_lambda_max' or {over_width: 0.01}, for 0.01 over the width"
     kind, value, context = detail["type"], detail["input"], detail.get("ctx", {})
     if kind in ("float_type", "int_type") and isinstance(value, str):
-        return _number_as_text(value)
+        return _number_as_text(value, "whole number" if kind == "int_type" else "number")
     if kind == "value_error":
         return str(context["error"])
     simple = _REMEDIES.get(kind)
@@ -66,11 +66,11 @@ _REMEDIES: dict[str, Callable[[Mapping[str, Any]], str]] = {
 }
 
 
-def _number_as_text(value: str) -> str:
+def _number_as_text(value: str, wanted: str) -> str:
     try:
         number = float(value)
     except ValueError:
-        return "is text; give a number"
+        return f"is text; give a {wanted}"
     shown = repr(number)
     if "e" in shown and "." not in shown:
         shown = shown.replace("e", ".0e")

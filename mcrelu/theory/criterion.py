@@ -20,10 +20,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import NamedTuple
 
-import numpy as np
-
 from mcrelu.theory import kernels
-from mcrelu.theory import sigma as sg
 from mcrelu.types import Bools, Floats, Weights
 
 
@@ -48,17 +45,8 @@ def motion_bound(
 
     sigma (m, 2, 3, 3), moments M (m, 2, 2, 2), u_hat (m, 2, 2), step_size (m,) -> both (m,).
     """
-    roots = sg.sqrt_moments(moments)
-    psi = kernels.apply_2x2(sg.pinv_2x2(roots), u_hat).reshape(-1, 4)
-    decay = step_decay(sg.training_matrix(sigma, moments), step_size)
-    contracts = np.abs(decay.mu).max(axis=1) < 1.0
-    norm = kernels.largest_row(roots)
-    # Networks that do not contract make nonsense of what follows; the first flag discards it.
-    with np.errstate(all="ignore"):
-        kappa = 2.0 * norm * residual_sum(decay, psi, step_size, form)
-        change = kernels.operator_change(sigma, sigma_change(sigma, kappa), kappa)
-        delta = operator_sum(decay, step_size) * norm**2 * change
-    return MotionBound(contracts & (kappa < 0.5) & (delta <= 0.5), kappa)
+    published = form is Form.PUBLISHED
+    return MotionBound(*kernels.motion_bound(sigma, moments, u_hat, step_size, published))
 
 
 def neurons_stay(weights: Weights, kappa: Floats) -> Bools:
@@ -90,7 +78,7 @@ def residual_sum(decay: Decay, psi: Floats, step_size: Floats, form: Form) -> Fl
 
 def operator_sum(decay: Decay, step_size: Floats) -> Floats:
     """S = 2 h / (1 - max |mu|) >= sum_k h ||(1 - h M^(1/2) A_ref M^(1/2))^k||_inf, (m,)."""
-    return np.asarray(2.0 * step_size / (1.0 - np.abs(decay.mu).max(axis=1)))
+    return kernels.operator_sum(decay.mu, step_size)
 
 
 def sigma_change(sigma: Floats, kappa: Floats) -> Floats:

@@ -18,7 +18,7 @@ import numpy as np
 from mcrelu.jit import jit
 
 LANES = 16
-SWEEPS = 6  # of Jacobi rotations; 4x4 matrices are diagonal to rounding after 5
+SWEEPS = 5  # of Jacobi rotations: 4x4 matrices of any spread are then diagonal to rounding
 RANK_TOLERANCE = 1e-13  # det / trace^2 below this is zero up to rounding
 
 
@@ -229,6 +229,19 @@ def residual_sum(mu, vectors, psi, step_size, published):
 
 
 @jit()
+def operator_sum(mu, step_size):
+    """S: mu (m, 4), step_size (m) -> (m); not positive where some |mu| >= 1."""
+    m = len(mu)
+    total = np.empty(m)
+    for k in range(m):
+        slowest = 0.0
+        for i in range(4):
+            slowest = max(slowest, abs(mu[k, i]))
+        total[k] = 2.0 * step_size[k] / (1.0 - slowest)
+    return total
+
+
+@jit()
 def sigma_change(sigma, kappa):
     """D: sigma (m, 2, 3, 3), kappa (m) -> (m, 2, 3, 3)."""
     m = len(sigma)
@@ -291,6 +304,27 @@ def apply_2x2(matrix, vector):
                 row = matrix[k, s, i]
                 product[k, s, i] = row[0] * vector[k, s, 0] + row[1] * vector[k, s, 1]
     return product
+
+
+@jit()
+def motion_bound(sigma, moments, u_hat, step_size, published):
+    """Whether the bounds on all future motion are proved, and kappa, both (m).
+
+    sigma (m, 2, 3, 3), moments (m, 2, 2, 2), u_hat (m, 2, 2), step_size (m).
+    """
+    m = len(sigma)
+    roots = sqrt_2x2(moments.reshape(2 * m, 2, 2))
+    inverse_roots = pinv_2x2(roots).reshape(m, 2, 2, 2)
+    roots = roots.reshape(m, 2, 2, 2)
+    psi = apply_2x2(inverse_roots, u_hat).reshape(m, 4)
+    eigenvalues, vectors = eigh_4x4(training_matrix(a_ref(sigma, 0.0), roots))
+    mu = 1.0 - step_size.reshape(m, 1) * eigenvalues
+    norm = largest_row(roots)
+    kappa = 2.0 * norm * residual_sum(mu, vectors, psi, step_size, published)
+    s = operator_sum(mu, step_size)
+    # Networks that do not contract (s <= 0) make nonsense of kappa; they do not hold anyway.
+    delta = s * norm * norm * operator_change(sigma, sigma_change(sigma, kappa), kappa)
+    return (s > 0.0) & (kappa < 0.5) & (delta <= 0.5), kappa
 
 
 @jit()

@@ -68,10 +68,10 @@ def own_steps(
 
 
 def nudged(problem: Problem, seed: int) -> Problem:
-    """The same problem with every parameter moved by a few roundings."""
+    """The same problem with every parameter moved by some dozen roundings, as many steps add."""
     rng = np.random.default_rng(seed)
     parts = [
-        part * (1 + 1e-15 * rng.choice([-2, -1, 1, 2], part.shape)) for part in problem.weights
+        part * (1 + 1e-14 * rng.choice([-2, -1, 1, 2], part.shape)) for part in problem.weights
     ]
     return problem._replace(weights=Weights(*parts))
 
@@ -84,8 +84,9 @@ def compare_with_oracle(
 ) -> float:
     """Assert equal parameters to 1e-9 after every step; the fraction of steps that was compared.
 
-    Where a twin of the oracle that starts a few roundings away has left it by 1e-11, the problem
-    itself amplifies roundings (chaos, an activation that flips), and no two programs agree.
+    Where a twin of the oracle that starts some roundings away has left it by 1e-11, the problem
+    itself amplifies roundings (a saddle, chaos, an activation that flips), and no two programs
+    agree.
     """
     ours = own_steps(engine, problem, minibatches, STEPS)
     theirs = oracle.trajectory(problem, minibatches, STEPS, update)
@@ -106,8 +107,20 @@ def compare_with_oracle(
     return compared / max(possible, 1)
 
 
+def with_output_bias(problem: Problem) -> Problem:
+    """b = 0 as at initialisation, c not."""
+    return problem._replace(weights=problem.weights._replace(b=0.0 * problem.weights.b))
+
+
+STARTS = {
+    "at-initialisation": at_initialisation,
+    "with-output-bias": with_output_bias,
+    "with-biases": lambda problem: problem,
+}
+
+
 @each_case
-@pytest.mark.parametrize("biases", [False, True], ids=["at-initialisation", "with-biases"])
+@pytest.mark.parametrize("start", STARTS)
 @given(
     seed=st.integers(0, 2**32 - 1),
     networks=st.integers(1, 20),
@@ -115,11 +128,11 @@ def compare_with_oracle(
     points=st.sampled_from((2, 6)),  # each number of points is compiled anew
     factor=st.sampled_from((0.01, 0.3, 1.0, 3.0, 5.0, 10.0, 100.0)),
 )
-@settings(deadline=None, derandomize=True, max_examples=30)
+@settings(deadline=None, derandomize=True, max_examples=25)
 def test_trajectory_equals_the_oracle(
     name: str,
     optimizer: str,
-    biases: bool,
+    start: str,
     seed: int,
     networks: int,
     width: int,
@@ -128,20 +141,19 @@ def test_trajectory_equals_the_oracle(
 ) -> None:
     rng = np.random.default_rng(seed)
     problem = with_steps(random_problem(rng, optimizer, networks, width, points), factor)
-    problem = problem if biases else at_initialisation(problem)
+    problem = STARTS[start](problem)
     minibatches = minibatches_for(problem, rng, STEPS)
-    compared = compare_with_oracle(ENGINES[name](), problem, minibatches)
-    assert factor > 1.0 or compared == 1.0
+    compare_with_oracle(ENGINES[name](), problem, minibatches)
 
 
 @each_case
 def test_hardly_any_step_escapes_the_comparison(name: str, optimizer: str) -> None:
     """The exemption of chaotic problems must not empty the test above."""
-    for factor in (1.0, 3.0, 10.0):
+    for factor, at_least in ((0.3, 1.0), (1.0, 1.0), (3.0, 0.9), (10.0, 0.9)):
         rng = np.random.default_rng(17)
         problem = with_steps(random_problem(rng, optimizer, 16, 12, 6), factor)
         minibatches = minibatches_for(problem, rng, STEPS)
-        assert compare_with_oracle(ENGINES[name](), problem, minibatches) > 0.9
+        assert compare_with_oracle(ENGINES[name](), problem, minibatches) >= at_least
 
 
 @each_case
@@ -291,7 +303,11 @@ def rows_of(seen: dict[str, np.ndarray], rows: Ints | Bools) -> dict[str, np.nda
     return {key: value[rows] for key, value in seen.items()}
 
 
-def mixed_problem(optimizer: str, networks: int = 40) -> tuple[Problem, Counts | None]:
+BATCH = 70  # more than two vectors of any engine's lanes
+SIZES = (1, 15, 16, 17, 31, 32, 33, 40, BATCH)
+
+
+def mixed_problem(optimizer: str, networks: int = BATCH) -> tuple[Problem, Counts | None]:
     """Converging and diverging networks side by side."""
     rng = np.random.default_rng(8)
     problem = random_problem(rng, optimizer, networks, 9, 6)
@@ -306,7 +322,7 @@ def trained(
 
 
 @each_case
-@pytest.mark.parametrize("size", [1, 15, 16, 17, 40])
+@pytest.mark.parametrize("size", SIZES)
 def test_result_does_not_depend_on_lane_neighbours_or_batch(
     name: str, optimizer: str, size: int
 ) -> None:
@@ -314,7 +330,7 @@ def test_result_does_not_depend_on_lane_neighbours_or_batch(
     problem, minibatches = mixed_problem(optimizer)
     whole = observed(engine, trained(engine, problem, minibatches))
     for seed in range(3):
-        rows = np.random.default_rng(seed).permutation(40)[:size]
+        rows = np.random.default_rng(seed).permutation(BATCH)[:size]
         counts = None if minibatches is None else minibatches[rows]
         part = trained(engine, select(problem, rows), counts)
         assert_same(observed(engine, part), rows_of(whole, rows))
@@ -326,8 +342,8 @@ def test_networks_of_the_batch_differ(name: str, optimizer: str) -> None:
     engine = ENGINES[name]()
     seen = observed(engine, trained(engine, *mixed_problem(optimizer), steps=2))
     for key in ("a", "b", "c", "w", "max_kink", "outputs", "moments"):
-        flat = seen[key].reshape(40, -1)
-        assert len(np.unique(flat, axis=0)) == 40, key
+        flat = seen[key].reshape(BATCH, -1)
+        assert len(np.unique(flat, axis=0)) == BATCH, key
 
 
 @each_case
@@ -340,6 +356,32 @@ def test_ten_steps_are_ten_times_one_step(name: str, optimizer: str) -> None:
     for k in range(5, 15):
         state = engine.advance(state, 1, window(minibatches, k, k + 1))
     assert_same(observed(engine, state), observed(engine, at_once))
+
+
+@each_case
+def test_overflow_within_a_window_loses_no_crossing(name: str, optimizer: str) -> None:
+    """Networks that cross at a step and overflow at the next have crossed all the same."""
+    engine, rng = ENGINES[name](), np.random.default_rng(8)
+    problem = at_initialisation(random_problem(rng, optimizer, BATCH, 3, 6))
+    problem = with_steps(problem, 10.0 ** rng.uniform(0, 150, BATCH))
+    minibatches = minibatches_for(problem, rng, 12)
+    *_, stepwise = own_steps(engine, problem, minibatches, 12)
+    expected = engine.kinks(stepwise)
+    got = engine.kinks(trained(engine, problem, minibatches, 12))
+    np.testing.assert_array_equal(got.first_crossing, expected.first_crossing)
+    np.testing.assert_array_equal(got.max_kink, expected.max_kink)
+    assert len(np.unique(expected.first_crossing)) > 1
+
+
+@each_case
+def test_overflow_is_no_warning(name: str, optimizer: str) -> None:
+    """Diverging networks are results like others, on the way to infinity and after it."""
+    engine, rng = ENGINES[name](), np.random.default_rng(8)
+    problem = at_initialisation(random_problem(rng, optimizer, BATCH, 3, 6))
+    problem = with_steps(problem, 10.0 ** rng.uniform(0, 10, BATCH))
+    minibatches = minibatches_for(problem, rng, 12)
+    for state in own_steps(engine, problem, minibatches, 12):
+        observed(engine, state)
 
 
 @each_case
@@ -368,10 +410,10 @@ def test_engine_leaves_the_problem_alone(name: str, optimizer: str) -> None:
 
 
 MASKS = {
-    "all": np.ones(40, dtype=bool),
-    "one": np.arange(40) == 23,
-    "every-third": np.arange(40) % 3 == 0,
-    "last-17": np.arange(40) >= 23,
+    "all": np.ones(BATCH, dtype=bool),
+    "one": np.arange(BATCH) == 53,
+    "every-third": np.arange(BATCH) % 3 == 0,
+    "last-47": np.arange(BATCH) >= BATCH - 47,
 }
 
 
@@ -390,7 +432,7 @@ def test_keep_commutes_with_advance(name: str, optimizer: str, mask: Bools) -> N
 
 @each_case
 def test_keep_nothing(name: str, optimizer: str) -> None:
-    engine, none = ENGINES[name](), np.zeros(40, dtype=bool)
+    engine, none = ENGINES[name](), np.zeros(BATCH, dtype=bool)
     problem, minibatches = mixed_problem(optimizer)
     state = trained(engine, problem, minibatches, 20)
     empty = engine.keep(state, none)
@@ -406,9 +448,8 @@ def test_keep_nothing(name: str, optimizer: str) -> None:
 def stable_states(name: str, optimizer: str) -> Iterator[tuple[AnyEngine, Problem, Any]]:
     """States at the start, and after some and many steps."""
     engine, rng = ENGINES[name](), np.random.default_rng(4)
-    for biases in (False, True):
-        problem = random_problem(rng, optimizer, 20, 30, 6)
-        problem = problem if biases else at_initialisation(problem)
+    for start in STARTS.values():
+        problem = start(random_problem(rng, optimizer, 20, 30, 6))
         minibatches = minibatches_for(problem, rng, STEPS)
         for steps in (0, 7, STEPS):
             state = engine.init(problem)

@@ -7,12 +7,14 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 CHILD = Path(__file__).parent / "child.py"
+Process = tuple[int, str]  # id and time of birth
+
 PATIENCE = 120.0  # seconds; machines may be busy
 
 
@@ -28,13 +30,13 @@ def wait_until(happened: Callable[[], object], what: str, seconds: float = PATIE
 def child(*arguments: object) -> Iterator[subprocess.Popen[str]]:
     """child.py with arguments; whatever it started is gone afterwards."""
     command = [sys.executable, str(CHILD), *map(str, arguments)]
-    started: set[tuple[int, str]] = set()
+    started: set[Process] = set()
     piped: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
     with subprocess.Popen(command, **piped, start_new_session=True) as process:
         try:
             yield process
         finally:
-            started |= {(pid, _born(pid)) for pid in descendants(process.pid)}
+            started |= identified(descendants(process.pid))
             process.kill()
             process.communicate()
     end_processes(started)
@@ -79,10 +81,20 @@ def busy_workers(root: int) -> list[int]:
     return [pid for pid in descendants(root) if "_do_block" in _command(pid)]
 
 
-def end_processes(processes: set[tuple[int, str]], seconds: float = 30.0) -> None:
+def identified(pids: Iterable[int]) -> set[Process]:
+    """Processes with what tells them from later ones with the same id."""
+    return {(pid, _born(pid)) for pid in pids if _born(pid)}
+
+
+def alive(processes: set[Process]) -> list[str]:
+    """Commands of those of the processes that still run."""
+    return [_command(pid) for pid, born in processes if _born(pid) == born]
+
+
+def end_processes(processes: set[Process], seconds: float = 30.0) -> None:
     """Give processes time to end by themselves, then end those that are still the same."""
     end = time.monotonic() + seconds
-    while time.monotonic() < end and any(_born(pid) == born for pid, born in processes):
+    while time.monotonic() < end and alive(processes):
         time.sleep(0.05)
     for pid, born in processes:
         if _born(pid) == born:

@@ -1,25 +1,160 @@
-"""Real faults: killed workers, a node that goes away, a full disk. Rows are right afterwards."""
+"""Faults injected for real: dead workers, nodes and drivers, and full disks.
+
+After each the rows are the right ones, nothing is counted twice or lost, or one clear line says
+what to do.
+"""
 
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
-import threading
-import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
-from sweeps import SPEC, rows, same_rows, sweep
+import yaml
+from full_disk import Disk, files_on
+from processes import (
+    alive,
+    busy_workers,
+    caught,
+    child,
+    descendants,
+    exit_code,
+    identified,
+    wait_until,
+)
+from small_sweeps import assert_same_rows, output, run_serially, shard_files, spec, sweep
 
-import mcrelu
-from mcrelu.errors import ResourceError
+from mcrelu.errors import ExitCode, ResourceError
+from mcrelu.runtime import block as block_module
+from mcrelu.runtime.block import BlockResult
+from mcrelu.runtime.progress import Silent, Tally
+from mcrelu.runtime.serial import SerialExecutor
+from mcrelu.runtime.submit import SystemFaultError
+from mcrelu.runtime.sweeping import do_sweep
+from mcrelu.store.files import Files
+from mcrelu.store.output import Output
 from mcrelu.sweep.sweep import Sweep
 
-SLOW = SPEC.replace("[4, 8]", "[256]").replace("networks: 100", "networks: 960")
-# A node counts as dead after two seconds instead of a minute.
-IMPATIENT = {
+# Blocks of about half a second: long enough to be caught at work.
+SLOW: dict[str, Any] = {
+    "networks": 32,
+    "block_size": 4,
+    "cells": {"width": [256]},
+    "stop": ["crossing"],
+    "checks": {"interval": 1000, "maximum": 800},
+}
+SLOW_BLOCKS = 8
+
+
+class Injector(Silent):
+    """Does something to a run, from within the driver, at every look at the tally."""
+
+    def __init__(self, inject: Callable[[Tally], None]) -> None:
+        self._inject = inject
+
+    def update(self, tally: Tally) -> None:
+        self._inject(tally)
+
+
+def counting_faults(executor: Any) -> list[str]:
+    """The system faults that an executor reports from now on."""
+    faults: list[str] = []
+    result = type(executor).result
+
+    def noting(handle: Any) -> BlockResult:
+        try:
+            return result(executor, handle)
+        except SystemFaultError as fault:
+            faults.append(str(fault))
+            raise
+
+    executor.result = noting
+    return faults
+
+
+def attempts(folder: Path, wanted: Sweep) -> list[int]:
+    """Which attempt at each block made its shard."""
+    metadata = [pq.read_schema(path).metadata for path in shard_files(folder, wanted)]
+    return [int(each[b"mcrelu.attempt"]) for each in metadata]
+
+
+# --- dead workers ---------------------------------------------------------------------------
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+def test_a_worker_killed_during_a_block(tmp_path: Path) -> None:
+    from mcrelu.runtime.ray_tasks import RayExecutor
+
+    wanted, faults, killed = sweep(**SLOW), [], []
+
+    def start() -> RayExecutor:
+        executor = RayExecutor.embed(2)
+        faults.append(counting_faults(executor))
+        return executor
+
+    def kill_one(tally: Tally) -> None:
+        if tally.blocks_done >= 2 and not faults[0]:
+            for pid in busy_workers(os.getpid())[:1]:
+                os.kill(pid, signal.SIGKILL)
+                killed.append(pid)
+
+    done = output(tmp_path / "out", wanted)
+    assert do_sweep(done, start, Injector(kill_one)) == ExitCode.DONE
+    assert killed
+    assert faults[0]
+    tries = attempts(tmp_path / "out", wanted)
+    assert len(tries) == SLOW_BLOCKS
+    assert sum(tries) == SLOW_BLOCKS + len(faults[0])  # each fault cost one attempt, no more
+    assert not (tmp_path / "out" / "errors").exists()
+    assert_same_rows(done, run_serially(tmp_path / "serial", wanted))
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+def test_a_block_that_kills_every_worker_fails_once(tmp_path: Path) -> None:
+    """Where all attempts are lost the block is described, and the next run does it."""
+    from mcrelu.runtime.ray_tasks import RayExecutor
+
+    wanted, faults = sweep(**SLOW), []
+
+    def start() -> RayExecutor:
+        executor = RayExecutor.embed(1)
+        faults.append(counting_faults(executor))
+        return executor
+
+    def kill_all(tally: Tally) -> None:
+        if not tally.failed:
+            for pid in busy_workers(os.getpid()):
+                os.kill(pid, signal.SIGKILL)
+
+    failed = output(tmp_path / "out", wanted)
+    assert do_sweep(failed, start, Injector(kill_all)) == ExitCode.FAILED_BLOCKS
+    missing = failed.missing()
+    assert missing
+    names = sorted(path.name for path in (tmp_path / "out" / "errors").iterdir())
+    assert names == [f"{block.cell.id}-{block.index:06d}.json" for block in missing]
+    error = failed.read_json(f"errors/{names[0]}")
+    assert error is not None
+    assert "4 attempts" in error["error"]
+    assert len(error["error"].splitlines()) == 1
+    assert_same_rows(
+        run_serially(tmp_path / "out", wanted), run_serially(tmp_path / "serial", wanted)
+    )
+    assert list((tmp_path / "out" / "errors").iterdir()) == []
+
+
+# --- a node goes away -----------------------------------------------------------------------
+
+# A node is dead after 1.5 s of silence instead of a minute.
+QUICK_HEALTH_CHECKS = {
     "health_check_initial_delay_ms": 500,
     "health_check_period_ms": 500,
     "health_check_timeout_ms": 500,
@@ -27,135 +162,237 @@ IMPATIENT = {
 }
 
 
-@pytest.fixture(scope="module")
-def reference(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    out = tmp_path_factory.mktemp("reference")
-    mcrelu.run(Sweep.from_text(SLOW), out, executor="serial")
-    return out
-
-
-def working_pids() -> list[int]:
-    """Processes of this user's Ray workers that have a block in hand."""
-    listed = subprocess.run(["pgrep", "-f", "^ray::_do_block"], capture_output=True, text=True)  # noqa: PLW1510 - 1 means none
-    return [int(pid) for pid in listed.stdout.split()]
-
-
-def when_shards_are_there(out: Path, count: int, act: threading.Event) -> None:
-    """Set an event once an output has some shards."""
-    while len(list(out.glob("shards/*/*.parquet"))) < count:
-        time.sleep(0.02)
-    act.set()
-
-
-@pytest.mark.ray
-@pytest.mark.slow
-def test_killed_workers_lose_no_block(reference: Path, tmp_path: Path) -> None:
-    killed: list[int] = []
-
-    def kill() -> None:
-        ready = threading.Event()
-        for shards in (1, 6):
-            when_shards_are_there(tmp_path, shards, ready)
-            victims = []
-            while not victims:
-                victims = [pid for pid in working_pids() if pid not in killed]
-            os.kill(victims[0], signal.SIGKILL)
-            killed.append(victims[0])
-
-    killer = threading.Thread(target=kill)
-    killer.start()
-    run = mcrelu.run(Sweep.from_text(SLOW), tmp_path, executor="ray", workers=2)
-    killer.join()
-    assert len(killed) == 2
-    assert run.exit_code == 0
-    assert same_rows(tmp_path, reference)
-
-
-@pytest.mark.ray
-@pytest.mark.slow
-def test_a_block_that_kills_its_workers_fails_and_the_others_go_on(tmp_path: Path) -> None:
-    """A worker that always dies must not be retried for ever."""
-    stop = threading.Event()
-
-    def kill_all() -> None:
-        while not stop.is_set():
-            for pid in working_pids():
-                os.kill(pid, signal.SIGKILL)
-            time.sleep(0.05)
-
-    killer = threading.Thread(target=kill_all)
-    killer.start()
-    text = SLOW.replace("[256]", "[2048]").replace("networks: 960", "networks: 40")
-    run = mcrelu.run(Sweep.from_text(text), tmp_path, executor="ray", workers=1)
-    stop.set()
-    killer.join()
-    assert run.exit_code == 4
-    (error,) = tmp_path.glob("errors/*.json")
-    assert "(4 attempts)" in error.read_text()
-
-
 @pytest.fixture
-def cluster() -> Iterator[object]:
-    """A head without CPUs and two nodes of one CPU."""
+def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """A head without CPUs, for nodes to be added."""
     from ray.cluster_utils import Cluster
 
-    os.environ["RAY_AUTH_MODE"] = "token"
-    head = {"num_cpus": 0, "include_dashboard": False, "_system_config": IMPATIENT}
-    made = Cluster(initialize_head=True, head_node_args=head)
-    made.leaving = made.add_node(num_cpus=1)
-    made.add_node(num_cpus=1)
-    yield made
-    made.shutdown()
-    del os.environ["RAY_AUTH_MODE"]
+    monkeypatch.setenv("RAY_AUTH_MODE", os.environ.get("RAY_AUTH_MODE", "token"))
+    head = {
+        "num_cpus": 0,
+        "include_dashboard": False,
+        "_system_config": QUICK_HEALTH_CHECKS,
+    }
+    started = Cluster(initialize_head=True, head_node_args=head)
+    yield started
+    started.shutdown()
 
 
 @pytest.mark.ray
 @pytest.mark.slow
-def test_a_node_that_leaves_takes_no_block_with_it(
-    reference: Path, tmp_path: Path, cluster: object
-) -> None:
-    removed = []
+def test_a_node_removed_during_a_run(cluster: Any, tmp_path: Path) -> None:
+    from mcrelu.runtime.ray_tasks import RayExecutor
 
-    def remove() -> None:
-        ready = threading.Event()
-        when_shards_are_there(tmp_path, 2, ready)
-        cluster.remove_node(cluster.leaving, allow_graceful=False)
-        removed.append(True)
+    wanted, faults = sweep(**SLOW), []
+    nodes = [cluster.add_node(num_cpus=1) for _ in range(2)]
+    cluster.wait_for_nodes()
 
-    remover = threading.Thread(target=remove)
-    remover.start()
-    run = mcrelu.run(Sweep.from_text(SLOW), tmp_path, executor="ray", address=cluster.address)
-    remover.join()
-    assert removed == [True]
-    assert run.exit_code == 0
-    assert same_rows(tmp_path, reference)
+    def start() -> RayExecutor:
+        executor = RayExecutor.join(cluster.address)
+        faults.append(counting_faults(executor))
+        return executor
 
+    def remove_one(tally: Tally) -> None:
+        if tally.blocks_done >= 2 and len(nodes) == 2:
+            cluster.remove_node(nodes.pop(), allow_graceful=False)
 
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 64 KiB."""
-    place = tmp_path / "disk"
-    place.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", place], check=True)
-    yield place
-    subprocess.run(["umount", place], check=True)
+    done = output(tmp_path / "out", wanted)
+    assert do_sweep(done, start, Injector(remove_one)) == ExitCode.DONE
+    assert len(nodes) == 1
+    assert faults[0]  # the node had a block
+    tries = attempts(tmp_path / "out", wanted)
+    assert sum(tries) == SLOW_BLOCKS + len(faults[0])
+    assert not (tmp_path / "out" / "errors").exists()
+    assert_same_rows(done, run_serially(tmp_path / "serial", wanted))
 
 
+@pytest.mark.ray
 @pytest.mark.slow
-@pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small file system takes root")
-@pytest.mark.parametrize("executor", ["serial", pytest.param("ray", marks=pytest.mark.ray)])
-def test_a_full_disk_ends_the_run_with_one_line_and_is_resumed(
-    executor: str, small_disk: Path, tmp_path: Path
+def test_a_node_that_joins_during_a_run_is_used(cluster: Any, tmp_path: Path) -> None:
+    from mcrelu.runtime.ray_tasks import RayExecutor
+
+    wanted, nodes, capacities = sweep(**SLOW), [cluster.add_node(num_cpus=1)], []
+    cluster.wait_for_nodes()
+    executors: list[RayExecutor] = []
+
+    def start() -> RayExecutor:
+        executors.append(RayExecutor.join(cluster.address))
+        return executors[0]
+
+    def add_one(tally: Tally) -> None:
+        if len(nodes) == 1:
+            nodes.append(cluster.add_node(num_cpus=1))
+        capacities.append(executors[0].capacity())
+
+    done = output(tmp_path / "out", wanted)
+    assert do_sweep(done, start, Injector(add_one)) == ExitCode.DONE
+    assert max(capacities) == 4  # two blocks for each of two CPUs
+    assert_same_rows(done, run_serially(tmp_path / "serial", wanted))
+
+
+@pytest.mark.ray
+def test_no_cluster_at_the_address_is_one_line() -> None:
+    from mcrelu.runtime.ray_tasks import RayExecutor
+
+    with pytest.raises(ResourceError, match=r"no Ray cluster at 127\.0\.0\.1:9") as caught_error:
+        RayExecutor.join("127.0.0.1:9")
+    assert len(str(caught_error.value).splitlines()) == 1
+    assert "--serial" in str(caught_error.value)
+
+
+# --- a dead driver --------------------------------------------------------------------------
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+def test_a_driver_killed_while_ray_runs(tmp_path: Path) -> None:
+    path = tmp_path / "sweep.yaml"
+    path.write_text(yaml.safe_dump(spec(**SLOW)))
+    folder, ready, wanted = tmp_path / "out", tmp_path / "ready", sweep(**SLOW)
+    with child(path, folder, 2, "between", 2, ready) as process:
+        caught(process, ready)
+        assert busy_workers(process.pid) or shard_files(folder, wanted)
+        process.kill()
+        assert process.wait() == -signal.SIGKILL
+    assert 0 < len(output(folder, wanted).missing()) < SLOW_BLOCKS
+    with child(path, folder, 2) as process:
+        assert exit_code(process) == ExitCode.DONE
+    assert_same_rows(output(folder, wanted), run_serially(tmp_path / "serial", wanted))
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+def test_nothing_of_ray_outlives_a_killed_driver(tmp_path: Path) -> None:
+    path = tmp_path / "sweep.yaml"
+    path.write_text(yaml.safe_dump(spec(**SLOW)))
+    with child(path, tmp_path / "out", 1, "between", 1, tmp_path / "ready") as process:
+        caught(process, tmp_path / "ready")
+        processes = identified(descendants(process.pid))
+        assert any("raylet" in command for command in alive(processes))
+        process.kill()
+        process.wait()
+        wait_until(lambda: not alive(processes), "Ray to end", 60.0)
+
+
+# --- a full disk ----------------------------------------------------------------------------
+
+MANY: dict[str, Any] = {"networks": 300, "cells": {"width": [4, 8]}}
+
+
+def test_a_disk_that_fills_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The run ends in one line, what is there is good, and the same command goes on."""
+    disk, wanted = Disk(room=150_000), sweep(**MANY)
+    folder = tmp_path / "out"
+    monkeypatch.setattr(Files, "at", classmethod(lambda _, where: files_on(disk, Path(where))))
+    with pytest.raises(ResourceError, match="No space left on device") as caught_error:
+        do_sweep(Output.claim(Files.at(folder), wanted), SerialExecutor)
+    assert_one_line_and_no_leftovers(caught_error.value, folder)
+    missing = Output.claim(Files.at(folder), wanted).missing()
+    assert 0 < len(missing) < 60
+    assert len(shard_files(folder, wanted)) == 60 - len(missing)  # none is torn
+    assert not (folder / "errors").exists()  # it was no fault of a block
+    disk.room = None
+    resumed = Output.claim(Files.at(folder), wanted)
+    assert do_sweep(resumed, SerialExecutor) == ExitCode.DONE
+    assert_same_rows(resumed, run_serially(tmp_path / "at once", wanted))
+
+
+def test_a_disk_that_is_full_from_the_start(tmp_path: Path) -> None:
+    full = Output.claim(files_on(Disk(room=0), tmp_path / "out"), sweep())
+    with pytest.raises(ResourceError, match="No space left on device") as caught_error:
+        do_sweep(full, SerialExecutor)
+    assert_one_line_and_no_leftovers(caught_error.value, tmp_path / "out")
+
+
+def test_a_full_disk_is_not_hidden_by_a_failing_block(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    wanted = sweep(networks=800)
-    with pytest.raises(ResourceError) as caught:
-        mcrelu.run(wanted, small_disk / "out", executor=executor)
-    assert "\n" not in str(caught.value)
-    assert "No space left" in str(caught.value)
-    assert not list(small_disk.rglob("*.tmp"))
-    kept = len(rows(small_disk / "out"))
-    assert kept > 0
-    subprocess.run(["mount", "-o", "remount,size=16m", small_disk], check=True)
-    assert mcrelu.run(wanted, small_disk / "out", executor="serial").exit_code == 0
-    mcrelu.run(wanted, tmp_path / "roomy", executor="serial")
-    assert same_rows(small_disk / "out", tmp_path / "roomy")
+    """The error file of a failed block may be what does not fit any more."""
+
+    def failing(*_: Any) -> Any:
+        disk.room = 0
+        raise ZeroDivisionError
+
+    disk = Disk()
+    monkeypatch.setattr(block_module, "train_block", failing)
+    full = Output.claim(files_on(disk, tmp_path / "out"), sweep())
+    with pytest.raises(ResourceError, match="No space left on device") as caught_error:
+        do_sweep(full, SerialExecutor)
+    assert_one_line_and_no_leftovers(caught_error.value, tmp_path / "out")
+
+
+def assert_one_line_and_no_leftovers(error: ResourceError, folder: Path) -> None:
+    assert len(str(error).splitlines()) == 1
+    assert "make room" in str(error)
+    assert list(folder.rglob(".*.tmp")) == []
+
+
+@contextmanager
+def tiny_disk(folder: Path) -> Iterator[Callable[[], None]]:
+    """A disk with room for a few shards; yields what makes room on it.
+
+    Where mounting is not permitted, a file where the shards should lie keeps them from being
+    written, which workers in other processes notice as they would a full disk.
+    """
+    folder.mkdir()
+    mount, unmount = shutil.which("mount"), shutil.which("umount")
+    command = [mount or "false", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(folder)]
+    if subprocess.run(command, capture_output=True, check=False).returncode == 0:
+        remount = [str(mount), "-o", "remount,size=64m", str(folder)]
+        try:
+            yield lambda: subprocess.run(remount, check=True) and None
+        finally:
+            subprocess.run([str(unmount), str(folder)], check=True)
+    else:
+        blocker = folder / "shards"
+        blocker.write_text("in the way")
+        yield blocker.unlink
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+def test_workers_on_a_full_disk(tmp_path: Path) -> None:
+    from mcrelu.runtime.ray_tasks import RayExecutor
+
+    wanted, folder = sweep(**MANY), tmp_path / "disk"
+    with tiny_disk(folder) as make_room:
+        with pytest.raises(ResourceError, match="cannot write") as caught_error:
+            do_sweep(output(folder, wanted), lambda: RayExecutor.embed(2))
+        assert_one_line_and_no_leftovers(caught_error.value, folder)
+        missing = output(folder, wanted).missing()
+        assert len(missing) > 0
+        make_room()
+        assert len(shard_files(folder, wanted)) == 60 - len(missing)  # none is torn
+        resumed = output(folder, wanted)
+        assert do_sweep(resumed, lambda: RayExecutor.embed(2)) == ExitCode.DONE
+        assert_same_rows(resumed, run_serially(tmp_path / "at once", wanted))
+
+
+# --- damaged and foreign shards ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize("damage", ["truncated", "flipped", "empty", "text", "of another sweep"])
+def test_a_damaged_shard_is_done_again(damage: str, tmp_path: Path) -> None:
+    wanted = sweep(cells={"width": [4, 8]})
+    done = run_serially(tmp_path / "out", wanted)
+    before = {cell: done.networks(cell) for cell in wanted.cells}
+    foreign = sweep(cells={"width": [4, 8]}, seed=1)
+    run_serially(tmp_path / "foreign", foreign)
+    victim = shard_files(tmp_path / "out", wanted)[1]
+    content = victim.read_bytes()
+    middle = len(content) // 3
+    victim.write_bytes(
+        {
+            "truncated": content[:-100],
+            "flipped": content[:middle] + bytes([content[middle] ^ 0xFF]) + content[middle + 1 :],
+            "empty": b"",
+            "text": b"not a shard",
+            "of another sweep": shard_files(tmp_path / "foreign", foreign)[1].read_bytes(),
+        }[damage]
+    )
+    assert [block.index for block in done.missing()] == [1]
+    cell = done.missing()[0].cell
+    assert done.networks(cell).num_rows == 10  # what lies behind is not counted
+    assert do_sweep(output(tmp_path / "out", wanted), SerialExecutor) == ExitCode.DONE
+    for each in wanted.cells:
+        assert done.networks(each).equals(before[each])

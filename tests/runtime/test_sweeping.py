@@ -141,7 +141,7 @@ def test_another_seed_gives_other_rows(tmp_path: Path) -> None:
         assert_same_rows(run_serially(tmp_path / "one", one), run_serially(tmp_path / "two", other))
 
 
-@pytest.fixture(scope="module", params=[1, 2])
+@pytest.fixture(scope="class", params=[1, 2])
 def ray_executor(request: pytest.FixtureRequest) -> Iterator[Executor[Any]]:
     from mcrelu.runtime.ray_tasks import RayExecutor
 
@@ -151,12 +151,24 @@ def ray_executor(request: pytest.FixtureRequest) -> Iterator[Executor[Any]]:
 
 
 @pytest.mark.ray
-@pytest.mark.parametrize("changes", CASES.values(), ids=CASES.keys())
-def test_ray_workers(changes: dict[str, Any], ray_executor: Executor[Any], tmp_path: Path) -> None:
-    wanted = sweep(**changes)
-    done = output(tmp_path / "ray", wanted)
-    assert do_sweep(done, lambda: Shared(ray_executor)) == ExitCode.DONE
-    assert_same_rows(run_serially(tmp_path / "serial", wanted), done)
+class TestRay:
+    @pytest.mark.parametrize("changes", CASES.values(), ids=CASES.keys())
+    def test_workers(
+        self, changes: dict[str, Any], ray_executor: Executor[Any], tmp_path: Path
+    ) -> None:
+        wanted = sweep(**changes)
+        done = output(tmp_path / "ray", wanted)
+        assert do_sweep(done, lambda: Shared(ray_executor)) == ExitCode.DONE
+        assert_same_rows(run_serially(tmp_path / "serial", wanted), done)
+
+    def test_a_serial_run_goes_on_with_ray(
+        self, ray_executor: Executor[Any], tmp_path: Path
+    ) -> None:
+        few, many = sweep(**MIXED), sweep(**(MIXED | {"networks": 112}))
+        run_serially(tmp_path / "grown", few)
+        grown = output(tmp_path / "grown", many)
+        assert do_sweep(grown, lambda: Shared(ray_executor)) == ExitCode.DONE
+        assert_same_rows(run_serially(tmp_path / "serial", many), grown)
 
 
 @pytest.mark.ray
@@ -337,7 +349,7 @@ def test_an_interrupted_run_says_so_and_resumes(
 
 
 @pytest.mark.ray
-@pytest.mark.parametrize("number", SIGNALS)
+@pytest.mark.parametrize("number", SIGNALS, ids=lambda number: number.name)
 def test_an_interrupted_ray_run_says_so_and_resumes(number: signal.Signals, tmp_path: Path) -> None:
     path, folder, ready = write_spec(tmp_path, **INTERRUPTED), tmp_path / "out", tmp_path / "ready"
     with child(path, folder, 2, "between", 3, ready) as process:

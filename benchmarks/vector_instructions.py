@@ -1,0 +1,81 @@
+"""Which instructions the compiler chose for the kernels: vectors (zmm, ymm) or one at a time.
+
+``python -m benchmarks.vector_instructions [--json]``
+
+Kernels are compiled anew, since numba shows no code that comes from its cache. Code counts, not
+time: every kernel also has scalar instructions, for indices and for the case that arrays overlap.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import tempfile
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+# Arithmetic on doubles; of it, divisions and square roots; then integers and scattered loads.
+KINDS = {
+    "zmm": re.compile(r"v\w+pd\b.*%zmm"),
+    "ymm": re.compile(r"v\w+pd\b.*%ymm"),
+    "scalar": re.compile(r"v\w+sd\b"),
+    "zmm div": re.compile(r"v(div|sqrt)pd\b.*%zmm"),
+    "ymm div": re.compile(r"v(div|sqrt)pd\b.*%ymm"),
+    "scalar div": re.compile(r"v(div|sqrt)sd\b"),
+    "zmm int": re.compile(r"vp[a-z]+(q|d|b)\b.*%zmm"),
+    "gather": re.compile(r"vgather"),
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ["NUMBA_CACHE_DIR"] = folder  # numba reads it when it is imported
+        from benchmarks.interleaved import show
+
+        rows = [{"kernel": name, **count(code)} for name, code in compiled()]
+        show({"instructions in the kernels": rows}, options.json)
+
+
+def compiled() -> Iterator[tuple[str, str]]:
+    """Names and assembly of the kernels after a use of each."""
+    import numpy as np
+
+    from benchmarks.problems import paper_problem
+    from mcrelu import philox
+    from mcrelu.engines import kernels
+    from mcrelu.engines.dense import DenseEngine
+    from mcrelu.theory import kernels as theory
+
+    engine = DenseEngine()
+    for optimizer in ("gd", "adam"):
+        problem, minibatches = paper_problem(20, 16, optimizer)
+        counts = None if optimizer == "gd" else minibatches.draw(np.arange(20), 0, 10)
+        engine.moments(engine.advance(engine.init(problem), 10, counts))
+    yield "descend", assembly(kernels.descend)
+    yield "adam", assembly(kernels.adam)
+    yield "moments", assembly(kernels.moments)
+    yield "minibatch_counts", assembly(philox.minibatch_counts)
+    yield "eigh_4x4", assembly(theory.eigh_4x4)
+
+
+def assembly(kernel: Any) -> str:
+    """Code of all compiled signatures of a kernel."""
+    return "\n".join(kernel.inspect_asm().values())
+
+
+def count(code: str) -> dict[str, int]:
+    """How often each kind of instruction stands in the code."""
+    found: Counter[str] = Counter()
+    for line in code.splitlines():
+        for kind, pattern in KINDS.items():
+            found[kind] += bool(pattern.match(line.strip()))
+    return {kind: found[kind] for kind in KINDS}
+
+
+if __name__ == "__main__":
+    main()

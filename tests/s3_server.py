@@ -1,0 +1,63 @@
+"""A local S3 (moto) on a free loopback port, which can be told to refuse uploads."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import boto3
+import pytest
+from moto.server import ThreadedMotoServer
+
+BUCKET = "bucket"
+
+
+class FaultyApp:
+    """moto's web application, except that it refuses uploads beyond ``room`` bytes."""
+
+    def __init__(self, app: Callable[..., Any]) -> None:
+        self._app = app
+        self.room: int | None = None
+
+    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
+        if environ["REQUEST_METHOD"] == "PUT" and self.room is not None:
+            size = int(environ.get("HTTP_X_AMZ_DECODED_CONTENT_LENGTH", 0))
+            if size > self.room:
+                return _refuse(environ, start_response)
+            self.room -= size
+        return self._app(environ, start_response)
+
+
+def _refuse(environ: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:
+    environ["wsgi.input"].read()
+    start_response("403 Forbidden", [("Content-Type", "application/xml")])
+    return [b"<Error><Code>QuotaExceeded</Code><Message>no room left</Message></Error>"]
+
+
+def point_clients_at(patch: pytest.MonkeyPatch, url: str) -> None:
+    """Let S3 clients of this process and its children talk to a URL with dummy credentials."""
+    patch.setenv("AWS_ENDPOINT_URL", url)
+    patch.setenv("AWS_ACCESS_KEY_ID", "dummy")
+    patch.setenv("AWS_SECRET_ACCESS_KEY", "dummy")
+    patch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    patch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+
+
+@contextmanager
+def s3_server() -> Iterator[FaultyApp]:
+    """A running server with one bucket, and the clients' environment to match."""
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    app = FaultyApp(server._server.app)
+    server._server.app = app
+    host, port = server.get_host_and_port()
+    try:
+        with pytest.MonkeyPatch.context() as patch:
+            point_clients_at(patch, f"http://{host}:{port}")
+            client = boto3.client("s3")
+            client.create_bucket(Bucket=BUCKET)
+            client.close()
+            yield app
+    finally:
+        server.stop()

@@ -1,0 +1,274 @@
+"""Whose an output is: what may be added to it, and what is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from s3_server import BUCKET, FaultyApp
+from small_sweeps import assert_same_rows, made_up_outcome, output, run_serially, sweep
+
+import mcrelu
+from mcrelu.errors import ExitCode, ForeignOutputError, ResourceError, UserError
+from mcrelu.store.files import Files
+from mcrelu.store.output import SPEC, Output, conflicts
+from mcrelu.store.schema import network_rows
+from mcrelu.store.shards import publish_shard, shard_name
+from mcrelu.sweep.cell import Block
+
+OLD: dict[str, Any] = {
+    "networks": 100,
+    "cells": {"width": [4, 8]},
+    "stop": ["crossing", "early_stopping"],
+    "checks": {"interval": 10, "maximum": 10},
+}
+
+
+def taken(folder: Path, **changes: Any) -> Output:
+    """An output that belongs to the old sweep."""
+    old = output(folder, sweep(**(OLD | changes)))
+    old.take()
+    return old
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(path): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def refusal(folder: Path, **changes: Any) -> str:
+    """What a user is told who points a changed sweep at an output; nothing may be written."""
+    before = contents(folder)
+    with pytest.raises(ForeignOutputError) as caught:
+        output(folder, sweep(**(OLD | changes)))
+    assert contents(folder) == before
+    assert caught.value.exit_code == ExitCode.FOREIGN_OUTPUT
+    message = str(caught.value)
+    assert len(message.splitlines()) == 1
+    assert str(folder) in message
+    return message
+
+
+def test_claiming_a_new_output_writes_nothing(tmp_path: Path) -> None:
+    folder = tmp_path / "out"
+    claimed = output(folder, sweep(**OLD))
+    assert len(claimed.missing()) == 20
+    assert not folder.exists()
+
+
+PERMITTED: dict[str, dict[str, Any]] = {
+    "identical": {},
+    "more networks": {"networks": 250},
+    "more widths": {"cells": {"width": [4, 8, 16]}},
+    "more cells of every kind": {
+        "cells": {"width": [16, 8, 4], "offset": [0, 0.1], "optimizer": ["adam", "gd"]},
+        "networks": 101,
+    },
+    "defaults written out": {
+        "stop": ["early_stopping", "crossing"],
+        "step_size": "inv_lambda_max",
+        "rng": "philox",
+        "engine": "auto",
+        "device": "auto",
+    },
+    "the engine that auto stands for": {"engine": "dense"},
+}
+
+
+@pytest.mark.parametrize("changes", PERMITTED.values(), ids=PERMITTED.keys())
+def test_what_only_adds_is_permitted(changes: dict[str, Any], tmp_path: Path) -> None:
+    taken(tmp_path)
+    before = contents(tmp_path)
+    output(tmp_path, sweep(**(OLD | changes)))
+    assert contents(tmp_path) == before
+
+
+REFUSED: dict[str, tuple[dict[str, Any], list[str]]] = {
+    "seed": ({"seed": 7}, ["seed: 20200212 there, 7 here"]),
+    "step size": (
+        {"step_size": {"over_width": 0.5}},
+        ["step_size", '"inv_lambda_max" there', '{"over_width": 0.5} here'],
+    ),
+    "criterion": (
+        {"stop": ["crossing", "sufficient"]},
+        ["stop", "early_stopping", "there", "sufficient", "here"],
+    ),
+    "option of a criterion": (
+        {"stop": ["crossing", {"early_stopping": {"patience": 11}}]},
+        ["stop", '"patience": 10', "there", '"patience": 11', "here"],
+    ),
+    "fewer criteria": ({"stop": ["crossing"]}, ["stop", "early_stopping", "there", "here"]),
+    "checks": (
+        {"checks": {"interval": 10, "maximum": 20}},
+        ["checks: [10, 10] there, [10, 20] here"],
+    ),
+    "block size": ({"block_size": 20}, ["block_size: 10 there, 20 here"]),
+    "default block size": ({"block_size": None}, ["block_size: 10 there, 250 here"]),
+    "fewer networks": ({"networks": 99}, ["networks: 100 there, 99 here"]),
+    "fewer cells": ({"cells": {"width": [4]}}, ["cells", "n=8", "there, not here"]),
+    "other cells": (
+        {"cells": {"width": [4, 8], "optimizer": ["sgd"]}},
+        ["gd n=4", "gd n=8", "there, not here"],
+    ),
+    "another offset": (
+        {"cells": {"width": [4, 8], "offset": [0.1]}},
+        ["n=4 offset=0", "n=8 offset=0", "there, not here"],
+    ),
+    "several things": (
+        {"seed": 7, "networks": 1},
+        ["seed: 20200212 there, 7 here", "networks: 100 there, 1 here"],
+    ),
+}
+
+
+@pytest.mark.parametrize(("changes", "fragments"), REFUSED.values(), ids=REFUSED.keys())
+def test_what_changes_is_refused(
+    changes: dict[str, Any], fragments: list[str], tmp_path: Path
+) -> None:
+    taken(tmp_path)
+    message = refusal(tmp_path, **changes)
+    missing = [fragment for fragment in fragments if fragment not in message]
+    assert not missing, message
+
+
+def test_another_rng_is_refused(tmp_path: Path) -> None:
+    legacy = {"rng": "legacy", "block_size": None, "networks": 32, "cells": {"width": [2048]}}
+    taken(tmp_path, **legacy)
+    message = refusal(tmp_path, **(legacy | {"rng": "philox", "block_size": 32}))
+    assert 'rng: "legacy" there, "philox" here' in message
+
+
+def test_a_refusal_names_only_what_differs(tmp_path: Path) -> None:
+    taken(tmp_path)
+    message = refusal(tmp_path, seed=7)
+    for same in ("block_size", "rng", "step_size", "stop:", "networks:", "cells:"):
+        assert same not in message
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"seed: 7\n", b"[not yaml", b"\xff\xfe\x00binary", b"version: 99\n"],
+    ids=["empty", "torn", "no yaml", "binary", "of a later version"],
+)
+def test_an_unreadable_spec_is_refused(content: bytes, tmp_path: Path) -> None:
+    """Whatever it is, it is not ours to overwrite."""
+    (tmp_path / SPEC).write_bytes(content)
+    assert "choose another --out" in refusal(tmp_path)
+
+
+def test_a_file_where_the_output_should_be_is_one_line(tmp_path: Path) -> None:
+    path = tmp_path / "out"
+    path.write_text("not a folder")
+    with pytest.raises(UserError) as caught:
+        output(path, sweep(**OLD))
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_conflicts_are_judged_by_what_is_computed() -> None:
+    assert conflicts(sweep(**OLD), sweep(**OLD)) == []
+    wider = sweep(**(OLD | {"cells": {"width": [4, 8, 16]}}))
+    assert conflicts(sweep(**OLD), wider) == []
+    assert conflicts(wider, sweep(**OLD)) != []
+
+
+def test_an_output_can_be_opened_with_its_sweep(tmp_path: Path) -> None:
+    taken(tmp_path)
+    opened = Output.open(Files.at(tmp_path))
+    assert opened.sweep.cells == sweep(**OLD).cells
+    assert opened.sweep.spec.networks == 100
+
+
+def test_opening_nothing_is_one_line(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no output of a sweep") as caught:
+        Output.open(Files.at(tmp_path / "nowhere"))
+    assert len(str(caught.value).splitlines()) == 1
+    assert not (tmp_path / "nowhere").exists()
+
+
+def test_taking_replaces_the_spec(tmp_path: Path) -> None:
+    taken(tmp_path)
+    output(tmp_path, sweep(**(OLD | {"networks": 300}))).take()
+    assert Output.open(Files.at(tmp_path)).sweep.spec.networks == 300
+
+
+def publish_blocks(done: Output, blocks: list[Block]) -> None:
+    for block in blocks:
+        rows = network_rows(block, np.full(block.networks, 0.5), made_up_outcome(block))
+        publish_shard(done.files, block, done.origin(block.cell), rows, {})
+
+
+def test_missing_is_expected_minus_present(tmp_path: Path) -> None:
+    half = taken(tmp_path)
+    blocks = list(half.sweep.all_blocks())
+    publish_blocks(half, blocks[::2])
+    assert half.missing() == blocks[1::2]
+
+
+def test_a_short_last_block_is_redone_when_networks_are_added(tmp_path: Path) -> None:
+    short = taken(tmp_path, networks=25, cells={"width": [4]})
+    publish_blocks(short, list(short.sweep.all_blocks()))
+    assert short.missing() == []
+    longer = output(tmp_path, sweep(**(OLD | {"networks": 47, "cells": {"width": [4]}})))
+    assert [(block.index, block.networks) for block in longer.missing()] == [
+        (2, 10),
+        (3, 10),
+        (4, 7),
+    ]
+
+
+def test_more_widths_leave_what_is_there(tmp_path: Path) -> None:
+    old = taken(tmp_path)
+    publish_blocks(old, list(old.sweep.all_blocks()))
+    wider = output(tmp_path, sweep(**(OLD | {"cells": {"width": [16, 8, 4]}})))
+    assert {block.cell.width for block in wider.missing()} == {16}
+
+
+def test_tables_are_written_as_parquet_and_csv(tmp_path: Path) -> None:
+    done = taken(tmp_path)
+    table = pa.table({"width": [4, 8], "estimate": [0.5, None]})
+    done.publish_table("cells", table)
+    assert done.read_table("cells").equals(table)
+    assert (tmp_path / "tables/cells.csv").read_text() == '"width","estimate"\n4,0.5\n8,\n'
+
+
+def test_tables_that_are_not_there_are_one_line(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="mcrelu reduce") as caught:
+        taken(tmp_path).read_table("cells")
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_a_sweep_on_s3_is_the_sweep_on_disk(s3: FaultyApp, tmp_path: Path) -> None:
+    small = sweep(networks=25, cells={"width": [4, 8]})
+    uri = f"s3://{BUCKET}/{tmp_path.name}"
+    run = mcrelu.run(small, uri, executor="serial")
+    assert run.exit_code == ExitCode.DONE
+    assert_same_rows(run.output, run_serially(tmp_path, small))
+    files = Files.at(uri)
+    assert files.names("tables") == [
+        "cells.csv",
+        "cells.parquet",
+        "power_laws.csv",
+        "power_laws.parquet",
+    ]
+    files.publish(shard_name(next(small.all_blocks())), b"torn")
+    assert len(Output.open(files).missing()) == 1
+    assert_same_rows(run_serially(uri, small), run.output)
+
+
+def test_a_full_store_ends_a_run_in_one_line_and_the_run_resumes(
+    s3: FaultyApp, tmp_path: Path
+) -> None:
+    small = sweep(networks=100)
+    uri = f"s3://{BUCKET}/{tmp_path.name}"
+    s3.room = 40_000  # a few shards
+    try:
+        with pytest.raises(ResourceError, match="no room left") as caught:
+            mcrelu.run(small, uri, executor="serial")
+    finally:
+        s3.room = None
+    assert len(str(caught.value).splitlines()) == 1
+    left = len(output(uri, small).missing())
+    assert 0 < left < 10
+    assert_same_rows(run_serially(uri, small), run_serially(tmp_path, small))

@@ -1,0 +1,471 @@
+"""The sufficient criterion against summed series, random motions, loops and long simulations."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import criterion_oracle
+import numpy as np
+import oracle
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+from problems import select, standard_problem
+
+from mcrelu.engines.dense import DenseEngine
+from mcrelu.theory import criterion as cr
+from mcrelu.theory import sigma as sg
+from mcrelu.theory.criterion import Decay, Form
+from mcrelu.types import Bools, Floats, Ints, Problem, Weights
+
+SEEDS = st.integers(0, 2**32 - 1)
+quick = settings(deadline=None, derandomize=True, max_examples=100)
+ROUNDING = 1 + 1e-12  # of sums of a few thousand positive numbers
+
+# ---------------------------------------------------------------------- series of residuals
+
+
+def random_decay(rng: np.random.Generator, low: float, high: float) -> Decay:
+    """One network with random eigenvectors and mu in (low, high)."""
+    vectors = np.linalg.qr(rng.standard_normal((4, 4)))[0]
+    return Decay(mu=rng.uniform(low, high, (1, 4)), vectors=vectors[None])
+
+
+def summed_residuals(decay: Decay, psi: Floats, h: float, steps: int = 4000) -> float:
+    """sum_k h ||(1 - h T)^k psi||_inf, term by term; with |mu| <= 0.99 the rest is below 1e-16."""
+    vectors, mu = decay.vectors[0], decay.mu[0]
+    powers = mu ** np.arange(steps)[:, None]
+    return float(h * np.abs((powers * (vectors.T @ psi)) @ vectors.T).max(axis=1).sum())
+
+
+def summed_operators(decay: Decay, h: float, steps: int = 4000) -> float:
+    """sum_k h ||(1 - h T)^k||_inf, term by term."""
+    vectors, mu = decay.vectors[0], decay.mu[0]
+    powers = mu ** np.arange(steps)[:, None]
+    matrices = np.einsum("ij,kj,lj->kil", vectors, powers, vectors)
+    return float(h * np.abs(matrices).sum(axis=2).max(axis=1).sum())
+
+
+def bound(decay: Decay, psi: Floats, h: float, form: Form) -> float:
+    return float(cr.residual_sum(decay, psi[None], np.array([h]), form)[0])
+
+
+@given(SEEDS)
+@quick
+def test_sharp_residual_sum_bounds_the_series(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    decay, psi, h = random_decay(rng, -0.99, 0.99), rng.standard_normal(4), rng.uniform(0.01, 2)
+    assert summed_residuals(decay, psi, h) <= bound(decay, psi, h, Form.SHARP) * ROUNDING
+
+
+@given(SEEDS)
+@quick
+def test_published_residual_sum_bounds_the_series_while_mu_is_positive(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    decay, psi, h = random_decay(rng, 0.0, 0.99), rng.standard_normal(4), rng.uniform(0.01, 2)
+    published = bound(decay, psi, h, Form.PUBLISHED)
+    assert summed_residuals(decay, psi, h) <= published * ROUNDING
+    assert bound(decay, psi, h, Form.SHARP) <= published * ROUNDING
+
+
+def test_published_residual_sum_may_be_too_small_for_negative_mu() -> None:
+    """Allowed: the original's form takes h / |1 - mu| for a series that sums to h / (1 - |mu|).
+
+    It happens only for h > 1 / lambda_max; the step sizes of the experiment start at or below it.
+    """
+    rng = np.random.default_rng(0)
+    decay, psi = random_decay(rng, -0.99, -0.9), rng.standard_normal(4)
+    assert bound(decay, psi, 0.1, Form.PUBLISHED) < 0.5 * summed_residuals(decay, psi, 0.1)
+    assert bound(decay, psi, 0.1, Form.SHARP) >= summed_residuals(decay, psi, 0.1)
+
+
+@pytest.mark.parametrize("i", range(4))
+@pytest.mark.parametrize("low", [-0.99, 0.0])
+def test_sharp_residual_sum_is_exact_for_an_eigenvector(i: int, low: float) -> None:
+    decay = random_decay(np.random.default_rng(i), low, low + 0.99)
+    psi = 3.0 * decay.vectors[0][:, i]
+    exact = summed_residuals(decay, psi, 0.7)
+    # The series is cut where it is 1e-16 of the sum; psi has the others at rounding level.
+    assert bound(decay, psi, 0.7, Form.SHARP) == pytest.approx(exact, rel=1e-11)
+
+
+@given(SEEDS)
+@quick
+def test_operator_sum_bounds_the_series_by_at_most_a_factor_of_two(seed: int) -> None:
+    """||T||_2 <= ||T||_inf <= 2 ||T||_2 for symmetric 4x4 matrices."""
+    rng = np.random.default_rng(seed)
+    decay, h = random_decay(rng, -0.99, 0.99), rng.uniform(0.01, 2)
+    summed, bounded = summed_operators(decay, h), cr.operator_sum(decay, np.array([h]))[0]
+    assert bounded / 2 <= summed * ROUNDING
+    assert summed <= bounded * ROUNDING
+
+
+def test_decay_are_the_eigenpairs_of_a_step() -> None:
+    rng = np.random.default_rng(2)
+    root = rng.standard_normal((3, 4, 4))
+    matrix, h = root @ root.swapaxes(1, 2), np.array([0.1, 0.2, 0.3])
+    decay = cr.step_decay(matrix, h)
+    for k in range(3):
+        step = np.eye(4) - h[k] * matrix[k]
+        rebuilt = decay.vectors[k] @ np.diag(decay.mu[k]) @ decay.vectors[k].T
+        np.testing.assert_allclose(rebuilt, step, rtol=0, atol=1e-13)
+
+
+# ------------------------------------------------------------------------ motion of neurons
+
+
+def random_updates(rng: np.random.Generator, kappa: float) -> Floats:
+    """A sequence of (u, v) whose |u| and whose |v| sum to kappa each, (steps, 2).
+
+    Half of them push always in one direction, some u and v in turns: the worst cases.
+    """
+    steps = int(rng.integers(1, 40))
+    updates = rng.standard_normal((steps, 2))
+    if rng.random() < 0.5:
+        updates = np.abs(updates)
+    if rng.random() < 0.3 and steps > 1:
+        updates[: steps // 2, 0] = 0.0
+        updates[steps // 2 :, 1] = 0.0
+    return kappa * updates / np.abs(updates).sum(axis=0)
+
+
+def motions(thetas: Floats, updates: Floats) -> Iterator[Floats]:
+    """theta <- (I + [[0, 0, u], [0, 0, v], [u, v, 0]]) theta for every update; thetas (n, 3)."""
+    for u, v in updates:
+        thetas = thetas @ (np.eye(3) + np.array([[0, 0, u], [0, 0, v], [u, v, 0]])).T
+        yield thetas
+
+
+def random_thetas(rng: np.random.Generator) -> Floats:
+    """Neurons of one side, a > |b|, of different sizes."""
+    n = int(rng.integers(1, 20))
+    a = np.abs(rng.standard_normal(n)) * 10 ** rng.uniform(-1, 1)
+    w = rng.standard_normal(n) * 10 ** rng.uniform(-1, 1)
+    return np.stack([a, 0.9 * a * np.tanh(rng.standard_normal(n)), w], axis=1)
+
+
+def sigma_change(thetas: Floats, kappa: float) -> Floats:
+    sigma = np.stack([thetas.T @ thetas, np.zeros((3, 3))])[None]
+    return cr.sigma_change(sigma, np.array([kappa]))[0, 0]
+
+
+@given(SEEDS, st.floats(1e-6, 0.5))
+@settings(deadline=None, derandomize=True, max_examples=300)
+def test_sigma_change_bounds_every_motion(seed: int, kappa: float) -> None:
+    rng = np.random.default_rng(seed)
+    thetas = random_thetas(rng)
+    before, allowed = thetas.T @ thetas, sigma_change(thetas, kappa)
+    for moved in motions(thetas, random_updates(rng, kappa)):
+        change = np.abs(moved.T @ moved - before)
+        # The difference of two sums has the rounding of the sums.
+        assert (change <= allowed + 1e-14 * np.trace(before)).all()
+
+
+@given(SEEDS, st.floats(0.0, 0.5))
+@quick
+def test_sigma_change_is_the_formula(seed: int, kappa: float) -> None:
+    """Also where kappa is so large that its higher orders count."""
+    thetas = random_thetas(np.random.default_rng(seed)) * np.array([1.0, 1.0, -1.0])
+    expected = criterion_oracle.moments_change(thetas.T @ thetas, kappa)
+    np.testing.assert_allclose(sigma_change(thetas, kappa), expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_sigma_change_is_sharp_to_first_order(seed: int) -> None:
+    """A bound for nine tenths of the motion is violated by pushes in one direction."""
+    thetas, kappa = np.abs(random_thetas(np.random.default_rng(seed))), 1e-5
+    moved = list(motions(thetas, np.full((10, 2), kappa / 10)))[-1]
+    change = np.abs(moved.T @ moved - thetas.T @ thetas)
+    assert (change <= sigma_change(thetas, kappa)).all()
+    assert (change > sigma_change(thetas, 0.9 * kappa)).any()
+
+
+def stays(thetas: Floats, kappa: float) -> bool:
+    a, b, w = thetas.T[:, None]
+    return bool(cr.neurons_stay(Weights(a, b, np.zeros(1), w), np.array([kappa]))[0])
+
+
+def crosses(thetas: Floats, updates: Floats) -> bool:
+    """Whether some kink reaches |x| = 1 on the way."""
+    return any((np.abs(moved[:, 1]) >= moved[:, 0]).any() for moved in motions(thetas, updates))
+
+
+def test_neurons_that_stay_survive_every_motion() -> None:
+    rng = np.random.default_rng(7)
+    certified, moved_out = 0, 0
+    for _ in range(3000):
+        thetas, kappa = random_thetas(rng)[:3], 10 ** rng.uniform(-3, -0.4)
+        crossed = crosses(thetas, random_updates(rng, kappa))
+        moved_out += crossed
+        if stays(thetas, kappa):
+            certified += 1
+            assert not crossed
+    # Neither side of the implication may be empty.
+    assert certified > 500
+    assert moved_out > 100
+
+
+@given(SEEDS, st.floats(1e-6, 0.2))
+@quick
+def test_neurons_stay_up_to_exactly_the_formula(seed: int, kappa: float) -> None:
+    """The largest |b| allowed is |a| - 2 E, from either side."""
+    rng = np.random.default_rng(seed)
+    a, w = rng.standard_normal(2)
+    motion = criterion_oracle.motion_of_neuron(a, 0.0, w, kappa)[0]
+    edge = (abs(a) - 2 * motion) * rng.choice([-1.0, 1.0])
+    assume(abs(edge) > 1e-3 and abs(a) > 2 * motion)
+    below, above = (np.array([[a, edge * factor, w]]) for factor in (1 - 1e-9, 1 + 1e-9))
+    assert stays(below, kappa)
+    assert not stays(above, kappa)
+
+
+def test_neurons_that_only_stay_now_do_not_survive() -> None:
+    """Negative control: kappa = 0 takes all safety from the bound."""
+    rng = np.random.default_rng(7)
+    fooled = 0
+    for _ in range(300):
+        thetas = random_thetas(rng)[:3]
+        fooled += stays(thetas, 0.0) and crosses(thetas, random_updates(rng, 0.3))
+    assert fooled > 30
+
+
+# --------------------------------------------------------------------- states along training
+
+
+class Snapshot(NamedTuple):
+    """Networks that have not crossed, at one step of their training."""
+
+    step: int
+    problem: Problem
+    net: Weights
+    outputs: Floats
+
+
+def snapshots(problem: Problem, steps: tuple[int, ...]) -> Iterator[Snapshot]:
+    engine = DenseEngine()
+    state, done = engine.init(problem), 0
+    for step in steps:
+        if step > done:
+            state, done = engine.advance(state, step - done), step
+        inside = engine.kinks(state).first_crossing == 0
+        state, problem = engine.keep(state, inside), select(problem, inside)
+        yield Snapshot(step, problem, engine.neurons(state), engine.outputs(state))
+
+
+class Verdicts(NamedTuple):
+    """The criterion's answer on m networks."""
+
+    bounded: Bools
+    kappa: Floats
+    converged: Bools
+
+
+def verdicts(snapshot: Snapshot, form: Form) -> Verdicts:
+    problem, net = snapshot.problem, snapshot.net
+    rest = sg.u_hat(problem.points, problem.p, snapshot.outputs)
+    moments = sg.data_moments(problem.points, problem.p)
+    motion = cr.motion_bound(sg.side_moments(net), moments, rest, problem.step_size, form)
+    converged = motion.holds.copy()
+    kept = Weights(*(part[motion.holds] for part in net))
+    converged[motion.holds] = cr.neurons_stay(kept, motion.kappa[motion.holds])
+    return Verdicts(motion.holds, motion.kappa, converged)
+
+
+def disturbed(snapshot: Snapshot, seed: int) -> Snapshot:
+    """The state with its output bias moved: between the states that training passes through."""
+    rng = np.random.default_rng(seed)
+    push = 10.0 ** rng.uniform(-5, -1, len(snapshot.net.c))
+    net = snapshot.net._replace(c=snapshot.net.c + push)
+    return snapshot._replace(net=net, outputs=snapshot.outputs + push[:, None])
+
+
+def with_a_neuron_at_the_edge(snapshot: Snapshot) -> Snapshot:
+    """The state with one more neuron, so small that it moves no bound but is about to cross."""
+    net, column = snapshot.net, np.ones((len(snapshot.net.c), 1))
+    parts = zip((net.a, net.b, net.w), (1e-6, 0.999e-6, 1e-2), strict=True)
+    a, b, w = (np.concatenate([part, value * column], axis=1) for part, value in parts)
+    larger = Weights(a, b, net.c, w)
+    return snapshot._replace(net=larger, outputs=oracle.outputs(larger, snapshot.problem.points.x))
+
+
+def well_posed(snapshot: Snapshot) -> Ints:
+    """Networks with two weighted points and a neuron on each side.
+
+    Without them, or with none but the tiny one from above, M^(1/2) A_ref M^(1/2) is singular to
+    rounding, and so is the oracle's kappa.
+    """
+    present = (snapshot.problem.p > 0).astype(int) @ sg.point_sides(snapshot.problem.points.x).T
+    a = snapshot.net.a
+    sides = (a > 1e-3).any(axis=1) & (a < -1e-3).any(axis=1)
+    return np.flatnonzero((present >= 2).all(axis=1) & sides)
+
+
+STEPS = (0, 1, 10, 100, 1000, 3000, 10_000, 50_000)
+
+
+@pytest.mark.parametrize("form", Form)
+@pytest.mark.parametrize(("width", "factor"), [(4, 1.0), (16, 1.0), (16, 1.9), (64, 1.5)])
+def test_agrees_with_the_loops_over_one_network(form: Form, width: int, factor: float) -> None:
+    seen: Counter[str] = Counter()
+    problem = standard_problem(seed=5, networks=40, width=width, factor=factor)
+    for snapshot in snapshots(problem, STEPS):
+        for state in (snapshot, disturbed(snapshot, snapshot.step)):
+            seen += compare_with_oracle(state, form)
+            seen += compare_with_oracle(with_a_neuron_at_the_edge(state), form)
+    # Every stage of the criterion must have decided somewhere.
+    for stage in ("kappa", "delta", "neurons", "converged"):
+        assert seen[stage] > 0, f"no network was decided by {stage}: {seen}"
+
+
+def compare_with_oracle(state: Snapshot, form: Form) -> Counter[str]:
+    got, problem = verdicts(state, form), state.problem
+    seen: Counter[str] = Counter()
+    for k in well_posed(state):
+        net = Weights(*(part[k] for part in state.net))
+        expected = criterion_oracle.judge(
+            net, problem.points, problem.p[k], problem.step_size[k], form.value
+        )
+        assert got.bounded[k] == expected.bounded
+        assert got.converged[k] == expected.converged
+        if expected.contracts:
+            # Residuals carry the rounding of the outputs, 1e-16 times h / (1 - |mu|) of some 1e3.
+            assert got.kappa[k] == pytest.approx(expected.kappa, rel=1e-10, abs=1e-12)
+        seen[stage_of(expected)] += 1
+    return seen
+
+
+def stage_of(verdict: criterion_oracle.Verdict) -> str:
+    """The stage that decided."""
+    if not verdict.contracts:
+        return "mu"
+    if verdict.kappa >= 0.5:
+        return "kappa"
+    if not verdict.bounded:
+        return "delta"
+    return "converged" if verdict.converged else "neurons"
+
+
+@pytest.mark.parametrize("width", [4, 16, 64])
+def test_step_sizes_beyond_stability_are_never_certified(width: int) -> None:
+    problem = standard_problem(seed=1, networks=100, width=width, factor=1.0)
+    trained = list(snapshots(problem, (0, 50_000)))[-1]
+    assert verdicts(trained, Form.SHARP).converged.sum() > 5
+    # |mu| >= 1 for h >= 2 / lambda_max, whatever the residuals.
+    large = trained.problem._replace(step_size=2.5 * sg.inv_lambda_max(
+        trained.net, trained.problem.points, trained.problem.p
+    ))  # fmt: skip
+    assert not verdicts(trained._replace(problem=large), Form.SHARP).converged.any()
+
+
+@pytest.mark.parametrize("width", [4, 16, 64])
+def test_sharp_certifies_a_superset_of_published(width: int) -> None:
+    problem = standard_problem(seed=3, networks=200, width=width, factor=1.0)
+    more = 0
+    for snapshot in snapshots(problem, (0, *(round(10 ** (k / 4)) for k in range(8, 20)))):
+        sharp, published = verdicts(snapshot, Form.SHARP), verdicts(snapshot, Form.PUBLISHED)
+        assert not (published.converged & ~sharp.converged).any()
+        more += int((sharp.converged & ~published.converged).sum())
+    assert more > 0
+
+
+# ------------------------------------------------------------------------------ simulations
+
+
+class Simulation(NamedTuple):
+    """What came of networks that were trained on, whatever the criterion said."""
+
+    certified: Bools  # (m,) declared LOCALLY_CONVERGED at some check before crossing
+    naive: Bools  # (m,) had all |a_i| > |b_i| after some training, before crossing
+    crossed: Bools  # (m,)
+
+
+def simulate(problem: Problem, form: Form, steps: int) -> Simulation:
+    """Check often, never stop; the motion of certified neurons is measured along the way."""
+    engine = DenseEngine()
+    state, done = engine.init(problem), 0
+    m = len(problem.p)
+    certified, naive = np.zeros(m, dtype=bool), np.zeros(m, dtype=bool)
+    bounds = Certificates.none(m, problem.weights.a.shape[1])
+    for step in check_steps(steps):
+        state, done = engine.advance(state, step - done), step
+        net, inside = engine.neurons(state), engine.kinks(state).first_crossing == 0
+        bounds.check(net, certified)
+        naive |= inside & cr.neurons_stay(net, np.zeros(m))
+        open_ = np.flatnonzero(inside & ~certified)
+        snapshot = Snapshot(
+            step, select(problem, open_), take(net, open_), engine.outputs(state)[open_]
+        )
+        verdict = verdicts(snapshot, form)
+        new = open_[verdict.converged]
+        certified[new] = True
+        bounds.issue(net, new, verdict.kappa[verdict.converged])
+    return Simulation(certified, naive, engine.kinks(state).first_crossing > 0)
+
+
+def check_steps(steps: int) -> list[int]:
+    """Dense at the start, and at most 5 % apart later: certificates are issued when they can be."""
+    return sorted({round(1.05**k) for k in range(int(np.log(steps) / np.log(1.05)))} | {steps})
+
+
+def take(net: Weights, rows: Ints) -> Weights:
+    return Weights(*(part[rows] for part in net))
+
+
+class Certificates(NamedTuple):
+    """Neurons as they were when certified, and how far they may move at most, E_i."""
+
+    start: Floats  # (m, n, 3)
+    allowed: Floats  # (m, n, 3)
+
+    @classmethod
+    def none(cls, m: int, n: int) -> Certificates:
+        return cls(np.zeros((m, n, 3)), np.zeros((m, n, 3)))
+
+    def issue(self, net: Weights, rows: Ints, kappa: Floats) -> None:
+        theta = np.stack([net.a, net.b, net.w], axis=-1)[rows]
+        size, k = np.abs(theta), kappa[:, None, None]
+        rest = 2 * k**2 * np.exp(2 * k) * size.max(axis=2, keepdims=True)
+        self.start[rows] = theta
+        self.allowed[rows] = k * size @ criterion_oracle.Q + rest
+
+    def check(self, net: Weights, certified: Bools) -> None:
+        theta = np.stack([net.a, net.b, net.w], axis=-1)[certified]
+        moved = np.abs(theta - self.start[certified])
+        # Over 10^6 steps roundings of 1e-16 add up to 1e-10 at most.
+        assert (moved <= self.allowed[certified] + 1e-10 * (1 + np.abs(theta))).all()
+
+
+def assert_certificates_hold(simulation: Simulation, at_least: int) -> None:
+    assert simulation.certified.sum() >= at_least
+    assert simulation.crossed.any()
+    assert not (simulation.certified & simulation.crossed).any()
+
+
+@pytest.mark.parametrize(
+    ("form", "factor"), [(Form.SHARP, 1.0), (Form.SHARP, 1.9), (Form.PUBLISHED, 1.0)]
+)
+def test_no_certified_network_crosses(form: Form, factor: float) -> None:
+    problem = standard_problem(seed=11, networks=60, width=16, factor=factor)
+    assert_certificates_hold(simulate(problem, form, 200_000), at_least=20)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("width", "networks"), [(4, 1000), (16, 1000), (64, 300)])
+@pytest.mark.parametrize(
+    ("form", "factor"), [(Form.SHARP, 1.0), (Form.SHARP, 1.9), (Form.PUBLISHED, 1.0)]
+)
+def test_no_certified_network_crosses_in_a_million_steps(
+    form: Form, factor: float, width: int, networks: int
+) -> None:
+    problem = standard_problem(seed=12, networks=networks, width=width, factor=factor)
+    simulation = simulate(problem, form, 1_000_000)
+    assert_certificates_hold(simulation, at_least=networks // 10)
+
+
+def test_kinks_inside_now_are_no_proof() -> None:
+    """Negative control: without its safety terms the test declares networks that cross later."""
+    problem = standard_problem(seed=11, networks=60, width=16, factor=1.0)
+    simulation = simulate(problem, Form.SHARP, 200_000)
+    assert (simulation.naive & simulation.crossed).sum() > 5
