@@ -157,5 +157,5 @@ class Running:
             crossed=self.engine.kinks(self.state).first_crossing > 0,
             outputs=self.engine.outputs(self.state),
             moments=lambda: self.engine.moments(self.state),
-            neurons=lambda mask: self.engine.neurons(self.engine.keep(self.state, mask)),
+            neurons=lambda mask: self.engine.neurons(self.state, np.flatnonzero(mask)),
         )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar, Protocol, TypeVar
 
-from mcrelu.types import Bools, Counts, Floats, Kinks, Problem, Weights
+from mcrelu.types import Bools, Counts, Floats, Ints, Kinks, Problem, Weights
 
 State = TypeVar("State")
 
@@ -40,8 +40,8 @@ class Engine(Protocol[State]):
     def outputs(self, state: State) -> Floats:
         """Network outputs at the data points, (m, D)."""
 
-    def neurons(self, state: State) -> Weights:
-        """All parameters, materialised."""
+    def neurons(self, state: State, rows: Ints | None = None) -> Weights:
+        """All parameters, materialised; of the networks in ``rows``, ascending, if given."""
 
     def moments(self, state: State) -> Floats:
         """Sigma of theory/sigma.py, (m, 2, 3, 3)."""

@@ -103,11 +103,10 @@ class DenseEngine:
         """Network outputs at the data points, (m, D)."""
         return unpack(state.outputs, state.networks, LANES)
 
-    def neurons(self, state: State) -> Weights:
-        """All parameters."""
-        a, b, c, w = (
-            unpack(s, state.networks, LANES) for s in (state.a, state.b, state.c, state.w)
-        )
+    def neurons(self, state: State, rows: Ints | None = None) -> Weights:
+        """All parameters, of all networks or of some."""
+        chosen = np.arange(state.networks) if rows is None else rows
+        a, b, c, w = (take(s, chosen, LANES) for s in (state.a, state.b, state.c, state.w))
         return Weights(a, b, c[:, 0], w)
 
     def moments(self, state: State) -> Floats:

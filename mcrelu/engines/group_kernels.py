@@ -20,6 +20,10 @@ from mcrelu.jit import fma, jit
 
 LANES = 32
 
+# A member whose |a| has grown so much leaves its group: products of such numbers overflow where
+# the neuron by itself does not.
+HUGE = 1e50
+
 # Rows of the moving numbers: P of both sides, then what follows.
 P_ROWS = 12
 C, KINK_NUMERATOR, KINK_DENOMINATOR, LIVE, DONE = range(12, 17)
@@ -101,9 +105,11 @@ def descend(p, s, weights, stride, x_plus, y_plus, x_minus, y_minus, barrier, st
             first_m, zeroth_m = _side_pull(
                 slope, intercept, x_minus, y_minus, weights, o + points_plus, lane
             )
-            p[C * LANES + lane] = fma(live, zeroth_p + zeroth_m, c)
-            _step_side(p, 0, live * first_p, live * zeroth_p, lane)
-            _step_side(p, 1, live * first_m, live * zeroth_m, lane)
+            # Chosen, not multiplied: what a network that stands still pulls may be infinite.
+            moves = live > 0.0
+            p[C * LANES + lane] = c + (zeroth_p + zeroth_m if moves else 0.0)
+            _step_side(p, 0, first_p if moves else 0.0, zeroth_p if moves else 0.0, lane)
+            _step_side(p, 1, first_m if moves else 0.0, zeroth_m if moves else 0.0, lane)
 
             b1, a1 = _kink(p, 0, s[3 * LANES + lane], lane)
             b2, a2 = _kink(p, 0, s[4 * LANES + lane], lane)
@@ -113,7 +119,7 @@ def descend(p, s, weights, stride, x_plus, y_plus, x_minus, y_minus, barrier, st
             room = min(room, fma(a2, barrier, -b2))
             room = min(room, fma(a3, barrier, -b3))
             room = min(room, fma(a4, barrier, -b4))
-            live = live if room > 0.0 else 0.0
+            live = live if room > 0.0 and a1 + a2 + a3 + a4 < HUGE else 0.0
             p[LIVE * LANES + lane] = live
             p[DONE * LANES + lane] += live
 
@@ -219,10 +225,10 @@ def settle(p, s, kink, crossing, order, spans, a0, w0, loose, index, count, barr
         while span[0] < span[1]:
             low, b_low, a_low = _member(p[side], order[span[0]], a0, w0)
             high, b_high, a_high = _member(p[side], order[span[1] - 1], a0, w0)
-            if not abs(b_low) < barrier * a_low:
+            if not abs(b_low) < barrier * a_low < HUGE:
                 span[0] += 1
                 _release(p[side], s[side], low, a0, w0, loose, index, count)
-            elif not abs(b_high) < barrier * a_high:
+            elif not abs(b_high) < barrier * a_high < HUGE:
                 span[1] -= 1
                 _release(p[side], s[side], high, a0, w0, loose, index, count)
             else:

@@ -16,6 +16,9 @@ from mcrelu.engines.group_kernels import LANES
 from mcrelu.engines.lanes import minibatch_weights, pack, take, unpack
 from mcrelu.types import Bools, Counts, Floats, Ints, Kinks, PointSet, Problem, Weights
 
+# Networks that diverged are results like others, on their way to infinity and after it.
+_DIVERGED = np.errstate(over="ignore", invalid="ignore")
+
 
 class Loose(NamedTuple):
     """A network with loose neurons; arrays as in group_kernels.descend_loose."""
@@ -109,6 +112,7 @@ class GroupedEngine:
             _train_loose(state, k, network, steps, todo[k], minibatches)
         return state._replace(steps=state.steps + steps, moving=moving, loose=loose)
 
+    @_DIVERGED
     def kinks(self, state: State) -> Kinks:
         """Running maximum of |b/a| and first crossing, both (m,)."""
         numbers = unpack(state.moving, len(state.rows), LANES)
@@ -118,6 +122,7 @@ class GroupedEngine:
             largest[k], crossing[k] = network.kink[0], network.crossing[0]
         return Kinks(largest, crossing)
 
+    @_DIVERGED
     def outputs(self, state: State) -> Floats:
         """Network outputs at the data points, (m, D)."""
         p, s, c = _groups(state)
@@ -135,8 +140,11 @@ class GroupedEngine:
             outputs[k] += (w * np.maximum(a * x + b, 0.0)).sum(axis=0)
         return outputs
 
-    def neurons(self, state: State) -> Weights:
-        """All parameters, materialised."""
+    @_DIVERGED
+    def neurons(self, state: State, rows: Ints | None = None) -> Weights:
+        """All parameters, materialised, of all networks or of some."""
+        if rows is not None:
+            state = self.keep(state, np.isin(np.arange(len(state.rows)), rows))
         p, _, c = _groups(state)
         a0, w0 = state.a0[state.rows], state.w0[state.rows]
         minus = a0 < 0
@@ -153,6 +161,7 @@ class GroupedEngine:
             a[k, index], b[k, index], w[k, index] = network.theta[:, :count]
         return Weights(a, b, c, w)
 
+    @_DIVERGED
     def moments(self, state: State) -> Floats:
         """Sigma, (m, 2, 3, 3)."""
         p, s, _ = _groups(state)

@@ -45,12 +45,21 @@ class Files:
             raise ResourceError(f"{text}: {_first_line(error)}; give a path or URI") from None
 
     def read(self, name: str) -> bytes | None:
-        """The content of a file, None if there is none."""
+        """The content of a file, None if there is none.
+
+        Raises
+        ------
+        ResourceError
+            If the store does not give it.
+        """
+        path = self.path(name)
         try:
-            with self._fs.open_input_file(self.path(name)) as stream:
+            with self._fs.open_input_file(path) as stream:
                 return bytes(stream.read())
         except FileNotFoundError:
             return None
+        except OSError as error:
+            raise ResourceError(f"cannot read {path}: {_first_line(error)}; mend that") from None
 
     def publish(self, name: str, content: bytes | pa.Buffer) -> None:
         """Write a file, replacing what was there.
@@ -74,6 +83,9 @@ class Files:
                 f"cannot write {path}: {_first_line(error)}; "
                 "make room or permit writing, then give the same command again"
             ) from None
+        except BaseException:  # an interrupt must not leave half a file either
+            self._discard(target)
+            raise
 
     def names(self, folder: str) -> list[str]:
         """Names of the files in a folder, without leading-dot files; [] if there is no folder."""
@@ -87,10 +99,13 @@ class Files:
 
     def delete(self, name: str) -> None:
         """Remove a file if it is there."""
+        path = self.path(name)
         try:
-            self._fs.delete_file(self.path(name))
+            self._fs.delete_file(path)
         except FileNotFoundError:
             return
+        except OSError as error:
+            raise ResourceError(f"cannot delete {path}: {_first_line(error)}; mend that") from None
 
     def path(self, name: str) -> str:
         """Full path of a file on its filesystem."""

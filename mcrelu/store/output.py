@@ -41,7 +41,7 @@ class Output:
         content = files.read(SPEC)
         if content is None:
             raise UserError(f"{files.root}: no output of a sweep; give the --out of a run")
-        return cls(files, Sweep.from_text(content.decode(), files.path(SPEC)))
+        return cls(files, Sweep.from_text(content.decode(errors="replace"), files.path(SPEC)))
 
     @classmethod
     def claim(cls, files: Files, sweep: Sweep) -> Output:
@@ -55,7 +55,7 @@ class Output:
         content = files.read(SPEC)
         if content is not None:
             try:
-                old = Sweep.from_text(content.decode(), files.path(SPEC))
+                old = Sweep.from_text(content.decode(errors="replace"), files.path(SPEC))
             except SpecError as error:
                 raise ForeignOutputError(f"{error}; choose another --out") from None
             differences = conflicts(old, sweep)
@@ -128,7 +128,7 @@ def conflicts(old: Sweep, new: Sweep) -> list[str]:
             if twin is None:
                 found.append(f"cells: {cell.label} is there, not here")
             else:
-                found += _changes(cell.parameters(), twin.parameters())
+                found += _changes(_parameters(old, cell), _parameters(new, twin))
     if new.spec.networks < old.spec.networks:
         found.append(f"networks: {old.spec.networks} there, {new.spec.networks} here")
     return list(dict.fromkeys(found))
@@ -137,7 +137,11 @@ def conflicts(old: Sweep, new: Sweep) -> list[str]:
 def _settings(sweep: Sweep) -> dict[str, Any]:
     """What all cells of a sweep share and its cells' parameters do not say clearer."""
     spec = sweep.spec.model_dump(mode="json")
-    return {key: spec[key] for key in ("experiment", "seed", "rng", "step_size", "block_size")}
+    return {key: spec[key] for key in ("experiment", "seed", "rng", "step_size")}
+
+
+def _parameters(sweep: Sweep, cell: Cell) -> dict[str, Any]:
+    return {"block_size": sweep.block_size(cell), **cell.parameters()}
 
 
 def _changes(before: dict[str, Any], after: dict[str, Any]) -> list[str]:

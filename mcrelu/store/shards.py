@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -35,11 +36,10 @@ def publish_shard(
     files: Files, block: Block, origin: Provenance, rows: pa.Table, notes: dict[str, str]
 ) -> None:
     """Write the shard of a block; ``notes`` go into its metadata beside its identity."""
-    metadata = {**notes, **_identity(block, origin)}
-    named = {f"{_PREFIX}{key}": value for key, value in metadata.items()}
+    metadata = {**notes, **_identity(block, origin), "digest": digest(rows)}
     buffer = pa.BufferOutputStream()
     pq.write_table(
-        rows.replace_schema_metadata(named),
+        rows.replace_schema_metadata(_encoded(metadata)),
         buffer,
         compression="zstd",
         write_page_checksum=True,
@@ -54,14 +54,27 @@ def read_shard(files: Files, block: Block, origin: Provenance) -> pa.Table | Non
         return None
     try:
         rows = pq.read_table(pa.BufferReader(content), page_checksum_verification=True)
-    except (OSError, pa.ArrowException):
+        identity = _encoded({**_identity(block, origin), "digest": digest(rows)})
+    except (OSError, ValueError, IndexError, pa.ArrowException):
         return None
-    metadata = {key.decode(): value.decode() for key, value in rows.schema.metadata.items()}
-    identity = {f"{_PREFIX}{k}": v for k, v in _identity(block, origin).items()}
-    known = {key: metadata.get(key) for key in identity}
-    if known != identity or rows.num_rows != block.networks:
+    found = rows.schema.metadata or {}
+    known = {key: found.get(key) for key in identity}
+    if known != identity or not rows.schema.equals(NETWORKS) or rows.num_rows != block.networks:
         return None
-    return rows.cast(NETWORKS)
+    return rows
+
+
+def digest(rows: pa.Table) -> str:
+    """A hash of the values, which page checksums alone do not guard: headers are outside them."""
+    total = hashlib.blake2b(digest_size=16)
+    for column in rows.combine_chunks().columns:
+        total.update(f"{column.type} {column.null_count} {len(column)}".encode())
+        for chunk in column.chunks:
+            if pa.types.is_dictionary(chunk.type):
+                total.update(repr(chunk.dictionary.to_pylist()).encode())
+                chunk = chunk.indices  # noqa: PLW2901
+            total.update(chunk.to_numpy(zero_copy_only=False).tobytes())
+    return total.hexdigest()
 
 
 def missing_blocks(files: Files, blocks: Iterable[Block], origin: Provenance) -> list[Block]:
@@ -103,3 +116,7 @@ def _identity(block: Block, origin: Provenance) -> dict[str, str]:
         "rng": origin.rng,
         "block_size": str(origin.block_size),
     }
+
+
+def _encoded(metadata: dict[str, str]) -> dict[bytes, bytes]:
+    return {f"{_PREFIX}{key}".encode(): value.encode() for key, value in metadata.items()}

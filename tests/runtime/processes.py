@@ -91,7 +91,7 @@ def alive(processes: set[Process]) -> list[str]:
     return [_command(pid) for pid, born in processes if _born(pid) == born]
 
 
-def end_processes(processes: set[Process], seconds: float = 30.0) -> None:
+def end_processes(processes: set[Process], seconds: float = 3.0) -> None:
     """Give processes time to end by themselves, then end those that are still the same."""
     end = time.monotonic() + seconds
     while time.monotonic() < end and alive(processes):

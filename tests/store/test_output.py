@@ -73,7 +73,7 @@ PERMITTED: dict[str, dict[str, Any]] = {
         "engine": "auto",
         "device": "auto",
     },
-    "the engine that auto stands for": {"engine": "dense"},
+    "the engine that auto stands for": {"engine": "grouped"},
 }
 
 
@@ -105,7 +105,7 @@ REFUSED: dict[str, tuple[dict[str, Any], list[str]]] = {
         ["checks: [10, 10] there, [10, 20] here"],
     ),
     "block size": ({"block_size": 20}, ["block_size: 10 there, 20 here"]),
-    "default block size": ({"block_size": None}, ["block_size: 10 there, 250 here"]),
+    "default block size": ({"block_size": None}, ["block_size: 10 there, 1000 here"]),
     "fewer networks": ({"networks": 99}, ["networks: 100 there, 99 here"]),
     "fewer cells": ({"cells": {"width": [4]}}, ["cells", "n=8", "there, not here"]),
     "other cells": (

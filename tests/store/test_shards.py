@@ -95,6 +95,7 @@ def test_metadata_says_what_it_is(files: Files) -> None:
     metadata = pq.read_metadata(pa.BufferReader(raw(files))).metadata
     named = {key.decode(): value.decode() for key, value in metadata.items()}
     named.pop("ARROW:schema")
+    assert len(named.pop("mcrelu.digest")) == 32
     assert named == {
         "mcrelu.host": "somewhere",
         "mcrelu.attempt": "2",
