@@ -29,10 +29,22 @@ def wait_until(happened: Callable[[], object], what: str, seconds: float = PATIE
 @contextmanager
 def child(*arguments: object) -> Iterator[subprocess.Popen[str]]:
     """child.py with arguments; whatever it started is gone afterwards."""
-    command = [sys.executable, str(CHILD), *map(str, arguments)]
+    with _running([sys.executable, str(CHILD), *map(str, arguments)]) as process:
+        yield process
+
+
+@contextmanager
+def command(*arguments: object) -> Iterator[subprocess.Popen[str]]:
+    """The command line with arguments; whatever it started is gone afterwards."""
+    with _running([sys.executable, "-m", "mcrelu", *map(str, arguments)]) as process:
+        yield process
+
+
+@contextmanager
+def _running(arguments: list[str]) -> Iterator[subprocess.Popen[str]]:
     started: set[Process] = set()
     piped: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
-    with subprocess.Popen(command, **piped, start_new_session=True) as process:
+    with subprocess.Popen(arguments, **piped, start_new_session=True) as process:
         try:
             yield process
         finally:

@@ -33,7 +33,7 @@ from small_sweeps import assert_same_rows, output, run_serially, shard_files, sp
 
 from mcrelu.errors import ExitCode, ResourceError
 from mcrelu.runtime import block as block_module
-from mcrelu.runtime.block import BlockResult
+from mcrelu.runtime.block import BlockResult, BlockTask
 from mcrelu.runtime.progress import Silent, Tally
 from mcrelu.runtime.serial import SerialExecutor
 from mcrelu.runtime.submit import SystemFaultError
@@ -49,6 +49,7 @@ SLOW: dict[str, Any] = {
     "cells": {"width": [256]},
     "stop": ["crossing"],
     "checks": {"interval": 1000, "maximum": 800},
+    "engine": "dense",  # the slower one
 }
 SLOW_BLOCKS = 8
 
@@ -77,6 +78,18 @@ def counting_faults(executor: Any) -> list[str]:
 
     executor.result = noting
     return faults
+
+
+def counting_blocks(executor: SerialExecutor) -> list[BlockTask]:
+    """The blocks that an executor begins from now on."""
+    begun: list[BlockTask] = []
+
+    def noting(task: BlockTask, number: int) -> Any:
+        begun.append(task)
+        return SerialExecutor.submit(executor, task, number)
+
+    executor.submit = noting
+    return begun
 
 
 def attempts(folder: Path, wanted: Sweep) -> list[int]:
@@ -285,11 +298,14 @@ def test_a_disk_that_fills_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     disk, wanted = Disk(room=150_000), sweep(**MANY)
     folder = tmp_path / "out"
     monkeypatch.setattr(Files, "at", classmethod(lambda _, where: files_on(disk, Path(where))))
+    executor = SerialExecutor()
+    begun = counting_blocks(executor)
     with pytest.raises(ResourceError, match="No space left on device") as caught_error:
-        do_sweep(Output.claim(Files.at(folder), wanted), SerialExecutor)
+        do_sweep(Output.claim(Files.at(folder), wanted), lambda: executor)
     assert_one_line_and_no_leftovers(caught_error.value, folder)
     missing = Output.claim(Files.at(folder), wanted).missing()
     assert 0 < len(missing) < 60
+    assert len(begun) == 60 - len(missing) + 1  # it ended at the first that did not fit
     assert len(shard_files(folder, wanted)) == 60 - len(missing)  # none is torn
     assert not (folder / "errors").exists()  # it was no fault of a block
     disk.room = None

@@ -153,12 +153,15 @@ class TestScripted:
         assert indices(run(executor, tasks()), BlockDone) == list(range(BLOCKS))
         assert executor.overbooked == []
 
-    def test_a_cluster_that_is_away_for_a_while_is_waited_for(self) -> None:
+    def test_a_cluster_without_cpus_loses_no_block(self) -> None:
+        """One block in flight keeps asking for them; the loop neither ends nor spins."""
         executor = ScriptedExecutor(
-            capacity=lambda: 0 if 2 <= executor.waits < 5 else 3,
-            order=lambda flying: flying[:1] if executor.waits != 4 else [],
+            faults={0: 1, 5: 3}, capacity=lambda: 0 if executor.waits < 6 else 3
         )
-        assert indices(run(executor, tasks())) == list(range(BLOCKS))
+        results = run(executor, tasks())
+        assert indices(results, BlockDone) == list(range(BLOCKS))
+        assert sum(executor.attempts.values()) == BLOCKS + 4
+        assert executor.waits == BLOCKS + 4
 
     def test_stopping_gives_up_what_is_in_flight(self) -> None:
         executor = ScriptedExecutor(capacity=lambda: 3)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 import random
 import signal
 from collections.abc import Collection, Iterator
@@ -13,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
-from processes import caught, child, exit_code, interrupt
+from processes import PATIENCE, caught, child, command, exit_code, interrupt
 from small_sweeps import (
     assert_same_columns,
     assert_same_rows,
@@ -46,6 +47,7 @@ from mcrelu.types import Problem
 # Every optimiser, initialisation, step rule and criterion; a short last block in each.
 CASES: dict[str, dict[str, Any]] = {
     "gd": {"cells": {"width": [4, 8], "offset": [0, 0.1]}},
+    "gd, dense engine": {"cells": {"width": [4, 8]}, "engine": "dense"},
     "gd, early stopping": {"cells": {"width": [4, 8]}, "stop": ["crossing", "early_stopping"]},
     "gd, both criteria": {
         "cells": {"width": [4]},
@@ -56,6 +58,11 @@ CASES: dict[str, dict[str, Any]] = {
     "sgd, early stopping": {
         "cells": {"width": [4, 8], "optimizer": ["sgd"]},
         "stop": ["crossing", "early_stopping"],
+    },
+    "sgd, dense engine": {
+        "cells": {"width": [8], "optimizer": ["sgd"]},
+        "stop": ["crossing", "early_stopping"],
+        "engine": "dense",
     },
     "adam, early stopping": {
         "cells": {"width": [4, 8], "optimizer": ["adam"]},
@@ -251,13 +258,13 @@ def test_other_cells_of_the_sweep_make_no_difference(optimizer: str, tmp_path: P
     assert_same_columns(ours, theirs)
 
 
-def test_the_networks_of_different_cells_are_different(tmp_path: Path) -> None:
-    """Else equal rows would say nothing."""
-    done = run_serially(tmp_path, sweep(**MIXED))
-    kinks = [tuple(done.networks(cell)["max_kink"].to_pylist()) for cell in done.sweep.cells]
-    assert len(set(kinks)) == len(kinks)
-    for values in kinks:
-        assert len(set(values)) > 40
+def test_the_networks_of_different_cells_and_blocks_are_different(tmp_path: Path) -> None:
+    """Else equal rows would say nothing. The step size tells networks of one width apart."""
+    common = {key: value for key, value in MIXED.items() if key != "cells"}
+    lists = {"width": [8], "offset": [0, 0.1], "optimizer": ["gd", "sgd"], "init": ["he"]}
+    done = run_serially(tmp_path, sweep(**common, cells=lists))
+    step_sizes = [h for rows in rows_of(done).values() for h in rows["step_size"].to_pylist()]
+    assert len(set(step_sizes)) == len(step_sizes) == 4 * 45
 
 
 def test_criteria_do_not_change_the_networks(tmp_path: Path) -> None:
@@ -268,6 +275,13 @@ def test_criteria_do_not_change_the_networks(tmp_path: Path) -> None:
         done = run_serially(tmp_path / name, wanted)
         step_sizes.append(done.networks(wanted.cells[0])["step_size"])
     assert step_sizes[0].equals(step_sizes[1])
+
+
+def test_equal_cells_are_interchangeable() -> None:
+    """Executors keep tasks in dictionaries and send them to other processes."""
+    assert sweep().cells == sweep().cells
+    assert hash(sweep().cells) == hash(sweep().cells)
+    assert pickle.loads(pickle.dumps(sweep().cells)) == sweep().cells
 
 
 # --- runs --------------------------------------------------------------------------------
@@ -346,6 +360,25 @@ def test_an_interrupted_run_says_so_and_resumes(
     assert_says(folder, *SIGNALS[number])
     with resuming(path, folder, tmp_path / "at once"), child(path, folder, "serial") as process:
         assert exit_code(process) == ExitCode.DONE
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", SIGNALS, ids=lambda number: number.name)
+def test_the_command_line_says_that_it_was_interrupted(
+    number: signal.Signals, tmp_path: Path
+) -> None:
+    """The whole command: exit code, one line, and tables of what is there."""
+    changes = {"networks": 400, "cells": {"width": [256]}, "stop": ["crossing"]}
+    path, folder = write_spec(tmp_path, **changes, engine="dense"), tmp_path / "out"
+    with command("run", path, "--out", folder, "--serial") as process:
+        caught(process, folder / "shards")
+        interrupt(process, number)
+        out, _ = process.communicate(timeout=PATIENCE)
+    assert process.returncode == SIGNALS[number][0]
+    assert "the same command goes on" in out
+    assert "Traceback" not in out
+    assert status(folder)["exit_code"] == SIGNALS[number][0]
+    (folder / "tables" / "cells.parquet").read_bytes()
 
 
 @pytest.mark.ray

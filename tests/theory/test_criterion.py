@@ -361,7 +361,7 @@ def test_step_sizes_beyond_stability_are_never_certified(width: int) -> None:
 
 @pytest.mark.parametrize("width", [4, 16, 64])
 def test_sharp_certifies_a_superset_of_published(width: int) -> None:
-    problem = standard_problem(seed=3, networks=200, width=width, factor=1.0)
+    problem = standard_problem(seed=3, networks=150, width=width, factor=1.0)
     more = 0
     for snapshot in snapshots(problem, (0, *(round(10 ** (k / 4)) for k in range(8, 20)))):
         sharp, published = verdicts(snapshot, Form.SHARP), verdicts(snapshot, Form.PUBLISHED)
