@@ -88,9 +88,19 @@ class Files:
             raise
 
     def names(self, folder: str) -> list[str]:
-        """Names of the files in a folder, without leading-dot files; [] if there is no folder."""
-        selector = fs.FileSelector(self.path(folder), allow_not_found=True)
-        infos = self._fs.get_file_info(selector)
+        """Names of the files in a folder, without leading-dot files; [] if there is no folder.
+
+        Raises
+        ------
+        ResourceError
+            If the store does not list them.
+        """
+        path = self.path(folder)
+        selector = fs.FileSelector(path, allow_not_found=True)
+        try:
+            infos = self._fs.get_file_info(selector)
+        except OSError as error:
+            raise ResourceError(f"cannot list {path}: {_first_line(error)}; mend that") from None
         return sorted(
             info.base_name
             for info in infos

@@ -264,8 +264,8 @@ class TestExecutors:
             done.append(result)  # noqa: PERF402 - the loop looks at it
         assert 2 <= len(done) < BLOCKS
         for task in work:
-            torn = read_shard(Files.at(tmp_path), task.block, ORIGIN) is None
-            assert not (torn and (tmp_path / shard_name(task.block)).exists())
+            if (tmp_path / shard_name(task.block)).exists():  # some may still come
+                assert read_shard(Files.at(tmp_path), task.block, ORIGIN) is not None
         results = run(executor, work)  # and the executor is fit for the next run
         assert indices(results, BlockDone) == list(range(BLOCKS))
 
