@@ -27,7 +27,8 @@ def paper_problem(networks: int, width: int, optimizer: str) -> Drawn:
     points = standard_points()
     draws = philox_draws(SEED, width, 0, networks, width, len(points.x), sample_size(width))
     p = point_weights(draws.counts)
-    weights = he(draws.a_normals, draws.w_normals)
+    rows = np.arange(len(draws.counts))
+    weights = he(draws.a_normals.rows(rows), draws.w_normals.rows(rows))
     if optimizer == "gd":
         step_size = inv_lambda_max(weights, points, p)
     else:

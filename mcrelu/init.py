@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from mcrelu.types import Floats, Weights
+from mcrelu.rng import Normals
+from mcrelu.types import Floats, Ints, Weights
 
 Initializer = Callable[[Floats, Floats], Weights]
 
@@ -31,3 +32,19 @@ def _scaled(a_normals: Floats, a_scale: float, w_normals: Floats, w_scale: float
 
 
 INITIALIZERS: dict[str, Initializer] = {"he": he, "swapped": swapped}
+
+
+class DrawnWeights:
+    """Initial weights that are made of their draws whenever they are asked for."""
+
+    def __init__(self, initializer: Initializer, a: Normals, w: Normals) -> None:
+        self._initializer, self._a, self._w = initializer, a, w
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Number of networks and width (m, n)."""
+        return self._a.shape
+
+    def rows(self, index: Ints) -> Weights:
+        """The weights of some networks, rows ascending, (len(index), n)."""
+        return self._initializer(self._a.rows(index), self._w.rows(index))

@@ -21,3 +21,18 @@ def fma(typingctx, a, b, c):  # noqa: ARG001 - numba's protocol
         return builder.fma(*arguments)
 
     return signature, generate
+
+
+@intrinsic
+def wide_vectors(typingctx):  # noqa: ARG001 - numba's protocol
+    """Let the calling kernel use vectors of 512 bits where the CPU has them.
+
+    LLVM avoids them on CPUs of Intel's, for the sake of code around the vectors; kernels have none.
+    """
+
+    def generate(context, builder, signature, arguments):  # noqa: ARG001
+        # llvmlite knows the flags of LLVM by name, but not its attributes with values.
+        set.add(builder.function.attributes, '"prefer-vector-width"="512"')
+        return context.get_dummy_value()
+
+    return types.void(), generate

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from mcrelu.jit import jit
+from mcrelu.jit import jit, wide_vectors
 
 MINIBATCH = 16  # draws per minibatch; four of them come from one Philox block of 4 x 32 bits
 
@@ -42,6 +42,7 @@ def minibatch_counts(k0, k1, network, limits, first_step, counts):
     A 32-bit word u falls on the first point j with u < limits[j]; limits (D) are the cumulative
     point weights times 2^32. Counter words: step (low, high), network in block, quarter.
     """
+    wide_vectors()
     points, steps = counts.shape
     words = np.empty((4, steps), dtype=np.uint64)
     counts[:] = 0

@@ -15,6 +15,8 @@ import numpy as np
 from mcrelu.philox import MINIBATCH, minibatch_counts
 from mcrelu.types import Counts, Floats, Ints
 
+NEURONS_PER_RUN = 2**14  # a run is drawn again for one of its networks: cheap, yet not too many
+
 LEGACY_MASTER_SEED = 1234567890
 LEGACY_NETWORKS = 10_000
 LEGACY_WIDTHS = tuple(2**k for k in range(4, 12))
@@ -30,13 +32,24 @@ class MinibatchStream(Protocol):
         """
 
 
+class Normals(Protocol):
+    """Standard normals of m networks of width n."""
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(m, n)."""
+
+    def rows(self, index: Ints) -> Floats:
+        """Those of some networks, rows ascending, (len(index), n)."""
+
+
 class Draws(NamedTuple):
     """Everything random about the networks of a block."""
 
     counts: Ints  # (m, D) training sample, rows sum to N
     validation_counts: Ints  # (m, D)
-    a_normals: Floats  # (m, n)
-    w_normals: Floats  # (m, n)
+    a_normals: Normals
+    w_normals: Normals
     minibatches: MinibatchStream
 
 
@@ -58,10 +71,51 @@ def philox_draws(
     return Draws(
         counts=counts,
         validation_counts=generator(validation).multinomial(samples, uniform, size=networks),
-        a_normals=generator(a).standard_normal((networks, width)),
-        w_normals=generator(w).standard_normal((networks, width)),
+        a_normals=RedrawnNormals(generator(a), networks, width),
+        w_normals=RedrawnNormals(generator(w), networks, width),
         minibatches=PhiloxMinibatches(minibatch, counts),
     )
+
+
+class RedrawnNormals:
+    """One stream, drawn in runs of rows; any run can be drawn again, so that none need be kept."""
+
+    def __init__(self, generator: np.random.Generator, networks: int, width: int) -> None:
+        self._generator = generator
+        self._size = max(1, NEURONS_PER_RUN // width)
+        self._states = [generator.bit_generator.state]  # before each run that was reached
+        self.shape = (networks, width)
+
+    def rows(self, index: Ints) -> Floats:
+        """Those of some networks, rows ascending, (len(index), n)."""
+        runs = index // self._size
+        parts = [self._run(k)[index[runs == k] - k * self._size] for k in np.unique(runs)]
+        return np.concatenate([np.empty((0, self.shape[1])), *parts])
+
+    def _run(self, k: int) -> Floats:
+        while len(self._states) <= k:
+            self._draw(len(self._states) - 1)
+        return self._draw(k)
+
+    def _draw(self, k: int) -> Floats:
+        m, n = self.shape
+        self._generator.bit_generator.state = self._states[k]
+        normals = self._generator.standard_normal((min(self._size, m - k * self._size), n))
+        if len(self._states) == k + 1:
+            self._states.append(self._generator.bit_generator.state)
+        return normals
+
+
+class HeldNormals:
+    """Normals that are in memory."""
+
+    def __init__(self, normals: Floats) -> None:
+        self._normals = normals
+        self.shape = normals.shape
+
+    def rows(self, index: Ints) -> Floats:
+        """Those of some networks, (len(index), n)."""
+        return np.asarray(self._normals[index])
 
 
 class PhiloxMinibatches:
@@ -89,8 +143,8 @@ def legacy_draws(seed: int, networks: int, width: int, points: int, samples: int
     uniform = [1.0 / points] * points
     counts = state.multinomial(samples, uniform, size=networks)
     validation_counts = state.multinomial(samples, uniform, size=networks)
-    a_normals = state.randn(networks, 1, width)[:, 0]
-    w_normals = state.randn(networks, 1, width)[:, 0]
+    a_normals = HeldNormals(state.randn(networks, 1, width)[:, 0])
+    w_normals = HeldNormals(state.randn(networks, 1, width)[:, 0])
     minibatches = LegacyMinibatches(state, counts / samples)
     return Draws(counts, validation_counts, a_normals, w_normals, minibatches)
 

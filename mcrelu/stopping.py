@@ -34,7 +34,8 @@ class Check:
     crossed: Bools  # (m,)
     outputs: Floats  # (m, D)
     moments: Callable[[], Floats]  # () -> sigma (m, 2, 3, 3)
-    neurons: Callable[[Bools], Weights]  # mask (m,) -> weights of the masked networks
+    outermost: Callable[[Bools], Weights]  # mask (m,) -> neurons that speak for all the others
+    leaky_slope: float = 0.0
 
     def validation_loss(self) -> Floats:
         """sum_j v_j (f(x_j) - y_j)^2, (m,)."""
@@ -45,10 +46,10 @@ class Check:
         if mask.all():
             return self
 
-        def neurons(inner: Bools) -> Weights:
+        def outermost(inner: Bools) -> Weights:
             wanted = mask.copy()
             wanted[mask] = inner
-            return self.neurons(wanted)
+            return self.outermost(wanted)
 
         return Check(
             points=self.points,
@@ -58,7 +59,8 @@ class Check:
             crossed=self.crossed[mask],
             outputs=self.outputs[mask],
             moments=lambda: self.moments()[mask],
-            neurons=neurons,
+            outermost=outermost,
+            leaky_slope=self.leaky_slope,
         )
 
 
@@ -137,10 +139,11 @@ class Sufficient:
     def _converged(self, sigma: Floats, check: Check) -> Bools:
         rest = u_hat(check.points, check.p, check.outputs)
         moments = data_moments(check.points, check.p)
-        bound = motion_bound(sigma, moments, rest, check.step_size, self.form)
+        alpha = check.leaky_slope
+        bound = motion_bound(sigma, moments, rest, check.step_size, self.form, alpha)
         converged = bound.holds.copy()
         if converged.any():
-            weights = check.neurons(bound.holds)
+            weights = check.outermost(bound.holds)
             converged[bound.holds] = neurons_stay(weights, bound.kappa[bound.holds])
         return converged
 

@@ -157,5 +157,6 @@ class Running:
             crossed=self.engine.kinks(self.state).first_crossing > 0,
             outputs=self.engine.outputs(self.state),
             moments=lambda: self.engine.moments(self.state),
-            neurons=lambda mask: self.engine.neurons(self.state, np.flatnonzero(mask)),
+            outermost=lambda mask: self.engine.outermost(self.state, np.flatnonzero(mask)),
+            leaky_slope=self.problem.leaky_slope,
         )

@@ -10,7 +10,7 @@ D : number of distinct data points
 from __future__ import annotations
 
 from enum import IntEnum
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,12 +48,33 @@ _MESSAGES = {
 
 
 class Weights(NamedTuple):
-    """Parameters of m networks f(x) = c + sum_i w_i relu(a_i x + b_i)."""
+    """Parameters of m networks f(x) = c + sum_i w_i phi(a_i x + b_i), phi the (leaky) ReLU."""
 
     a: Floats  # (m, n) input weights
     b: Floats  # (m, n) hidden biases
     c: Floats  # (m,)   output bias
     w: Floats  # (m, n) output weights
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Number of networks and width (m, n)."""
+        m, n = self.a.shape
+        return m, n
+
+    def rows(self, index: Ints) -> Weights:
+        """The parameters of some networks, (len(index), n)."""
+        return Weights(*(part[index] for part in self))
+
+
+class InitialWeights(Protocol):
+    """Parameters of m networks that need not all be in memory at once."""
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Number of networks and width (m, n)."""
+
+    def rows(self, index: Ints) -> Weights:
+        """The parameters of some networks, rows ascending, (len(index), n)."""
 
 
 class PointSet(NamedTuple):
@@ -68,9 +89,10 @@ class Problem(NamedTuple):
 
     points: PointSet
     p: Floats  # (m, D) training weight of each point, rows sum to 1
-    weights: Weights  # initial parameters
+    weights: InitialWeights
     step_size: Floats  # (m,)
     optimizer: str  # "gd" | "sgd" | "adam"
+    leaky_slope: float = 0.0  # of the activation on its inactive side, in [0, 1); 0 is ReLU
 
 
 class Kinks(NamedTuple):

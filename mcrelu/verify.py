@@ -18,7 +18,7 @@ import numpy as np
 from mcrelu.data import point_weights, sample_size, standard_points
 from mcrelu.engines import ENGINES, default_engine
 from mcrelu.errors import UserError
-from mcrelu.init import INITIALIZERS
+from mcrelu.init import INITIALIZERS, DrawnWeights
 from mcrelu.rng import Draws, legacy_draws
 from mcrelu.stopping import Criterion, Crossing, EarlyStopping, Sufficient
 from mcrelu.theory.criterion import Form
@@ -108,7 +108,7 @@ class _Batch:
         )
         p = point_weights(draws.counts)
         init = INITIALIZERS["swapped" if golden["swap_variances"] else "he"]
-        weights = init(draws.a_normals, draws.w_normals)
+        weights = DrawnWeights(init, draws.a_normals, draws.w_normals)
         small = np.full(len(p), 0.01 / width)
         step_size = small if golden["use_small_lr"] else inv_lambda_max(weights, points, p)
         optimizer = "adam" if golden["use_adam"] else "sgd" if golden["use_sgd"] else "gd"
@@ -122,7 +122,7 @@ class _Batch:
 
     def run(self, stored: int) -> tuple[np.ndarray, np.ndarray, Weights]:
         """Status and stop iteration of all networks, final parameters of the first ``stored``."""
-        m, n = self.problem.weights.a.shape
+        m, n = self.problem.weights.shape
         status, stop = np.zeros(m, dtype=np.int64), np.zeros(m, dtype=np.int64)
         shapes = ((stored, n), (stored, n), (stored,), (stored, n))
         final = Weights(*(np.full(shape, np.nan) for shape in shapes))

@@ -97,7 +97,7 @@ def start(net: Weights) -> Training:
 def descend(training: Training, problem: Problem, p: Floats) -> Training:
     """One step of gradient descent, all parameters at once."""
     net = training.net
-    slope = gradient(net, *problem.points, p)
+    slope = gradient(net, *problem.points, p, problem.leaky_slope)
     moved = [part - _rate(problem, part) * g for part, g in zip(net, slope, strict=True)]
     return training._replace(net=Weights(*moved), steps=training.steps + 1)
 
@@ -106,7 +106,7 @@ def adam(training: Training, problem: Problem, p: Floats) -> Training:
     """One step of Adam with bias correction (Kingma and Ba, algorithm 1)."""
     beta1, beta2, epsilon = 0.9, 0.999, 1e-8
     t = training.steps + 1
-    slope = gradient(training.net, *problem.points, p)
+    slope = gradient(training.net, *problem.points, p, problem.leaky_slope)
     mean = [beta1 * m + (1 - beta1) * g for m, g in zip(training.mean, slope, strict=True)]
     square = [beta2 * v + (1 - beta2) * g**2 for v, g in zip(training.square, slope, strict=True)]
     moved = [

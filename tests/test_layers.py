@@ -14,7 +14,7 @@ PACKAGE = Path(__file__).parent.parent / "mcrelu"
 
 # From the bottom up; a module may import its own layer and those before it.
 LAYERS = (
-    ("types", "errors", "jit"),
+    ("types", "errors", "jit", "memory"),
     ("data", "init", "philox", "rng", "theory"),
     ("engines", "stopping"),
     ("train",),

@@ -9,9 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mcrelu import rng
 from mcrelu.rng import (
     Draws,
     LegacyMinibatches,
+    Normals,
     PhiloxMinibatches,
     legacy_batches,
     legacy_block_size,
@@ -26,11 +28,20 @@ def draws(seed: int = 1, stream: int = 2, block: int = 3, networks: int = 8) -> 
     return philox_draws(seed, stream, block, networks, WIDTH, POINTS, SAMPLES)
 
 
+def everything(normals: Normals) -> np.ndarray:
+    return normals.rows(np.arange(normals.shape[0]))
+
+
 def arrays(of: Draws) -> dict[str, np.ndarray]:
     """Every array of a block, minibatches of a window included; rows are networks."""
     networks = np.arange(len(of.counts))
-    own = {key: value for key, value in of._asdict().items() if key != "minibatches"}
-    return own | {"minibatches": of.minibatches.draw(networks, 100, 12)}
+    return {
+        "counts": of.counts,
+        "validation_counts": of.validation_counts,
+        "a_normals": everything(of.a_normals),
+        "w_normals": everything(of.w_normals),
+        "minibatches": of.minibatches.draw(networks, 100, 12),
+    }
 
 
 # ------------------------------------------------------------------------------------ philox
@@ -97,8 +108,9 @@ def test_arrays_of_a_block_are_independent_streams() -> None:
     one = draws(networks=200)
     assert (one.counts != one.validation_counts).any(axis=1).mean() > 0.9
     # Normal draws from one stream would be equal; independent ones correlate by 1 / sqrt(1000).
-    r = np.corrcoef(one.a_normals.ravel(), one.w_normals.ravel())[0, 1]
-    assert abs(r) < 5 / np.sqrt(one.a_normals.size)
+    a, w = everything(one.a_normals), everything(one.w_normals)
+    r = np.corrcoef(a.ravel(), w.ravel())[0, 1]
+    assert abs(r) < 5 / np.sqrt(a.size)
 
 
 def test_shapes_and_laws() -> None:
@@ -110,9 +122,28 @@ def test_shapes_and_laws() -> None:
     # Five standard errors of means over 4000 networks, false alarm below 1e-5.
     deviation = np.sqrt(SAMPLES / POINTS * (1 - 1 / POINTS) / 4000)
     assert (np.abs(one.counts.mean(axis=0) - SAMPLES / POINTS) < 5 * deviation).all()
-    for normals in (one.a_normals, one.w_normals):
+    for normals in (everything(one.a_normals), everything(one.w_normals)):
         assert abs(normals.mean()) < 5 / np.sqrt(normals.size)
         assert abs((normals**2).mean() - 1) < 5 * np.sqrt(2 / normals.size)
+
+
+@given(
+    seed=st.integers(0, 2**32),
+    networks=st.integers(1, 40),
+    wanted=st.lists(st.lists(st.integers(0, 39), unique=True), max_size=6),
+)
+@settings(deadline=None, derandomize=True, max_examples=50)
+def test_normals_drawn_again_in_any_order_are_the_same(
+    seed: int, networks: int, wanted: list[list[int]]
+) -> None:
+    """In runs of three rows, forwards, backwards and again, what one call gives at once."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(rng, "NEURONS_PER_RUN", 3 * WIDTH)
+        normals = draws(seed, networks=networks).a_normals
+    at_once = everything(draws(seed, networks=networks).a_normals)
+    for rows in wanted:
+        index = np.array(sorted(row for row in rows if row < networks), dtype=int)
+        np.testing.assert_array_equal(normals.rows(index), at_once[index])
 
 
 # ------------------------------------------------------------------------------------ legacy
@@ -131,8 +162,12 @@ def test_legacy_draws_in_the_documented_order(seed: int, networks: int, width: i
     np.testing.assert_array_equal(
         got.validation_counts, state.multinomial(width**2, [1 / 6] * 6, size=networks)
     )
-    np.testing.assert_array_equal(got.a_normals, state.randn(networks, 1, width).squeeze(axis=1))
-    np.testing.assert_array_equal(got.w_normals, state.randn(networks, 1, width).squeeze(axis=1))
+    np.testing.assert_array_equal(
+        everything(got.a_normals), state.randn(networks, 1, width).squeeze(axis=1)
+    )
+    np.testing.assert_array_equal(
+        everything(got.w_normals), state.randn(networks, 1, width).squeeze(axis=1)
+    )
     window = got.minibatches.draw(np.arange(networks), 0, 5)
     for i in range(networks):
         expected = state.multinomial(16, got.counts[i] / width**2, size=5)

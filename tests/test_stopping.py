@@ -46,7 +46,7 @@ def check_of(problem: Problem, net: Weights, crossed: Bools | None = None) -> Ch
         crossed=np.zeros(m, dtype=bool) if crossed is None else crossed,
         outputs=oracle.outputs(net, problem.points.x),
         moments=lambda: side_moments(net),
-        neurons=lambda mask: Weights(*(part[mask] for part in net)),
+        outermost=lambda mask: Weights(*(part[mask] for part in net)),
     )
 
 
@@ -61,7 +61,7 @@ def check_of_losses(losses: list[float]) -> Check:
         crossed=np.zeros(len(loss), dtype=bool),
         outputs=np.ones_like(loss),
         moments=unexpected,
-        neurons=unexpected,
+        outermost=unexpected,
     )
 
 
@@ -181,7 +181,7 @@ def test_validation_loss_has_no_half_and_uses_the_validation_sample() -> None:
         crossed=np.zeros(1, dtype=bool),
         outputs=np.array([[3.0, 1.0]]),
         moments=unexpected,
-        neurons=unexpected,
+        outermost=unexpected,
     )
     assert check.validation_loss().tolist() == [0.25 * 4 + 0.75 * 4]
 
@@ -275,12 +275,12 @@ def test_degenerate_wins_over_converged(trained: Trained, monkeypatch: pytest.Mo
 def test_neurons_are_asked_for_only_where_the_first_stage_holds(trained: Trained) -> None:
     asked: list[Bools] = []
 
-    def neurons(mask: Bools) -> Weights:
+    def outermost(mask: Bools) -> Weights:
         asked.append(mask)
         return Weights(*(part[mask] for part in trained.net))
 
     check = check_of(*trained)
-    status = np.array(judged(Sufficient(), Check(**(vars(check) | {"neurons": neurons}))))
+    status = np.array(judged(Sufficient(), Check(**(vars(check) | {"outermost": outermost}))))
     assert len(asked) == 1
     assert 0 < asked[0].sum() < len(status)
     assert (status[~asked[0]] == 0).all()
@@ -295,12 +295,12 @@ def test_restricted_check_is_that_of_the_networks(trained: Trained) -> None:
         np.testing.assert_array_equal(getattr(part, name), getattr(whole, name)[mask])
     np.testing.assert_array_equal(part.moments(), whole.moments()[mask])
     inner = np.arange(mask.sum()) % 2 == 0
-    for got, values in zip(part.neurons(inner), trained.net, strict=True):
+    for got, values in zip(part.outermost(inner), trained.net, strict=True):
         np.testing.assert_array_equal(got, values[mask][inner])
     # And once more, as the loop does after two criteria.
     twice = part.restrict(inner)
     rest = np.arange(inner.sum()) == 1
-    np.testing.assert_array_equal(twice.neurons(rest).a, trained.net.a[mask][inner][rest])
+    np.testing.assert_array_equal(twice.outermost(rest).a, trained.net.a[mask][inner][rest])
 
 
 # ----------------------------------------------------------------------- the training loop
@@ -343,7 +343,7 @@ class ScriptedEngine:
     def keep(self, state: ScriptedState, mask: Bools) -> ScriptedState:
         return state._replace(networks=state.networks[mask])
 
-    moments = neurons = unexpected
+    moments = neurons = outermost = unexpected
 
 
 def scripted_problem(networks: int) -> Problem:

@@ -43,6 +43,13 @@ class Engine(Protocol[State]):
     def neurons(self, state: State, rows: Ints | None = None) -> Weights:
         """All parameters, materialised; of the networks in ``rows``, ascending, if given."""
 
+    def outermost(self, state: State, rows: Ints) -> Weights:
+        """Neurons (len(rows), k) that speak for all others of the networks in ``rows``.
+
+        If a condition on (a, b, w) that is homogeneous and, where a keeps its sign, concave (such
+        as neurons_stay of theory/criterion.py) holds for these neurons, it holds for all.
+        """
+
     def moments(self, state: State) -> Floats:
         """Sigma of theory/sigma.py, (m, 2, 3, 3)."""
 

@@ -31,6 +31,7 @@ class State(NamedTuple):
     networks: int
     steps: int  # done so far
     points: PointSet
+    leak: float
     optimizer: str
     a: Floats
     b: Floats
@@ -59,17 +60,19 @@ class DenseEngine:
 
     def init(self, problem: Problem) -> State:
         """Pack the networks and evaluate them at the data points."""
-        m, n = problem.weights.a.shape
+        m, n = problem.weights.shape
+        weights = problem.weights.rows(np.arange(m))
         groups = groups_of(m, LANES)
         state = State(
             networks=m,
             steps=0,
             points=problem.points,
+            leak=problem.leaky_slope,
             optimizer=problem.optimizer,
-            a=pack(problem.weights.a, LANES),
-            b=pack(problem.weights.b, LANES),
-            c=pack(problem.weights.c, LANES),
-            w=pack(problem.weights.w, LANES),
+            a=pack(weights.a, LANES),
+            b=pack(weights.b, LANES),
+            c=pack(weights.c, LANES),
+            w=pack(weights.w, LANES),
             outputs=np.empty((groups, len(problem.points.x) * LANES)),
             p=pack(problem.p, LANES),
             step_size=pack(problem.step_size, LANES),
@@ -79,7 +82,8 @@ class DenseEngine:
         )
         x = tuple(problem.points.x)
         for g in range(groups):
-            kernels.forward(state.a[g], state.b[g], state.c[g], state.w[g], x, state.outputs[g])
+            parameters = (state.a[g], state.b[g], state.c[g], state.w[g])
+            kernels.forward(*parameters, x, state.leak, state.outputs[g])
         return state
 
     def advance(self, state: State, steps: int, minibatches: Counts | None = None) -> State:
@@ -108,6 +112,10 @@ class DenseEngine:
         chosen = np.arange(state.networks) if rows is None else rows
         a, b, c, w = (take(s, chosen, LANES) for s in (state.a, state.b, state.c, state.w))
         return Weights(a, b, c[:, 0], w)
+
+    def outermost(self, state: State, rows: Ints) -> Weights:
+        """All neurons: each moves by itself."""
+        return self.neurons(state, rows)
 
     def moments(self, state: State) -> Floats:
         """Sigma, (m, 2, 3, 3)."""
@@ -188,6 +196,6 @@ def _stride(weights: Floats) -> int:
     return 0 if len(weights) == 1 else weights[0].size
 
 
-def _problem(state: State) -> tuple[tuple[float, ...], tuple[float, ...], float]:
+def _problem(state: State) -> tuple[tuple[float, ...], tuple[float, ...], float, float]:
     x, y = state.points
-    return tuple(x), tuple(y), float(np.abs(x).min())
+    return tuple(x), tuple(y), state.leak, float(np.abs(x).min())

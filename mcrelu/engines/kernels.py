@@ -7,6 +7,7 @@ lane : one of LANES networks that a kernel trains in lockstep. Arrays are laid o
        network's result depends neither on its lane nor on its neighbours nor on the vector width.
 x, y : tuples of D floats; a tuple's length is a constant to the compiler, which unrolls over it
 pull : weight_j (y_j - f(x_j)), the negative gradient of the loss by the network's output
+leak : slope of the activation on its inactive side, 0 for ReLU
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ LANES = 16
 
 
 @jit()
-def forward(a, b, c, w, x, outputs):
+def forward(a, b, c, w, x, leak, outputs):
     """Network outputs: a, b, w (n * LANES), c (LANES) -> outputs (D * LANES)."""
     for j in range(len(x)):
         for lane in range(LANES):
@@ -31,11 +32,19 @@ def forward(a, b, c, w, x, outputs):
             o = i * LANES + lane
             for j in range(len(x)):
                 z = a[o] * x[j] + b[o]
-                outputs[j * LANES + lane] += w[o] * (z if z >= 0.0 else 0.0)
+                outputs[j * LANES + lane] += w[o] * _activation(z, leak)
+
+
+@jit(inline="always")
+def _activation(z, leak):
+    """The leaky ReLU; without leak nothing comes through, not even of what is infinite."""
+    return z if z >= 0.0 else (leak * z if leak > 0.0 else 0.0)
 
 
 @jit()
-def descend(a, b, c, w, outputs, max_kink, crossing, weights, stride, x, y, barrier, first, steps):
+def descend(
+    a, b, c, w, outputs, max_kink, crossing, weights, stride, x, y, leak, barrier, first, steps
+):
     """``steps`` steps of gradient descent on all parameters, in place.
 
     ``weights`` (steps, D, LANES), flat, are the points' weights times the step size; ``stride`` is
@@ -43,10 +52,10 @@ def descend(a, b, c, w, outputs, max_kink, crossing, weights, stride, x, y, barr
     and does so again afterwards. The number of the step, first + k, goes to ``crossing`` where
     ``max_kink`` reaches ``barrier`` for the first time.
     """
-    pull = np.empty(len(x) * LANES)
+    pull, leaked = np.empty(len(x) * LANES), np.empty(len(x) * LANES)
     total = np.empty(LANES)
     for k in range(steps):
-        _pull(pull, total, outputs, weights[k * stride :], y)
+        _pull(pull, leaked, total, outputs, weights[k * stride :], y, leak)
         for lane in range(LANES):
             c[lane] += total[lane]
         for j in range(len(x)):
@@ -58,9 +67,10 @@ def descend(a, b, c, w, outputs, max_kink, crossing, weights, stride, x, y, barr
                 a_old, b_old, w_old = a[o], b[o], w[o]
                 slope, intercept = 0.0, 0.0
                 for j in range(len(x)):
-                    active = pull[j * LANES + lane] if a_old * x[j] + b_old >= 0.0 else 0.0
-                    slope += active * x[j]
-                    intercept += active
+                    q = j * LANES + lane
+                    seen = pull[q] if a_old * x[j] + b_old >= 0.0 else leaked[q]
+                    slope += seen * x[j]
+                    intercept += seen
                 a_new = a_old + w_old * slope
                 b_new = b_old + w_old * intercept
                 w_new = w_old + (a_old * slope + b_old * intercept)
@@ -69,14 +79,14 @@ def descend(a, b, c, w, outputs, max_kink, crossing, weights, stride, x, y, barr
                 max_kink[lane] = kink if kink > max_kink[lane] else max_kink[lane]
                 for j in range(len(x)):
                     z = a_new * x[j] + b_new
-                    outputs[j * LANES + lane] += w_new * (z if z >= 0.0 else 0.0)
+                    outputs[j * LANES + lane] += w_new * _activation(z, leak)
         _mark_crossings(crossing, max_kink, barrier, first + k)
 
 
 @jit()
 def adam(
     theta, c, mc, vc, outputs, max_kink, crossing,
-    weights, stride, step_size, beta1, beta2, epsilon, x, y, barrier, first, steps,
+    weights, stride, step_size, beta1, beta2, epsilon, x, y, leak, barrier, first, steps,
 ):  # fmt: skip
     """``steps`` steps of Adam, in place; as :func:`descend`, but ``weights`` without step size.
 
@@ -84,10 +94,10 @@ def adam(
     gradients, then those of the squares: so near each other that LLVM sees they do not overlap.
     mc, vc (LANES) are the means of c. ``first`` counts from 1, as the bias correction does.
     """
-    pull = np.empty(len(x) * LANES)
+    pull, leaked = np.empty(len(x) * LANES), np.empty(len(x) * LANES)
     total = np.empty(LANES)
     for k in range(steps):
-        _pull(pull, total, outputs, weights[k * stride :], y)
+        _pull(pull, leaked, total, outputs, weights[k * stride :], y, leak)
         scale1 = 1.0 / (1.0 - beta1 ** (first + k))
         scale2 = 1.0 / (1.0 - beta2 ** (first + k))
         for lane in range(LANES):
@@ -103,9 +113,10 @@ def adam(
                 a, b, w = theta[o], theta[o + LANES], theta[o + 2 * LANES]
                 slope, intercept = 0.0, 0.0
                 for j in range(len(x)):
-                    active = pull[j * LANES + lane] if a * x[j] + b >= 0.0 else 0.0
-                    slope += active * x[j]
-                    intercept += active
+                    q = j * LANES + lane
+                    seen = pull[q] if a * x[j] + b >= 0.0 else leaked[q]
+                    slope += seen * x[j]
+                    intercept += seen
                 h = step_size[lane]
                 g = a * slope + b * intercept
                 a = _adam_step(theta, o, w * slope, h, beta1, beta2, scale1, scale2, epsilon)
@@ -117,7 +128,7 @@ def adam(
                 max_kink[lane] = kink if kink > max_kink[lane] else max_kink[lane]
                 for j in range(len(x)):
                     z = a * x[j] + b
-                    outputs[j * LANES + lane] += w * (z if z >= 0.0 else 0.0)
+                    outputs[j * LANES + lane] += w * _activation(z, leak)
         _mark_crossings(crossing, max_kink, barrier, first + k)
 
 
@@ -177,13 +188,14 @@ def _add_moments(a, b, w, sign, total, neurons):
 
 
 @jit()
-def _pull(pull, total, outputs, weights, y):
+def _pull(pull, leaked, total, outputs, weights, y, leak):
     for lane in range(LANES):
         total[lane] = 0.0
     for j in range(len(y)):
         for lane in range(LANES):
             o = j * LANES + lane
             pull[o] = weights[o] * (y[j] - outputs[o])
+            leaked[o] = leak * pull[o] if leak > 0.0 else 0.0
             total[lane] += pull[o]
 
 

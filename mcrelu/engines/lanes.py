@@ -43,9 +43,14 @@ def take(groups: Array, rows: Ints, lanes: int) -> Array:
     return lanes_last[rows // lanes, :, rows % lanes]
 
 
+def lanes_last(counts: Counts, lanes: int) -> Counts:
+    """Minibatches of at most ``lanes`` networks: counts (m, D, steps) -> (steps, D, lanes)."""
+    m, points, steps = counts.shape
+    result = np.zeros((steps, points, lanes), dtype=counts.dtype)
+    result[:, :, :m] = counts.transpose(2, 1, 0)
+    return result
+
+
 def minibatch_weights(counts: Counts, lanes: int) -> Floats:
     """Weights of the points at each step: counts (m, D, steps), m <= lanes -> (steps, D, lanes)."""
-    m, points, steps = counts.shape
-    weights = np.zeros((steps, points, lanes))
-    weights[:, :, :m] = counts.transpose(2, 1, 0)
-    return weights / max(int(counts[0, :, 0].sum()), 1)
+    return lanes_last(counts, lanes) / max(int(counts[0, :, 0].sum()), 1)

@@ -16,7 +16,7 @@ import numpy as np
 from mcrelu.data import point_weights, sample_size, standard_points
 from mcrelu.engines import ENGINES
 from mcrelu.errors import ResourceError
-from mcrelu.init import INITIALIZERS
+from mcrelu.init import INITIALIZERS, DrawnWeights
 from mcrelu.rng import Draws, LegacyBatch, legacy_batches, legacy_draws, philox_draws
 from mcrelu.store.files import Files
 from mcrelu.store.schema import network_rows
@@ -119,13 +119,13 @@ def problem_of(cell: Cell, draws: Draws) -> Problem:
     """The training problems that a cell makes of its draws."""
     points = standard_points(cell.offset)
     p = point_weights(draws.counts)
-    weights = INITIALIZERS[cell.init](draws.a_normals, draws.w_normals)
+    weights = DrawnWeights(INITIALIZERS[cell.init], draws.a_normals, draws.w_normals)
     over_width = cell.step_rule.over_width
     if over_width is None:
-        step_size = inv_lambda_max(weights, points, p)
+        step_size = inv_lambda_max(weights, points, p, cell.leaky_slope)
     else:
         step_size = np.full(len(p), over_width / cell.width)
-    return Problem(points, p, weights, step_size, cell.optimizer)
+    return Problem(points, p, weights, step_size, cell.optimizer, cell.leaky_slope)
 
 
 @cache

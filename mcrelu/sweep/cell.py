@@ -45,6 +45,7 @@ class Cell:
     checks: Checks
     engine: str
     semantics: int  # of the engine
+    leaky_slope: float = 0.0
 
     def trained(self) -> dict[str, Any]:
         """What is trained, as opposed to how it is computed and when it stops.
@@ -52,7 +53,7 @@ class Cell:
         This alone fixes the random streams: the same networks are drawn whichever engine trains
         them and whichever criteria stop them.
         """
-        return {
+        values = {
             "experiment": "crossing",
             "width": self.width,
             "offset": float(self.offset),
@@ -60,6 +61,9 @@ class Cell:
             "init": self.init,
             "step_size": self.step_rule.over_width,
         }
+        if self.leaky_slope:  # not where it is 0: cells of ReLU networks keep their identities
+            values["leaky_slope"] = self.leaky_slope
+        return values
 
     def parameters(self) -> dict[str, Any]:
         """Everything that the rows of the cell depend on, except seed and block size."""
@@ -84,7 +88,8 @@ class Cell:
     @property
     def label(self) -> str:
         """A few words that tell the cell from the others of a sweep."""
-        return f"{self.optimizer} n={self.width} offset={self.offset:g} {self.init}"
+        leak = f" leaky_slope={self.leaky_slope:g}" if self.leaky_slope else ""
+        return f"{self.optimizer} n={self.width} offset={self.offset:g} {self.init}{leak}"
 
 
 @dataclass(frozen=True)

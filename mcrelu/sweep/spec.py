@@ -67,6 +67,9 @@ class CellLists(_Model):
     init: Annotated[
         list[Literal["he", "swapped"]], Field(min_length=1), AfterValidator(_distinct)
     ] = ["he"]
+    leaky_slope: Annotated[
+        list[Annotated[float, Field(ge=0, lt=1)]], Field(min_length=1), AfterValidator(_distinct)
+    ] = [0.0]
 
 
 class OverWidth(_Model):

@@ -27,6 +27,7 @@ MAX_BLOCKS = 10**7
 
 # A block should take seconds, fill lanes well while its last networks run, and fit in memory.
 MOST_NETWORKS_PER_BLOCK = 1000
+FEWEST_NETWORKS_PER_BLOCK = 32
 MOST_NEURONS_PER_BLOCK = 2**22
 
 
@@ -108,15 +109,16 @@ class Sweep:
 
 def default_block_size(width: int) -> int:
     """Networks per block where the spec does not say it; a function of the width alone."""
-    return max(1, min(MOST_NETWORKS_PER_BLOCK, MOST_NEURONS_PER_BLOCK // width))
+    size = min(MOST_NETWORKS_PER_BLOCK, MOST_NEURONS_PER_BLOCK // width)
+    return max(FEWEST_NETWORKS_PER_BLOCK, size)
 
 
 def _cells(spec: Spec) -> Iterator[Cell]:
     lists = spec.cells
     rule = StepRule(spec.step_size.over_width if isinstance(spec.step_size, OverWidth) else None)
     checks = spec.checks and Checks(spec.checks.interval, spec.checks.maximum)
-    order = product(lists.init, lists.optimizer, lists.offset, lists.width)
-    for init, optimizer, offset, width in order:
+    order = product(lists.init, lists.optimizer, lists.leaky_slope, lists.offset, lists.width)
+    for init, optimizer, leaky_slope, offset, width in order:
         engine = default_engine(optimizer) if spec.engine == "auto" else spec.engine
         yield Cell(
             width=width,
@@ -128,4 +130,5 @@ def _cells(spec: Spec) -> Iterator[Cell]:
             checks=checks or DEFAULT_CHECKS[init],
             engine=engine,
             semantics=ENGINES[engine].semantics,
+            leaky_slope=leaky_slope + 0.0,  # -0.0 is 0
         )

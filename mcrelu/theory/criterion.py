@@ -1,8 +1,8 @@
 """The sufficient criterion: a proof, from the present state, that no kink will ever cross.
 
-The bounds follow the paper's theorem (docs/method.md 2) and use ReLU (alpha = 0). They come in
-two stages: :func:`motion_bound` needs only the second moments, :func:`neurons_stay` looks at every
-neuron and is worth its cost only for networks that pass the first stage.
+The bounds follow the paper's theorem (docs/method.md 2). They come in two stages:
+:func:`motion_bound` needs only the second moments, :func:`neurons_stay` looks at neurons and is
+worth its cost only for networks that pass the first stage.
 
 Glossary
 --------
@@ -39,14 +39,22 @@ class MotionBound(NamedTuple):
 
 
 def motion_bound(
-    sigma: Floats, moments: Floats, u_hat: Floats, step_size: Floats, form: Form
+    sigma: Floats,
+    moments: Floats,
+    u_hat: Floats,
+    step_size: Floats,
+    form: Form,
+    alpha: float = 0.0,
 ) -> MotionBound:
     """Bound the total future motion from second moments alone.
 
     sigma (m, 2, 3, 3), moments M (m, 2, 2, 2), u_hat (m, 2, 2), step_size (m,) -> both (m,).
+
+    With leaky slope alpha a neuron is pulled by B u_hat, B = [[I, alpha I], [alpha I, I]], and
+    ||B||_inf = 1 + alpha: once in kappa, and on either side of the changing G in delta.
     """
     published = form is Form.PUBLISHED
-    return MotionBound(*kernels.motion_bound(sigma, moments, u_hat, step_size, published))
+    return MotionBound(*kernels.motion_bound(sigma, moments, u_hat, step_size, alpha, published))
 
 
 def neurons_stay(weights: Weights, kappa: Floats) -> Bools:

@@ -307,7 +307,7 @@ def apply_2x2(matrix, vector):
 
 
 @jit()
-def motion_bound(sigma, moments, u_hat, step_size, published):
+def motion_bound(sigma, moments, u_hat, step_size, alpha, published):
     """Whether the bounds on all future motion are proved, and kappa, both (m).
 
     sigma (m, 2, 3, 3), moments (m, 2, 2, 2), u_hat (m, 2, 2), step_size (m).
@@ -317,9 +317,9 @@ def motion_bound(sigma, moments, u_hat, step_size, published):
     inverse_roots = pinv_2x2(roots).reshape(m, 2, 2, 2)
     roots = roots.reshape(m, 2, 2, 2)
     psi = apply_2x2(inverse_roots, u_hat).reshape(m, 4)
-    eigenvalues, vectors = eigh_4x4(training_matrix(a_ref(sigma, 0.0), roots))
+    eigenvalues, vectors = eigh_4x4(training_matrix(a_ref(sigma, alpha), roots))
     mu = 1.0 - step_size.reshape(m, 1) * eigenvalues
-    norm = largest_row(roots)
+    norm = (1.0 + alpha) * largest_row(roots)  # of B M^(1/2), whichever way round
     kappa = 2.0 * norm * residual_sum(mu, vectors, psi, step_size, published)
     s = operator_sum(mu, step_size)
     # Networks that do not contract (s <= 0) make nonsense of kappa; they do not hold anyway.

@@ -18,8 +18,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from mcrelu.memory import chunks
 from mcrelu.theory import kernels
-from mcrelu.types import Bools, Floats, PointSet, Weights
+from mcrelu.types import Bools, Floats, InitialWeights, PointSet, Weights
 
 A, B, W = 0, 1, 2
 
@@ -69,12 +70,15 @@ def training_matrix(sigma: Floats, moments: Floats, alpha: float = 0.0) -> Float
     return kernels.training_matrix(a_ref(sigma, alpha), sqrt_moments(moments))
 
 
-def inv_lambda_max(weights: Weights, points: PointSet, p: Floats, alpha: float = 0.0) -> Floats:
+def inv_lambda_max(
+    weights: InitialWeights, points: PointSet, p: Floats, alpha: float = 0.0
+) -> Floats:
     """Step size 1 / lambda_max(A_ref M) of each network at initialisation, (m,).
 
     Where no eigenvalue can be found (overflow) it is one over the Frobenius norm.
     """
-    matrix = training_matrix(side_moments(weights), data_moments(points, p), alpha)
+    sigma = np.concatenate([side_moments(weights.rows(k)) for k in chunks(*weights.shape)])
+    matrix = training_matrix(sigma, data_moments(points, p), alpha)
     eigenvalues, _ = kernels.eigh_4x4(matrix)
     largest = eigenvalues.max(axis=1)
     norm = np.sqrt((matrix**2).sum(axis=(1, 2)))

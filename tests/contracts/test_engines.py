@@ -127,8 +127,9 @@ STARTS = {
     width=st.integers(1, 40),
     points=st.sampled_from((2, 6)),  # each number of points is compiled anew
     factor=st.sampled_from((0.01, 0.3, 1.0, 3.0, 5.0, 10.0, 100.0)),
+    leaky_slope=st.sampled_from((0.0, 0.01, 0.3, 0.9)),
 )
-@settings(deadline=None, derandomize=True, max_examples=15)
+@settings(deadline=None, derandomize=True, max_examples=20)
 def test_trajectory_equals_the_oracle(
     name: str,
     optimizer: str,
@@ -138,10 +139,11 @@ def test_trajectory_equals_the_oracle(
     width: int,
     points: int,
     factor: float,
+    leaky_slope: float,
 ) -> None:
     rng = np.random.default_rng(seed)
     problem = with_steps(random_problem(rng, optimizer, networks, width, points), factor)
-    problem = STARTS[start](problem)
+    problem = STARTS[start](problem)._replace(leaky_slope=leaky_slope)
     minibatches = minibatches_for(problem, rng, STEPS)
     compare_with_oracle(ENGINES[name](), problem, minibatches)
 
@@ -154,6 +156,42 @@ def test_hardly_any_step_escapes_the_comparison(name: str, optimizer: str) -> No
         problem = with_steps(random_problem(rng, optimizer, 16, 12, 6), factor)
         minibatches = minibatches_for(problem, rng, STEPS)
         assert compare_with_oracle(ENGINES[name](), problem, minibatches) >= at_least
+
+
+@each_case
+def test_outputs_of_leaky_networks(name: str, optimizer: str) -> None:
+    rng = np.random.default_rng(6)
+    problem = random_problem(rng, optimizer, 20, 10, 6)._replace(leaky_slope=0.3)
+    for start in STARTS.values():
+        problem = start(problem)
+        engine = ENGINES[name]()
+        state = trained(engine, problem, minibatches_for(problem, rng, 20), 20)
+        expected = oracle.outputs(engine.neurons(state), problem.points.x, 0.3)
+        np.testing.assert_allclose(engine.outputs(state), expected, rtol=1e-9, atol=1e-12)
+
+
+@each_case
+def test_outermost_neurons_speak_for_all(name: str, optimizer: str) -> None:
+    """The smallest slack of a homogeneous concave condition is theirs, with and without loose."""
+    engine, rng = ENGINES[name](), np.random.default_rng(9)
+    problem = at_initialisation(random_problem(rng, optimizer, 60, 4, 6))
+    state = trained(engine, problem, minibatches_for(problem, rng, 5), 5)
+    rows = np.array([k for k in range(60) if k % 7])
+    some, every = engine.outermost(state, rows), engine.neurons(state, rows)
+    passed = []
+    for kappa in (0.0, 0.1, 0.3):
+        expected = (relative_slack(every, kappa) > 0).all(axis=1)
+        np.testing.assert_array_equal((relative_slack(some, kappa) > 0).all(axis=1), expected)
+        passed.append(expected.mean())
+    assert passed[0] > 0.1
+    assert len(set(passed)) == len(passed)  # every kappa decides about some networks
+
+
+def relative_slack(net: Weights, kappa: float) -> Floats:
+    """The slack of neurons_stay over |a|, (m, k)."""
+    size = np.abs(np.stack([net.a, net.b, net.w]))
+    motion = kappa * size[2] + 2 * kappa**2 * np.exp(2 * kappa) * size.max(axis=0)
+    return (size[0] - size[1] - 2 * motion) / size[0]
 
 
 @each_case

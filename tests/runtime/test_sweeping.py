@@ -528,7 +528,9 @@ def direct(cell: Cell, batches: list[tuple[int, int]]) -> dict[str, np.ndarray]:
     for networks, seed in batches:
         draws = legacy_draws(seed, networks, cell.width, len(points.x), sample_size(cell.width))
         p = point_weights(draws.counts)
-        weights = INITIALIZERS[cell.init](draws.a_normals, draws.w_normals)
+        rows = np.arange(networks)
+        normals = draws.a_normals.rows(rows), draws.w_normals.rows(rows)
+        weights = INITIALIZERS[cell.init](*normals)
         step_size = inv_lambda_max(weights, points, p)
         problem = Problem(points, p, weights, step_size, cell.optimizer)
         minibatches = None if cell.optimizer == "gd" else draws.minibatches

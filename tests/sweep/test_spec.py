@@ -224,7 +224,9 @@ BAD = {
         ["stop", "'sufficient'", "cells.optimizer", "'adam'", "use early_stopping"],
     ),
     "does not fit memory": (
-        changed("[16]", "[16777216]").replace("block_size: 50", "block_size: 65536"),
+        changed("[16]", "[16777216]")
+        .replace("block_size: 50", "block_size: 65536")
+        .replace("engine: auto", "engine: dense"),
         ["cells.width", "16777216", "GiB", "lower block_size or the width"],
     ),
     "too many blocks": (
