@@ -1,8 +1,9 @@
 """The sufficient criterion for one network, written line by line from reference section 2.
 
 Loops over neurons, points and eigenvectors; the only libraries are numpy.linalg and scipy.linalg.
-``form`` is "sharp" or "published". Data must have at least two weighted points on each side: of a
-singular M scipy's matrix square root is too rough to compare with.
+``form`` is "sharp" or "published"; ``alpha`` is the slope of the leaky ReLU. Data must have at
+least two weighted points on each side: of a singular M scipy's matrix square root is too rough to
+compare with.
 """
 
 from __future__ import annotations
@@ -28,22 +29,28 @@ class Verdict(NamedTuple):
     converged: bool  # the above, and every neuron stays
 
 
-def judge(net: Weights, points: PointSet, p: Floats, h: float, form: str) -> Verdict:
+def judge(
+    net: Weights, points: PointSet, p: Floats, h: float, form: str, alpha: float = 0.0
+) -> Verdict:
     """The verdict on one network; net has a, b, w (n,) and c ()."""
     sigma = [moments_of_side(net, side) for side in (1, -1)]
     m = scipy.linalg.block_diag(*[data_moments_of_side(points, p, side) for side in (1, -1)])
     root = scipy.linalg.sqrtm(m).real
-    u_hat = np.concatenate([residuals_of_side(net, points, p, side, sigma) for side in (1, -1)])
+    u_hat = np.concatenate(
+        [residuals_of_side(net, points, p, side, sigma, alpha) for side in (1, -1)]
+    )
     psi = np.linalg.pinv(root) @ u_hat
-    eigenvalues, vectors = np.linalg.eigh(root @ a_ref(sigma) @ root)
+    eigenvalues, vectors = np.linalg.eigh(root @ a_ref(sigma, alpha) @ root)
     mu = [1.0 - h * value for value in eigenvalues]
     largest = max(abs(value) for value in mu)
     if largest >= 1.0:
         return Verdict(contracts=False, kappa=np.inf, bounded=False, converged=False)
     s = 2.0 * h / (1.0 - largest)
     s_psi = sum(s_psi_term(mu[i], vectors, i, psi, h, form) for i in range(4))
-    kappa = 2.0 * norm(root) * s_psi
-    bounded = kappa < 0.5 and s * norm(root) ** 2 * operator_change(sigma, kappa) <= 0.5
+    # Neurons are pulled by B u_hat, and what they change acts through B (both sides of G).
+    kappa = 2.0 * norm(mixing(alpha)) * norm(root) * s_psi
+    norms = norm(mixing(alpha)) * norm(root)
+    bounded = kappa < 0.5 and s * norms**2 * operator_change(sigma, kappa) <= 0.5
     stays = bounded and all(neuron_stays(*theta, kappa) for theta in thetas(net))
     return Verdict(contracts=True, kappa=kappa, bounded=bounded, converged=stays)
 
@@ -77,21 +84,29 @@ def data_moments_of_side(points: PointSet, p: Floats, side: int) -> Floats:
 
 
 def residuals_of_side(
-    net: Weights, points: PointSet, p: Floats, side: int, sigma: list[Floats]
+    net: Weights, points: PointSet, p: Floats, side: int, sigma: list[Floats], alpha: float
 ) -> Floats:
     """(sum e_j x_j, sum e_j), with the outputs of the affine function of the side."""
-    own = sigma[0 if side > 0 else 1]
+    active, inactive = sigma if side > 0 else sigma[::-1]
     total = np.zeros(2)
     for x, y, weight in zip(points.x, points.y, p, strict=True):
         if side * x > 0:
-            e = weight * (y - (net.c + own[W, A] * x + own[W, B]))
+            slope = active[W, A] + alpha * inactive[W, A]
+            intercept = active[W, B] + alpha * inactive[W, B]
+            e = weight * (y - (net.c + slope * x + intercept))
             total += e * np.array([x, 1.0])
     return total
 
 
-def a_ref(sigma: list[Floats]) -> Floats:
-    """C + diag(G_+, G_-)."""
-    matrix = scipy.linalg.block_diag(*[s[:2, :2] + s[W, W] * np.eye(2) for s in sigma])
+def mixing(alpha: float) -> Floats:
+    """B = [[I, alpha I], [alpha I, I]]: what a group sees of both sides."""
+    return np.kron([[1.0, alpha], [alpha, 1.0]], np.eye(2))
+
+
+def a_ref(sigma: list[Floats], alpha: float) -> Floats:
+    """C + B diag(G_+, G_-) B."""
+    g = scipy.linalg.block_diag(*[s[:2, :2] + s[W, W] * np.eye(2) for s in sigma])
+    matrix = mixing(alpha) @ g @ mixing(alpha)
     for i in (1, 3):
         for j in (1, 3):
             matrix[i, j] += 1.0

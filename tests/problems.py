@@ -57,13 +57,16 @@ def select(problem: Problem, rows: Ints | Bools) -> Problem:
     return problem._replace(p=problem.p[rows], weights=weights, step_size=problem.step_size[rows])
 
 
-def standard_problem(seed: int, networks: int, width: int, factor: float = 1.0) -> Problem:
+def standard_problem(
+    seed: int, networks: int, width: int, factor: float = 1.0, leaky_slope: float = 0.0
+) -> Problem:
     """The paper's experiment: He networks, GD on samples of the six points, h = factor/lambda."""
     rng = np.random.default_rng(seed)
     points = standard_points()
     p = point_weights(rng.multinomial(sample_size(width), [1 / 6] * 6, size=networks))
     weights = he(rng.standard_normal((networks, width)), rng.standard_normal((networks, width)))
-    return Problem(points, p, weights, factor * inv_lambda_max(weights, points, p), "gd")
+    step_size = factor * inv_lambda_max(weights, points, p, leaky_slope)
+    return Problem(points, p, weights, step_size, "gd", leaky_slope)
 
 
 def random_problem(

@@ -42,6 +42,8 @@ class Series:
             parts.append(f"$h = {setting.step_rule.replace('width', 'n')}$")
         if setting.init != "he":
             parts.append(f"{setting.init} variances")
+        if setting.leaky_slope:
+            parts.append(rf"$\alpha = {setting.leaky_slope:g}$")
         if setting.offset:
             parts.append(rf"$\Delta = {setting.offset:g}$")
         return ", ".join(parts)

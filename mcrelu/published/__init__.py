@@ -21,6 +21,7 @@ class Setting(NamedTuple):
     init: str
     step_rule: str
     stop: str
+    leaky_slope: float = 0.0
 
 
 class Point(NamedTuple):

@@ -21,7 +21,7 @@ POWER_LAWS = "power_laws"
 # P(crossing possible): what is not proved (or believed) to stay where it is.
 _STAYED = (StopReason.LOCALLY_CONVERGED, StopReason.EARLY_STOPPED)
 
-SETTING = ("offset", "optimizer", "init", "step_rule", "stop")
+SETTING = ("offset", "optimizer", "init", "step_rule", "stop", "leaky_slope")
 
 
 def reduce(output: Output) -> pa.Table:
@@ -76,6 +76,7 @@ _LAW_SCHEMA = pa.schema(
         ("init", pa.string()),
         ("step_rule", pa.string()),
         ("stop", pa.string()),
+        ("leaky_slope", pa.float64()),
         ("amplitude", pa.float64()),
         ("exponent", pa.float64()),
         ("exponent_low", pa.float64()),
@@ -103,6 +104,7 @@ def _counts(output: Output, cell: Cell) -> dict[str, Any]:
         "init": cell.init,
         "step_rule": str(cell.step_rule),
         "stop": stop_names(cell),
+        "leaky_slope": cell.leaky_slope,
         "engine": cell.engine,
         "networks": int(counts.sum()),
         **{reason.name.lower(): int(counts[reason]) for reason in StopReason},

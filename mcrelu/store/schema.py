@@ -7,7 +7,7 @@ import pyarrow as pa
 from mcrelu.sweep.cell import Block
 from mcrelu.types import Floats, Outcome
 
-VERSION = 1
+VERSION = 2
 
 _NAME = pa.dictionary(pa.int8(), pa.string())
 
@@ -21,6 +21,7 @@ NETWORKS = pa.schema(
         pa.field("optimizer", _NAME),
         pa.field("step_rule", _NAME),
         pa.field("init", _NAME),
+        pa.field("leaky_slope", pa.float64()),
         pa.field("engine", _NAME),
         pa.field("status", pa.uint8()),  # StopReason
         pa.field("stop_iteration", pa.uint32()),  # step of the check that stopped it
@@ -47,6 +48,7 @@ def network_rows(block: Block, step_size: Floats, outcome: Outcome) -> pa.Table:
         "optimizer": _repeated(cell.optimizer, m),
         "step_rule": _repeated(str(cell.step_rule), m),
         "init": _repeated(cell.init, m),
+        "leaky_slope": [cell.leaky_slope] * m,
         "engine": _repeated(cell.engine, m),
         "status": outcome.status,
         "stop_iteration": outcome.stop_iteration,

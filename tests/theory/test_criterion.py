@@ -266,7 +266,9 @@ def verdicts(snapshot: Snapshot, form: Form) -> Verdicts:
     problem, net = snapshot.problem, snapshot.net
     rest = sg.u_hat(problem.points, problem.p, snapshot.outputs)
     moments = sg.data_moments(problem.points, problem.p)
-    motion = cr.motion_bound(sg.side_moments(net), moments, rest, problem.step_size, form)
+    motion = cr.motion_bound(
+        sg.side_moments(net), moments, rest, problem.step_size, form, problem.leaky_slope
+    )
     converged = motion.holds.copy()
     kept = Weights(*(part[motion.holds] for part in net))
     converged[motion.holds] = cr.neurons_stay(kept, motion.kappa[motion.holds])
@@ -287,7 +289,8 @@ def with_a_neuron_at_the_edge(snapshot: Snapshot) -> Snapshot:
     parts = zip((net.a, net.b, net.w), (1e-6, 0.999e-6, 1e-2), strict=True)
     a, b, w = (np.concatenate([part, value * column], axis=1) for part, value in parts)
     larger = Weights(a, b, net.c, w)
-    return snapshot._replace(net=larger, outputs=oracle.outputs(larger, snapshot.problem.points.x))
+    outputs = oracle.outputs(larger, snapshot.problem.points.x, snapshot.problem.leaky_slope)
+    return snapshot._replace(net=larger, outputs=outputs)
 
 
 def well_posed(snapshot: Snapshot) -> Ints:
@@ -306,10 +309,22 @@ STEPS = (0, 1, 10, 100, 1000, 3000, 10_000, 50_000)
 
 
 @pytest.mark.parametrize("form", Form)
-@pytest.mark.parametrize(("width", "factor"), [(4, 1.0), (16, 1.0), (16, 1.9), (64, 1.5)])
-def test_agrees_with_the_loops_over_one_network(form: Form, width: int, factor: float) -> None:
+@pytest.mark.parametrize(
+    ("width", "factor", "leaky_slope"),
+    [
+        (4, 1.0, 0.0),
+        (16, 1.0, 0.0),
+        (16, 1.9, 0.0),
+        (64, 1.5, 0.0),
+        (16, 1.0, 0.3),
+        (16, 1.5, 0.01),
+    ],
+)
+def test_agrees_with_the_loops_over_one_network(
+    form: Form, width: int, factor: float, leaky_slope: float
+) -> None:
     seen: Counter[str] = Counter()
-    problem = standard_problem(seed=5, networks=40, width=width, factor=factor)
+    problem = standard_problem(5, 40, width, factor, leaky_slope)
     for snapshot in snapshots(problem, STEPS):
         for state in (snapshot, disturbed(snapshot, snapshot.step)):
             seen += compare_with_oracle(state, form)
@@ -325,7 +340,12 @@ def compare_with_oracle(state: Snapshot, form: Form) -> Counter[str]:
     for k in well_posed(state):
         net = Weights(*(part[k] for part in state.net))
         expected = criterion_oracle.judge(
-            net, problem.points, problem.p[k], problem.step_size[k], form.value
+            net,
+            problem.points,
+            problem.p[k],
+            problem.step_size[k],
+            form.value,
+            problem.leaky_slope,
         )
         assert got.bounded[k] == expected.bounded
         assert got.converged[k] == expected.converged
@@ -443,23 +463,30 @@ def assert_certificates_hold(simulation: Simulation, at_least: int) -> None:
     assert not (simulation.certified & simulation.crossed).any()
 
 
-@pytest.mark.parametrize(
-    ("form", "factor"), [(Form.SHARP, 1.0), (Form.SHARP, 1.9), (Form.PUBLISHED, 1.0)]
+CERTIFIED = pytest.mark.parametrize(
+    ("form", "factor", "leaky_slope"),
+    [
+        (Form.SHARP, 1.0, 0.0),
+        (Form.SHARP, 1.9, 0.0),
+        (Form.SHARP, 1.0, 0.3),
+        (Form.PUBLISHED, 1.0, 0.0),
+    ],
 )
-def test_no_certified_network_crosses(form: Form, factor: float) -> None:
-    problem = standard_problem(seed=11, networks=60, width=16, factor=factor)
+
+
+@CERTIFIED
+def test_no_certified_network_crosses(form: Form, factor: float, leaky_slope: float) -> None:
+    problem = standard_problem(11, 60, 16, factor, leaky_slope)
     assert_certificates_hold(simulate(problem, form, 200_000), at_least=20)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("width", "networks"), [(4, 1000), (16, 1000), (64, 300)])
-@pytest.mark.parametrize(
-    ("form", "factor"), [(Form.SHARP, 1.0), (Form.SHARP, 1.9), (Form.PUBLISHED, 1.0)]
-)
+@CERTIFIED
 def test_no_certified_network_crosses_in_a_million_steps(
-    form: Form, factor: float, width: int, networks: int
+    form: Form, factor: float, leaky_slope: float, width: int, networks: int
 ) -> None:
-    problem = standard_problem(seed=12, networks=networks, width=width, factor=factor)
+    problem = standard_problem(12, networks, width, factor, leaky_slope)
     simulation = simulate(problem, form, 1_000_000)
     assert_certificates_hold(simulation, at_least=networks // 10)
 
