@@ -15,6 +15,7 @@ from ray.exceptions import RayError
 from mcrelu.errors import ResourceError
 from mcrelu.runtime.block import BlockResult, BlockTask, attempt
 from mcrelu.runtime.submit import SystemFaultError
+from mcrelu.runtime.warmup import warm_up
 
 PROBE_SECONDS = 10.0
 IN_FLIGHT_PER_CPU = 2  # enough to keep workers busy between polls
@@ -32,6 +33,7 @@ Handle = ObjectRef[BlockResult]
 # The submission loop retries, so that it can count; Ray would retry out-of-memory for ever.
 @ray.remote(num_cpus=1, max_retries=0)
 def _do_block(task: BlockTask, number: int) -> BlockResult:
+    warm_up(task.block.cell)
     return attempt(task, number)
 
 
