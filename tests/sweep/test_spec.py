@@ -96,6 +96,18 @@ BAD = {
         changed("inv_lambda_max", "{over_width: .inf}"),
         ["step_size.over_width", "inf", "finite"],
     ),
+    "leaky slope 1": (
+        changed("offset: [0]", "leaky_slope: [1]"),
+        ["cells.leaky_slope[0]", "= 1", "use less than 1"],
+    ),
+    "negative leaky slope": (
+        changed("offset: [0]", "leaky_slope: [0, -0.1]"),
+        ["cells.leaky_slope[1]", "-0.1", "use 0.0 or more"],
+    ),
+    "leaky slope without list": (
+        changed("offset: [0]", "leaky_slope: 0.1"),
+        ["cells.leaky_slope", "0.1", "square brackets"],
+    ),
     "negative networks": (
         changed("networks: 100", "networks: -5"),
         ["networks", "-5", "use 1 or more"],
@@ -373,7 +385,8 @@ def test_a_setting_may_add_a_mapping(tmp_path: Path) -> None:
 @pytest.mark.parametrize("path", SWEEPS, ids=lambda path: path.stem)
 def test_every_shipped_sweep_loads(path: Path) -> None:
     shipped = Sweep.from_yaml(path)
-    assert [cell.width for cell in shipped.cells] == [2**k for k in range(4, 12)]
+    largest = 17 if path.stem.endswith("wide") else 12
+    assert [cell.width for cell in shipped.cells] == [2**k for k in range(4, largest)]
     assert shipped.spec.networks == 10_000
 
 
@@ -474,6 +487,7 @@ FROZEN = [
         "ed75727fb28cda4f",
         0x966F4164E0E588D0,
     ),
+    (cell(leaky_slope=0.1), "067fc87cf8619244", 0x5902CB393C478707),
 ]
 
 
@@ -511,6 +525,7 @@ def test_how_a_cell_is_computed_and_stopped_changes_its_id_but_not_its_stream(
         {"optimizer": "sgd"},
         {"init": "swapped"},
         {"step_rule": StepRule(0.01)},
+        {"leaky_slope": 0.1},
     ],
     ids=str,
 )
@@ -523,8 +538,9 @@ def test_an_offset_of_zero_has_one_identity() -> None:
     """YAML's 0, 0.0 and -0.0 are one and the same cell."""
     identities = {sweep(cells={"width": [4], "offset": [zero]}).cells[0].id for zero in (0, 0.0)}
     assert len(identities) == 1
-    minus = sweep(cells={"width": [4], "offset": [-0.0]}).cells[0]
-    assert minus.stream == sweep().cells[0].stream
+    for key in ("offset", "leaky_slope"):
+        minus = sweep(cells={"width": [4], key: [-0.0]}).cells[0]
+        assert minus.stream == sweep().cells[0].stream
 
 
 @pytest.mark.parametrize(
