@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from mcrelu.errors import ExitCode, UserError
 from mcrelu.runtime.executors import executor_starter
 from mcrelu.runtime.progress import Display, Tally
 from mcrelu.runtime.sweeping import ERRORS, do_sweep
-from mcrelu.stats.comparison import compare, counts_of, published_counts
+from mcrelu.stats.comparison import compare, counts_of, pool, published_counts
 from mcrelu.stats.reduce import cell_table, reduce
 from mcrelu.store.files import Files
 from mcrelu.store.output import STATUS, Output
@@ -71,13 +72,27 @@ class Run:
         return self.output.networks(cell)
 
     def compare(self, other: str | Run) -> pa.Table:
-        """Compare with ``paper:fig5``, ``paper:fig6``, or another run (object, path or URI)."""
-        if isinstance(other, str) and other.startswith(PAPER):
-            theirs = published_counts(other.removeprefix(PAPER))
-        else:
-            run = other if isinstance(other, Run) else Run.open(other)
-            theirs = counts_of(run.table())
-        return compare(counts_of(self.table()), theirs)
+        """Compare with ``paper``, ``paper:fig5``, or another run (object, path or URI)."""
+        return compare_runs([self], other)
+
+
+def compare_runs(runs: Sequence[Run], other: str | Run) -> pa.Table:
+    """Compare all points of some runs with the paper or another run, Holm-corrected over all.
+
+    Parameters
+    ----------
+    other : ``paper`` (all its figures), ``paper:fig5``, ``paper:fig6``, a run, its path or URI
+
+    Raises
+    ------
+    UserError
+        If there is nothing to compare, or two of the runs have a cell in common.
+    """
+    ours = counts_of(pool(one.table() for one in runs))
+    if isinstance(other, str) and f"{other}:".startswith(PAPER):
+        return compare(ours, published_counts(other.removeprefix(PAPER[:-1])[1:] or None))
+    theirs = other if isinstance(other, Run) else Run.open(other)
+    return compare(ours, counts_of(theirs.table()))
 
 
 def run(
@@ -112,4 +127,4 @@ def run(
     return Run(output, code)
 
 
-__all__ = ["Run", "Sweep", "UserError", "run"]
+__all__ = ["Run", "Sweep", "UserError", "compare_runs", "run"]

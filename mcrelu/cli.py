@@ -15,15 +15,16 @@ from rich.console import Console, Group
 from rich.table import Table
 
 import mcrelu
-from mcrelu.api import PAPER, Run
+from mcrelu.api import PAPER, Run, compare_runs
 from mcrelu.errors import ExitCode, UserError
-from mcrelu.figures.plot import draw
+from mcrelu.figures.plot import draw, draw_together
 from mcrelu.figures.series import paper_figure, series_of
 from mcrelu.report import publish_report
 from mcrelu.runtime.doctor import examine
 from mcrelu.runtime.plan import local_cores, plan, wall_seconds
 from mcrelu.runtime.progress import display_on, duration
 from mcrelu.stats.reduce import power_laws, reduce
+from mcrelu.store.files import Files
 from mcrelu.sweep.sweep import Sweep
 from mcrelu.terminal import (
     agreement_table,
@@ -141,29 +142,37 @@ def reduce_command(out: str, as_json: bool) -> None:
 
 
 @cli.command("plot")
-@out_argument
+@click.argument("outs", nargs=-1, required=True, metavar="OUT...")
+@click.option("--to", "place", help="Path or URI of one figure of all [default: OUT/figures].")
 @json_option
-def plot_command(out: str, as_json: bool) -> None:
-    """Draw the figures of OUT from its tables."""
-    run = Run.open(out)
-    paths = draw(run.output)
+def plot_command(outs: tuple[str, ...], place: str | None, as_json: bool) -> None:
+    """Draw the figures of OUT from its tables, or one figure of several OUT."""
+    outputs = [Run.open(out).output for out in outs]
+    if place is None and len(outs) > 1:
+        raise UserError("--to is missing: say where one figure of several outputs shall be")
+    paths = draw(outputs[0]) if place is None else draw_together(outputs, Files.at(place))
     if not paths:
-        raise UserError(f"{out}: nothing to draw yet, no block is complete; run the sweep first")
+        raise UserError(
+            f"{outs[0]}: nothing to draw yet, no block is complete; run the sweep first"
+        )
     _emit(as_json, {"figures": paths}, facts_table("Figures", [("", path) for path in paths]))
 
 
 @cli.command("compare")
-@out_argument
-@click.argument("other")
+@click.argument("outs", nargs=-1, required=True, metavar="OUT... OTHER")
 @json_option
-def compare_command(out: str, other: str, as_json: bool) -> ExitCode:
-    """Compare OUT with another output or with the paper (paper:fig5, paper:fig6).
+def compare_command(outs: tuple[str, ...], as_json: bool) -> ExitCode:
+    """Compare OUT with OTHER: another output, or the paper (paper, paper:fig5, paper:fig6).
 
-    Exit code 1 if any point differs, Holm-corrected at 1 %.
+    The points of several OUT are compared together. Exit code 1 if any point differs,
+    Holm-corrected at 1 % over all of them.
     """
-    comparison = Run.open(out).compare(other)
+    *ours, other = outs
+    if not ours:
+        raise UserError(f"{other}: nothing to compare it with; give two outputs, or paper:fig5")
+    comparison = compare_runs([Run.open(out) for out in ours], other)
     agrees = all(comparison["agrees"].to_pylist())
-    name = other.removeprefix(PAPER) if other.startswith(PAPER) else "other"
+    name = other.removeprefix(PAPER) if f"{other}:".startswith(PAPER) else "other"
     value = {"agrees": agrees, "points": comparison.to_pylist()}
     _emit(as_json, value, comparison_table(comparison, name))
     return ExitCode.DONE if agrees else ExitCode.FAILURE

@@ -7,7 +7,7 @@ from html import escape
 import pyarrow as pa
 
 from mcrelu.figures.plot import CROSSING
-from mcrelu.figures.series import Series, paper_figure, series_of
+from mcrelu.figures.series import Series, doubts, paper_figure, series_of
 from mcrelu.runtime.block import versions
 from mcrelu.stats.reduce import CELLS, POWER_LAWS
 from mcrelu.store.output import Output
@@ -60,7 +60,8 @@ def _estimates(series: Series) -> str:
             row.append(f"{published[width]:.4f}" if width in published else "")
         rows.append(row)
     body = "".join(_row(row, "th" if row is head else "td") for row in rows)
-    return f"<h2>{escape(series.label.replace('$', ''))}</h2><table>{body}</table>{_law(series)}"
+    remarks = f"{_law(series)}<p>{escape(doubts(series))}</p>"
+    return f"<h2>{escape(series.name)}</h2><table>{body}</table>{remarks}"
 
 
 def _law(series: Series) -> str:

@@ -8,14 +8,14 @@ import pyarrow as pa
 from rich.console import Console, Group
 from rich.table import Table
 
-from mcrelu.figures.series import Series
+from mcrelu.figures.series import Series, doubts
 from mcrelu.runtime.progress import duration
 from mcrelu.verify import Agreement
 
 
 def series_table(series: Series, paper: str | None) -> Group:
     """Estimates of a series with their intervals, beside the published values."""
-    title = f"{series.label.replace('$', '')}: P(a kink may cross a data point)"
+    title = f"{series.name}: P(a kink may cross a data point)"
     headings = ["width", "networks", "estimate", "95 % interval"]
     table = _table(title, [*headings, f"paper ({paper})"] if paper else headings)
     published = dict(zip(series.paper_width, series.paper_estimate, strict=True))
@@ -30,7 +30,8 @@ def series_table(series: Series, paper: str | None) -> Group:
         f" P = {law.amplitude:.3f} n^({-law.exponent:.4f}), 95 % interval of the exponent "
         f"{law.exponent_low:.4f} .. {law.exponent_high:.4f}"
     )
-    return Group(table, fitted or " too few crossings for a power law")
+    doubt = [f" {line}"] if (line := doubts(series)) else []
+    return Group(table, fitted or " too few crossings for a power law", *doubt)
 
 
 def counts_table(cells: pa.Table) -> Table:

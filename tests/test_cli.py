@@ -117,6 +117,35 @@ def test_compare_exits_1_where_the_sides_disagree(finished: Path, tmp_path: Path
     assert "DIFFERS" in differs.stdout
 
 
+@pytest.fixture(scope="module")
+def other_offset(finished: Path) -> Path:
+    """A second output beside the first, without cells in common."""
+    command = ("run", "spec.yaml", "--out", "other", "--serial", "--set", "cells.offset=[0.1]")
+    assert mcrelu(*command, cwd=finished).returncode == 0
+    return finished
+
+
+def test_several_outputs_are_compared_at_once(other_offset: Path) -> None:
+    both = mcrelu("compare", "out", "other", "out", "--json", cwd=other_offset)
+    assert both.returncode == 0
+    assert len(json.loads(both.stdout)["points"]) == 2  # those of the last one
+    twice = mcrelu("compare", "out", "out", "other", cwd=other_offset)
+    assert twice.returncode == 2
+    assert "in two of the outputs" in twice.stderr
+
+
+def test_several_outputs_make_one_figure(other_offset: Path, tmp_path: Path) -> None:
+    drawn = mcrelu("plot", "out", "other", "--to", tmp_path / "all", "--json", cwd=other_offset)
+    assert drawn.returncode == 0
+    paths = [Path(path) for path in json.loads(drawn.stdout)["figures"]]
+    assert {path.name for path in paths} >= {"crossing.pdf", "cells.csv", "power_laws.csv"}
+    assert all(path.parent == tmp_path / "all" and path.stat().st_size for path in paths)
+    assert len((tmp_path / "all" / "cells.csv").read_text().splitlines()) == 1 + 4
+    nowhere = mcrelu("plot", "out", "other", cwd=other_offset)
+    assert nowhere.returncode == 2
+    assert "--to" in nowhere.stderr
+
+
 def test_compare_without_common_points_is_a_usage_error(finished: Path) -> None:
     said = mcrelu("compare", "out", "paper:fig5", cwd=finished)
     assert said.returncode == 2

@@ -8,9 +8,9 @@ from typing import Any
 
 import pyarrow as pa
 
-from mcrelu.published import FIGURES, SERIES, Setting, points
+from mcrelu.published import SERIES, Setting, all_points
 from mcrelu.stats.powerlaw import PowerLaw
-from mcrelu.stats.reduce import SETTING
+from mcrelu.stats.reduce import MOST_UNFINISHED, SETTING
 
 MAX_LABELS = 9  # fit below a column
 
@@ -27,9 +27,21 @@ class Series:
     low: list[float]  # 95 % Wilson interval
     high: list[float]
     networks: list[int]
+    crossed: list[float]  # fraction of networks that did cross
+    unfinished: list[float]  # fraction that no criterion stopped
     law: PowerLaw | None
     paper_width: list[int]
     paper_estimate: list[float]
+
+    @property
+    def doubtful(self) -> list[int]:
+        """Places of the widths where unfinished networks matter."""
+        return [k for k, part in enumerate(self.unfinished) if part > MOST_UNFINISHED]
+
+    @property
+    def name(self) -> str:
+        """The label as plain text."""
+        return self.label.replace("$", "").replace("\\Delta", "Δ").replace("\\alpha", "leaky slope")
 
     @property
     def label(self) -> str:
@@ -69,6 +81,8 @@ def series_of(cells: pa.Table, laws: pa.Table) -> list[Series]:
                 low=[row["wilson_low"] for row in rows],
                 high=[row["wilson_high"] for row in rows],
                 networks=[row["networks"] for row in rows],
+                crossed=[row["k_low"] / row["networks"] for row in rows],
+                unfinished=[row["unfinished"] / row["networks"] for row in rows],
                 law=law and PowerLaw(*(law[field] for field in PowerLaw._fields)),
                 paper_width=[width for width, _ in paper],
                 paper_estimate=[estimate for _, estimate in paper],
@@ -80,6 +94,17 @@ def series_of(cells: pa.Table, laws: pa.Table) -> list[Series]:
 def all_widths(series: Sequence[Series]) -> list[int]:
     """The widths of all series and of the paper's points beside them, ascending."""
     return sorted({n for one in series for n in (*one.width, *one.paper_width)})
+
+
+def doubts(series: Series) -> str:
+    """What to know of widths at which training was cut off; empty if there are none."""
+    cut = [f"{series.unfinished[k]:.0%} at n = {series.width[k]}" for k in series.doubtful]
+    if not cut:
+        return ""
+    return (
+        f"Unfinished at the check cap: {', '.join(cut)}. They count as possibly crossed, and these "
+        "widths are left out of the fit; raise checks.maximum."
+    )
 
 
 def width_ticks(widths: Sequence[int]) -> list[int]:
@@ -99,7 +124,6 @@ def _setting(row: dict[str, Any]) -> Setting:
 
 def _published() -> dict[Setting, dict[int, float]]:
     found: dict[Setting, dict[int, float]] = {}
-    for figure in FIGURES:
-        for (setting, width), point in points(figure).items():
-            found.setdefault(setting, {})[width] = point.estimate
+    for (setting, width), point in all_points().items():
+        found.setdefault(setting, {})[width] = point.estimate
     return found

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from mcrelu.store.files import Files
 
 COLUMN_WIDTH = 3.4  # inches
+PAGE_WIDTH = 5.5
 FORMATS = ("png", "pdf", "svg")
 
 # Okabe and Ito's palette; series differ by marker too.
@@ -47,13 +48,13 @@ def look() -> AbstractContextManager[None]:
 
 
 def publish(figure: Figure, files: Files, name: str) -> list[str]:
-    """Write figures/<name> as PNG, PDF and SVG; returns the paths."""
+    """Write <name> as PNG, PDF and SVG; returns the paths."""
     paths = []
     for suffix in FORMATS:
         stream = io.BytesIO()
         undated = {} if suffix == "png" else {"Date" if suffix == "svg" else "CreationDate": None}
         figure.savefig(stream, format=suffix, metadata=undated)
-        target = f"figures/{name}.{suffix}"
+        target = f"{name}.{suffix}"
         files.publish(target, stream.getvalue())
         paths.append(files.path(target))
     return paths

@@ -53,6 +53,11 @@ SERIES = {
 FIGURES = ("fig5", "fig6")
 
 
+def all_points() -> dict[tuple[Setting, int], Point]:
+    """The published points of all figures, by setting and width."""
+    return {key: point for figure in FIGURES for key, point in points(figure).items()}
+
+
 def points(figure: str) -> dict[tuple[Setting, int], Point]:
     """The published points of a figure, by setting and width.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -10,7 +10,7 @@ import pyarrow as pa
 from scipy import special
 
 from mcrelu.errors import UserError
-from mcrelu.published import Setting, points
+from mcrelu.published import Setting, all_points, points
 from mcrelu.stats.reduce import SETTING
 from mcrelu.types import Bools, Floats
 
@@ -56,9 +56,10 @@ def compare(ours: Mapping[Key, Count], theirs: Mapping[Key, Count]) -> pa.Table:
     return pa.table(columns)
 
 
-def published_counts(figure: str) -> dict[Key, Count]:
-    """The paper's counts in a figure."""
-    return {key: Count(point.crossed, point.networks) for key, point in points(figure).items()}
+def published_counts(figure: str | None = None) -> dict[Key, Count]:
+    """The paper's counts in a figure, or in all."""
+    found = all_points() if figure is None else points(figure)
+    return {key: Count(point.crossed, point.networks) for key, point in found.items()}
 
 
 def counts_of(cells: pa.Table) -> dict[Key, Count]:
@@ -69,6 +70,25 @@ def counts_of(cells: pa.Table) -> dict[Key, Count]:
         )
         for row in cells.to_pylist()
     }
+
+
+def pool(tables: Iterable[pa.Table]) -> pa.Table:
+    """The cells of several outputs as one table.
+
+    Raises
+    ------
+    UserError
+        If two of them have the same point.
+    """
+    together = pa.concat_tables(tables)
+    names = together.select([*SETTING, "width"]).to_pylist()
+    for k, name in enumerate(names):
+        if name in names[:k]:
+            raise UserError(
+                f"width {name['width']}, {name['optimizer']}, {name['stop']}, offset "
+                f"{name['offset']:g} is in two of the outputs; give outputs without common cells"
+            )
+    return together
 
 
 def z_scores(k1: Floats, n1: Floats, k2: Floats, n2: Floats) -> Floats:

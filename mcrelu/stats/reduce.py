@@ -21,6 +21,9 @@ POWER_LAWS = "power_laws"
 # P(crossing possible): what is not proved (or believed) to stay where it is.
 _STAYED = (StopReason.LOCALLY_CONVERGED, StopReason.EARLY_STOPPED)
 
+# Of unfinished networks nobody knows what they would do; a fit must not take them for crossed.
+MOST_UNFINISHED = 0.01
+
 SETTING = ("offset", "optimizer", "init", "step_rule", "stop", "leaky_slope")
 
 
@@ -51,10 +54,14 @@ def cell_table(output: Output) -> pa.Table:
 
 
 def power_laws(cells: pa.Table) -> pa.Table:
-    """The law P = amplitude n^(-exponent) of each series of widths that allows a fit."""
+    """The law P = amplitude n^(-exponent) of each series of widths that allows a fit.
+
+    Cells with more than MOST_UNFINISHED unfinished networks are left out; ``points`` says how many
+    are left.
+    """
     series: dict[tuple[Any, ...], list[dict[str, Any]]] = defaultdict(list)
     for row in cells.to_pylist():
-        if row["networks"]:
+        if row["networks"] and row["unfinished"] <= MOST_UNFINISHED * row["networks"]:
             series[tuple(row[name] for name in SETTING)].append(row)
     fitted = []
     for setting, rows in series.items():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -11,7 +12,7 @@ import pytest
 
 from mcrelu.figures.crossing import crossing_figure
 from mcrelu.figures.pgf import crossing_tex
-from mcrelu.figures.series import Series, series_of, width_ticks
+from mcrelu.figures.series import Series, doubts, series_of, width_ticks
 from mcrelu.figures.style import look, publish
 from mcrelu.stats.intervals import wilson
 from mcrelu.stats.reduce import power_laws
@@ -20,8 +21,11 @@ from mcrelu.store.files import Files
 WIDTHS = [16, 32, 64, 128]
 
 
-def cells(crossed: list[int], **setting: object) -> pa.Table:
-    """A table of cells as reduce makes it, 1000 networks each."""
+def cells(crossed: list[int], unfinished: int = 0, **setting: object) -> pa.Table:
+    """A table of cells as reduce makes it, 1000 networks each.
+
+    ``unfinished`` of those that count as possibly crossed at the last width did not cross yet.
+    """
     low, high = wilson(crossed, 1000)
     base = {
         "offset": 0.0,
@@ -29,6 +33,7 @@ def cells(crossed: list[int], **setting: object) -> pa.Table:
         "init": "he",
         "step_rule": "inv_lambda_max",
         "stop": "crossing+sufficient",
+        "leaky_slope": 0.0,
     } | setting
     columns = {name: [value] * len(crossed) for name, value in base.items()}
     return pa.table(
@@ -36,7 +41,9 @@ def cells(crossed: list[int], **setting: object) -> pa.Table:
             **columns,
             "width": WIDTHS[: len(crossed)],
             "networks": [1000] * len(crossed),
+            "k_low": [*crossed[:-1], crossed[-1] - unfinished],
             "k_high": crossed,
+            "unfinished": [0] * (len(crossed) - 1) + [unfinished],
             "estimate": [k / 1000 for k in crossed],
             "wilson_low": low,
             "wilson_high": high,
@@ -44,8 +51,8 @@ def cells(crossed: list[int], **setting: object) -> pa.Table:
     )
 
 
-def series(crossed: list[int], **setting: object) -> list[Series]:
-    table = cells(crossed, **setting)
+def series(crossed: list[int], unfinished: int = 0, **setting: object) -> list[Series]:
+    table = cells(crossed, unfinished, **setting)
     return series_of(table, power_laws(table))
 
 
@@ -94,7 +101,7 @@ def test_the_same_table_draws_the_same_bytes(tmp_path: Path) -> None:
     for folder in ("a", "b"):
         with look():
             figure = crossing_figure(series([360, 250, 180, 130]))
-            publish(figure, Files.at(tmp_path / folder), "crossing")
+            publish(figure, Files.at(tmp_path / folder), "figures/crossing")
     for suffix in ("png", "pdf", "svg"):
         name = f"figures/crossing.{suffix}"
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
@@ -104,6 +111,52 @@ def test_many_widths_keep_room_between_their_labels() -> None:
     widths = [2**k for k in range(4, 17)]
     assert width_ticks(widths) == widths[::2]
     assert width_ticks(widths[:8]) == widths[:8]
+
+
+def test_wide_widths_are_powers_of_two() -> None:
+    with look():
+        axes = crossing_figure(series([360, 250])).axes[0]
+        assert [tick.get_text() for tick in axes.get_xticklabels()][:2] == ["16", "32"]
+        (one,) = series([360, 250], offset=0.5)
+        wide = replace(one, width=[1024, 65536])
+        axes = crossing_figure([wide]).axes[0]
+    assert [tick.get_text() for tick in axes.get_xticklabels()] == ["$2^{10}$", "$2^{16}$"]
+
+
+def test_many_series_have_their_legend_outside_and_one_entry_for_the_paper() -> None:
+    offsets = (0.0, 0.01, 0.1)
+    with look():
+        figure = crossing_figure([series([360, 250], offset=offset)[0] for offset in offsets])
+    assert figure.axes[0].get_legend() is None
+    (legend,) = figure.legends
+    labels = [text.get_text() for text in legend.get_texts()]
+    assert len(labels) == len(offsets) + 2
+    assert labels.count("paper") == 1
+
+
+def test_unfinished_networks_are_shown_and_not_fitted() -> None:
+    (one,) = series([360, 250, 180, 600], unfinished=470)
+    (finished,) = series([360, 250, 180])
+    assert one.law == finished.law
+    assert "47% at n = 128" in doubts(one)
+    with look():
+        axes = crossing_figure([one]).axes[0]
+    labels = [text.get_text() for text in axes.get_legend().get_texts()]
+    assert "if no unfinished network crosses" in labels
+    ends = [y for line in axes.lines for y in line.get_ydata()]
+    assert 0.13 in ends
+
+
+def test_few_unfinished_networks_are_no_matter() -> None:
+    (one,) = series([360, 250, 180, 130], unfinished=10)
+    assert doubts(one) == ""
+    assert one.law is not None
+    assert one.law.points == 4
+
+
+def test_names_have_no_latex() -> None:
+    (one,) = series([360, 250], offset=0.1, leaky_slope=0.3)
+    assert one.name == "GD, leaky slope = 0.3, Δ = 0.1"
 
 
 def test_the_pgfplots_document_has_the_numbers() -> None:

@@ -61,6 +61,11 @@ def test_all_48_published_points_are_there() -> None:
     assert found["fig6"][GD._replace(offset=0.1), 2048].estimate == 0.6152
 
 
+def test_the_paper_without_a_figure_is_all_of_it() -> None:
+    assert published_counts() == published_counts("fig5") | published_counts("fig6")
+    assert len(published_counts()) == 48
+
+
 def test_compare_matches_by_setting_and_width() -> None:
     ours = {(GD, 16): Count(3600, 10_000), (GD, 17): Count(1, 2), (GD, 32): Count(3000, 10_000)}
     comparison = compare(ours, published_counts("fig5"))
