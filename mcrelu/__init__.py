@@ -8,6 +8,6 @@
 
 from __future__ import annotations
 
-from mcrelu.api import Run, Sweep, UserError, run
+from mcrelu.api import Run, Sweep, UserError, compare_runs, run
 
-__all__ = ["Run", "Sweep", "UserError", "run"]
+__all__ = ["Run", "Sweep", "UserError", "compare_runs", "run"]
