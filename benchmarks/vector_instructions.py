@@ -47,8 +47,9 @@ def compiled() -> Iterator[tuple[str, str]]:
 
     from benchmarks.problems import paper_problem
     from mcrelu import philox
-    from mcrelu.engines import kernels
+    from mcrelu.engines import group_kernels, kernels
     from mcrelu.engines.dense import DenseEngine
+    from mcrelu.engines.grouped import GroupedEngine
     from mcrelu.theory import kernels as theory
 
     engine = DenseEngine()
@@ -56,6 +57,13 @@ def compiled() -> Iterator[tuple[str, str]]:
         problem, minibatches = paper_problem(20, 16, optimizer)
         counts = None if optimizer == "gd" else minibatches.draw(np.arange(20), 0, 10)
         engine.moments(engine.advance(engine.init(problem), 10, counts))
+    grouped = GroupedEngine()
+    for optimizer in ("gd", "sgd"):
+        problem, minibatches = paper_problem(20, 16, optimizer)
+        counts = None if optimizer == "gd" else minibatches.draw(np.arange(20), 0, 10)
+        grouped.advance(grouped.init(problem), 10, counts)
+    yield "grouped: descend_lanes", assembly(group_kernels.descend_lanes)
+    yield "grouped: minibatch_data", assembly(group_kernels.minibatch_data)
     yield "descend", assembly(kernels.descend)
     yield "adam", assembly(kernels.adam)
     yield "moments", assembly(kernels.moments)

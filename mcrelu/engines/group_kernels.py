@@ -52,13 +52,14 @@ def descend(moving, fixed, data, stride, leak, barrier, steps, chunk):
     """
     wide_vectors()
     for g in range(len(moving)):
-        _descend_lanes(moving[g], fixed[g], data[g], stride, leak, barrier, steps, chunk)
+        descend_lanes(moving[g], fixed[g], data[g], stride, leak, barrier, steps, chunk)
 
 
 # Functions that take arrays are called from the loop over lanes only, not from each other: numba
 # would count references there, and LLVM would not vectorise.
 @jit()
-def _descend_lanes(p, s, data, stride, leak, barrier, steps, chunk):
+def descend_lanes(p, s, data, stride, leak, barrier, steps, chunk):
+    """One group of lanes of :func:`descend`."""
     wide_vectors()
     before = np.empty_like(p)
     for start in range(0, steps, chunk):
