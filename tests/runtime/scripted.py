@@ -62,7 +62,7 @@ class ScriptedExecutor:
         return ticket
 
     def wait(self, handles: Collection[Ticket], seconds: float) -> list[Ticket]:
-        assert sorted(handles) == sorted(self.flying)
+        assert set(handles) == set(self.flying)
         self.waits += 1
         done = self._order(list(self.flying))
         self.flying = [ticket for ticket in self.flying if ticket not in done]
