@@ -10,10 +10,11 @@ import pyarrow as pa
 
 from mcrelu.errors import ExitCode, UserError
 from mcrelu.runtime.executors import executor_starter
-from mcrelu.runtime.progress import Display, Tally
+from mcrelu.runtime.progress import Display
 from mcrelu.runtime.sweeping import ERRORS, do_sweep
+from mcrelu.runtime.work import work_of
 from mcrelu.stats.comparison import compare, counts_of, pool, published_counts
-from mcrelu.stats.reduce import cell_table, reduce
+from mcrelu.stats.reduce import cell_table, reduce, sample
 from mcrelu.store.files import Files
 from mcrelu.store.output import STATUS, Output
 from mcrelu.sweep.cell import Cell
@@ -51,25 +52,33 @@ class Run:
         return self.output.files.uri
 
     def table(self) -> pa.Table:
-        """One row per cell: counts, estimate, intervals. Only complete blocks count."""
+        """One row per cell: counts, estimate, intervals.
+
+        Only complete blocks count, and only up to the precision asked for, if one is.
+        """
         return cell_table(self.output)
 
     def status(self) -> dict[str, Any]:
-        """What is there: blocks and networks done and wanted, and what status.json says."""
-        tally = Tally.of(self.sweep.all_blocks(), self.output.missing())
+        """What is there: blocks and networks done and wanted, and what status.json says.
+
+        Where a precision is asked for, what is wanted is projected from what is there.
+        """
+        tally = work_of(self.output).tally
         return {
             "out": self.out,
             "blocks": tally.blocks,
             "blocks_done": tally.blocks_done,
             "networks": tally.networks,
             "networks_done": tally.networks_done,
+            "cells": len(self.sweep.cells),
+            "cells_precise": tally.precise,
             "failed_blocks": len(self.output.files.names(ERRORS)),
             "last_run": self.output.read_json(STATUS),
         }
 
     def networks(self, cell: Cell) -> pa.Table:
-        """One row per network of a cell."""
-        return self.output.networks(cell)
+        """One row per network of a cell, of those that its row in :meth:`table` counts."""
+        return sample(self.output, cell)
 
     def compare(self, other: str | Run) -> pa.Table:
         """Compare with ``paper``, ``paper:fig5``, or another run (object, path or URI)."""
@@ -109,7 +118,8 @@ def run(
     Parameters
     ----------
     out : path or URI
-        A new folder or prefix, or the output of the same sweep with fewer cells or networks.
+        A new folder or prefix, or the output of the same sweep with fewer cells or networks, or
+        with another relative_width.
     executor : "ray" or "serial"
         Ray joins the cluster at ``address`` (or RAY_ADDRESS), else starts one of ``workers`` CPUs.
 

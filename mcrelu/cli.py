@@ -31,7 +31,9 @@ from mcrelu.terminal import (
     comparison_table,
     counts_table,
     facts_table,
+    precision_table,
     series_table,
+    shortfall,
     show,
     status_table,
 )
@@ -83,9 +85,11 @@ def run_command(
         display=display_on(log),
     )
     assert run.exit_code is not None
-    _present(run, as_json)
+    cells = _present(run, as_json)
     if run.exit_code is ExitCode.FAILED_BLOCKS:
         log.print(f"Some blocks failed: see {run.out}/errors; the same command tries them again.")
+    elif run.exit_code is ExitCode.BUDGET:
+        log.print(shortfall(cells, sweep.spec.networks), highlight=False, soft_wrap=True)
     elif run.exit_code is not ExitCode.DONE:
         log.print("Interrupted: the same command goes on from here.")
     return run.exit_code
@@ -97,7 +101,10 @@ def run_command(
 @json_option
 def plan_command(spec: Path, settings: tuple[str, ...], as_json: bool) -> None:
     """Show cells, blocks and a cost forecast of SPEC, calibrated for seconds; writes nothing."""
-    plans = plan(Sweep.from_yaml(spec, settings))
+    sweep = Sweep.from_yaml(spec, settings)
+    plans = plan(sweep)
+    adaptive = sweep.spec.relative_width is not None
+    up_to = "up to " if adaptive else ""
     cores = local_cores()
     seconds = wall_seconds(plans, cores)
     table = Table(title="Forecast", title_justify="left", box=None)
@@ -107,17 +114,21 @@ def plan_command(spec: Path, settings: tuple[str, ...], as_json: bool) -> None:
         table.add_row(
             one.cell.label,
             one.cell.engine,
-            str(one.networks),
-            str(one.blocks),
-            duration(one.core_seconds),
+            f"{up_to}{one.networks}",
+            f"{up_to}{one.blocks}",
+            f"{up_to}{duration(one.core_seconds)}",
         )
-    table.caption = f"About {duration(seconds)} on the {cores} cores of this machine."
+    table.caption = (
+        f"{up_to.capitalize() or 'About '}{duration(seconds)} on the {cores} cores of this machine"
+        + ("; a cell ends as soon as it is precise." if adaptive else ".")
+    )
     cells = [
         {"cell": one.cell.id, **one.cell.parameters()}
         | {key: value for key, value in asdict(one).items() if key != "cell"}
         for one in plans
     ]
-    _emit(as_json, {"cells": cells, "cores": cores, "wall_seconds": seconds}, table)
+    value = {"cells": cells, "cores": cores, "wall_seconds": seconds, "up_to": adaptive}
+    _emit(as_json, value, table)
 
 
 @cli.command("status")
@@ -216,7 +227,7 @@ def main() -> None:
     sys.exit(code or ExitCode.DONE)
 
 
-def _present(run: Run, as_json: bool) -> None:
+def _present(run: Run, as_json: bool) -> pa.Table:
     cells = run.table()
     laws = power_laws(cells)
     figures = draw(run.output)
@@ -231,11 +242,13 @@ def _present(run: Run, as_json: bool) -> None:
     }
     places = [("figure", path) for path in figures] + [("report", report)]
     _emit(as_json, value, *_tables(cells, laws), facts_table("Written", places))
+    return cells
 
 
 def _tables(cells: pa.Table, laws: pa.Table) -> list[Table | Group]:
     estimates = [series_table(one, paper_figure(one.setting)) for one in series_of(cells, laws)]
-    return [*estimates, counts_table(cells)]
+    adaptive = any(wanted is not None for wanted in cells["relative_width_wanted"].to_pylist())
+    return [*estimates, counts_table(cells), *([precision_table(cells)] if adaptive else [])]
 
 
 def _emit(as_json: bool, value: dict[str, Any], *tables: Table | Group) -> None:

@@ -41,7 +41,8 @@ def _page(cells: pa.Table, laws: pa.Table, drawing: str, spec: str) -> str:
 <figure>{drawing}</figure>
 {tables or "<p>No block is complete yet.</p>"}
 <p>Estimates count networks not proved (or believed, with early stopping) to keep their kinks
-away from the data; intervals are Wilson's at 95 %. Only complete blocks are counted.</p>
+away from the data; intervals are Wilson's at 95 %, or confidence sequences where the sweep asks
+for a precision. Only complete blocks are counted.</p>
 <h2>Spec</h2><pre>{escape(spec)}</pre>
 <p>Reduced with {escape(used)}.</p>
 </body></html>

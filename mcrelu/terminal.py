@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pyarrow as pa
@@ -10,7 +11,10 @@ from rich.table import Table
 
 from mcrelu.figures.series import Series, doubts
 from mcrelu.runtime.progress import duration
+from mcrelu.stats.precision import Sample, lacks_precision
 from mcrelu.verify import Agreement
+
+MOST_NAMED = 4  # cells in a line
 
 
 def series_table(series: Series, paper: str | None) -> Group:
@@ -45,6 +49,44 @@ def counts_table(cells: pa.Table) -> Table:
     for row in shown.to_pylist():
         table.add_row(*(f"{v:g}" if isinstance(v, float) else str(v) for v in row.values()))
     return table
+
+
+def precision_table(cells: pa.Table) -> Table:
+    """How narrow the confidence sequence of each cell is, beside what was asked for."""
+    headings = ["optimizer", "offset", "width", "networks", "relative width", "wanted", "verdict"]
+    table = _table("Precision", headings)
+    for row in cells.to_pylist():
+        relative, wanted = row["relative_width"], row["relative_width_wanted"]
+        table.add_row(
+            row["optimizer"],
+            f"{row['offset']:g}",
+            str(row["width"]),
+            str(row["networks"]),
+            "" if relative is None else f"{relative:.4f}",
+            f"{wanted:g}",
+            "LACKING" if lacks_precision(row) else "precise",
+        )
+    return table
+
+
+def shortfall(cells: pa.Table, budget: int) -> str:
+    """Which cells ran out of networks before the precision asked for, and what to raise."""
+    rows = cells.to_pylist()
+    lacking = [row for row in rows if lacks_precision(row)]
+    wanted = rows[0]["relative_width_wanted"]
+    names = [
+        f"{row['optimizer']} n={row['width']} offset={row['offset']:g} {row['init']}"
+        for row in lacking[:MOST_NAMED]
+    ]
+    more = f" and {len(lacking) - MOST_NAMED} more" if len(lacking) > MOST_NAMED else ""
+    needs = [Sample(k=row["k_high"], n=row["networks"]).projected(wanted) for row in lacking]
+    need = math.ceil(max(needs, default=0))
+    step = 10 ** max(0, len(str(need)) - 2)
+    word = "about" if all(row["k_high"] for row in lacking) else "at least"
+    return (
+        f"Not precise to {wanted:g}: {', '.join(names)}{more}. Raise networks from {budget} to "
+        f"{word} {-(-need // step) * step}, or relative_width; the same command then goes on."
+    )
 
 
 def comparison_table(comparison: pa.Table, other: str) -> Table:
@@ -87,9 +129,12 @@ def agreement_table(agreements: list[Agreement]) -> Table:
 def status_table(status: dict[str, Any]) -> Table:
     """How far a run is, and what its last session said."""
     last = status["last_run"] or {"state": "none", "updated": "", "seconds": 0.0}
+    precise, left = status["cells_precise"], status["blocks"] - status["blocks_done"]
+    about = "about " if precise is not None and left else ""
     rows = [
-        ("blocks", f"{status['blocks_done']} of {status['blocks']}"),
-        ("networks", f"{status['networks_done']} of {status['networks']}"),
+        *([] if precise is None else [("precise cells", f"{precise} of {status['cells']}")]),
+        ("blocks", f"{status['blocks_done']} of {about}{status['blocks']}"),
+        ("networks", f"{status['networks_done']} of {about}{status['networks']}"),
         ("failed blocks", str(status["failed_blocks"])),
         ("last run", f"{last['state']}, {duration(last['seconds'])}, {last['updated']}"),
     ]

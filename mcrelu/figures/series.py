@@ -24,7 +24,7 @@ class Series:
     setting: Setting
     width: list[int]
     estimate: list[float]
-    low: list[float]  # 95 % Wilson interval
+    low: list[float]  # 95 % interval: Wilson's, or the sequence where the sample ended by it
     high: list[float]
     networks: list[int]
     crossed: list[float]  # fraction of networks that did cross
@@ -78,8 +78,8 @@ def series_of(cells: pa.Table, laws: pa.Table) -> list[Series]:
                 setting=setting,
                 width=[row["width"] for row in rows],
                 estimate=[row["estimate"] for row in rows],
-                low=[row["wilson_low"] for row in rows],
-                high=[row["wilson_high"] for row in rows],
+                low=[row[f"{_interval(row)}_low"] for row in rows],
+                high=[row[f"{_interval(row)}_high"] for row in rows],
                 networks=[row["networks"] for row in rows],
                 crossed=[row["k_low"] / row["networks"] for row in rows],
                 unfinished=[row["unfinished"] / row["networks"] for row in rows],
@@ -120,6 +120,11 @@ def paper_figure(setting: Setting) -> str | None:
 
 def _setting(row: dict[str, Any]) -> Setting:
     return Setting(*(row[name] for name in SETTING))
+
+
+def _interval(row: dict[str, Any]) -> str:
+    """Wilson's interval does not hold where a sample ended because it was narrow enough."""
+    return "wilson" if row.get("relative_width_wanted") is None else "sequence"
 
 
 def _published() -> dict[Setting, dict[int, float]]:

@@ -18,6 +18,7 @@ from mcrelu.engines import ENGINES
 from mcrelu.errors import ResourceError
 from mcrelu.init import INITIALIZERS, DrawnWeights
 from mcrelu.rng import Draws, LegacyBatch, legacy_batches, legacy_draws, philox_draws
+from mcrelu.stats.precision import k_high
 from mcrelu.store.files import Files
 from mcrelu.store.schema import network_rows
 from mcrelu.store.shards import Provenance, publish_shard
@@ -44,6 +45,7 @@ class BlockDone:
 
     block: Block
     seconds: float
+    k_high: int  # networks that may cross
 
 
 @dataclass(frozen=True)
@@ -83,7 +85,7 @@ def attempt(task: BlockTask, number: int = 1) -> BlockResult:
     except Exception as error:  # noqa: BLE001 - whatever it is, the other blocks go on
         line = f"{type(error).__name__}: {error}"
         return BlockFailed(task.block, line, traceback.format_exc())
-    return BlockDone(task.block, seconds)
+    return BlockDone(task.block, seconds, k_high(outcome.status))
 
 
 def train_block(block: Block, origin: Provenance) -> tuple[Floats, Outcome]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
@@ -15,15 +15,30 @@ from mcrelu.sweep.cell import Block
 LINE_SECONDS = 30.0
 
 
+class Left(NamedTuple):
+    """What is left to do."""
+
+    blocks: int
+    networks: int
+    work: float
+
+
 @dataclass
 class Tally:
-    """Blocks and networks of a run, those that earlier runs left included."""
+    """Blocks and networks of a run, those that earlier runs left included.
+
+    Where a precision is asked for the totals are projections, of which ``at_least`` says that
+    they are bound to grow, and ``precise`` of the ``cells`` have it.
+    """
 
     blocks: int
     networks: int
     blocks_done: int = 0
     networks_done: int = 0
     failed: int = 0
+    cells: int = 0
+    precise: int | None = None
+    at_least: bool = False
     _started: float = field(default_factory=time.monotonic)
     _fresh_networks: int = 0
     _fresh_work: float = 0.0
@@ -35,7 +50,7 @@ class Tally:
         blocks, networks = _count(everything)
         blocks_missing, networks_missing = _count(missing)
         tally = cls(blocks, networks, blocks - blocks_missing, networks - networks_missing)
-        tally._work_left = sum(_work(block) for block in missing)
+        tally._work_left = sum(work(block.networks, block.cell.width) for block in missing)
         return tally
 
     def done(self, block: Block) -> None:
@@ -43,8 +58,16 @@ class Tally:
         self.blocks_done += 1
         self.networks_done += block.networks
         self._fresh_networks += block.networks
-        self._fresh_work += _work(block)
-        self._work_left -= _work(block)
+        done = work(block.networks, block.cell.width)
+        self._fresh_work += done
+        self._work_left -= done
+
+    def expect(self, left: Iterable[Left]) -> None:
+        """Correct the totals by what is left, cell by cell."""
+        blocks, networks, work_left = (sum(column) for column in zip(*left, strict=True))
+        self.blocks = self.blocks_done + int(blocks)
+        self.networks = self.networks_done + int(networks)
+        self._work_left = work_left
 
     @property
     def seconds(self) -> float:
@@ -59,18 +82,34 @@ class Tally:
     @property
     def seconds_left(self) -> float | None:
         """Rough forecast, taking the cost of a network as proportional to its width."""
-        if self._fresh_work == 0:
+        if self._fresh_work == 0 or self.at_least:
             return None
         return self.seconds * self._work_left / self._fresh_work
 
     def __str__(self) -> str:
         left = "" if self.seconds_left is None else f", {duration(self.seconds_left)} left"
         failed = f", {self.failed} failed" if self.failed else ""
+        return f"{self._counts()}, {self.rate:.0f} networks/s{left}{failed}"
+
+    def _counts(self) -> str:
+        if self.precise is None:
+            return (
+                f"{self.blocks_done}/{self.blocks} blocks, "
+                f"{self.networks_done}/{self.networks} networks"
+            )
         return (
-            f"{self.blocks_done}/{self.blocks} blocks, "
-            f"{self.networks_done}/{self.networks} networks, "
-            f"{self.rate:.0f} networks/s{left}{failed}"
+            f"{self.precise}/{self.cells} cells precise, "
+            f"{self.so_far(self.blocks_done, self.blocks)} blocks, "
+            f"{self.so_far(self.networks_done, self.networks)} networks"
         )
+
+    def so_far(self, done: int, total: int) -> str:
+        """``3 of 7``, with a word where the total is projected."""
+        if self.precise is None:
+            return f"{done} of {total}"
+        if done == total:
+            return f"{done}"
+        return f"{done} of {'at least' if self.at_least else 'about'} {total}"
 
 
 class Display(Protocol):
@@ -157,5 +196,6 @@ def _count(blocks: Iterable[Block]) -> tuple[int, int]:
     return len(sizes), sum(sizes)
 
 
-def _work(block: Block) -> float:
-    return float(block.networks * block.cell.width)
+def work(networks: int, width: int) -> float:
+    """Rough cost of networks, in units of no meaning."""
+    return float(networks * width)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Collection, Generator, Iterable
+from collections.abc import Callable, Collection, Generator
 from typing import Protocol, TypeVar
 
 from mcrelu.runtime.block import BlockFailed, BlockResult, BlockTask
@@ -43,26 +43,32 @@ class Executor(Protocol[Handle]):
 
 
 def run_blocks(
-    tasks: Iterable[BlockTask],
+    next_task: Callable[[], BlockTask | None],
     executor: Executor[Handle],
     stopping: Callable[[], bool],
     tick: Callable[[], None],
 ) -> Generator[BlockResult]:
     """Results as they come, one per block.
 
+    ``next_task()`` gives a block to do, or None where there is none before further results; once
+    nothing is in flight either, the loop ends. It is asked only after all results so far were
+    taken from this generator, so it may depend on them.
+
     A block that a system fault took is tried again, MAX_ATTEMPTS times in all. The loop ends early
     and gives up what is in flight once ``stopping()`` is true. ``tick`` is called at least every
     POLL_SECONDS while an executor does not block.
     """
-    waiting = ((task, 1) for task in tasks)
     again: deque[tuple[BlockTask, int]] = deque()  # blocks that a fault took
     flying: dict[Handle, tuple[BlockTask, int]] = {}
     try:
         while not stopping():
             limit = max(1, executor.capacity())  # a cluster may be without CPUs for a while
             while len(flying) < limit:
-                attempt = again.popleft() if again else next(waiting, None)
-                if attempt is None:
+                if again:
+                    attempt = again.popleft()
+                elif (task := next_task()) is not None:
+                    attempt = (task, 1)
+                else:
                     break
                 flying[executor.submit(*attempt)] = attempt
             if not flying:

@@ -10,12 +10,19 @@ from datetime import UTC, datetime
 from typing import Any
 
 from mcrelu.errors import ExitCode, ResourceError
-from mcrelu.runtime.block import BlockDone, BlockFailed, BlockResult, BlockTask, versions
+from mcrelu.runtime.block import (
+    BlockDone,
+    BlockFailed,
+    BlockResult,
+    BlockTask,
+    StoreFailed,
+    versions,
+)
 from mcrelu.runtime.interrupts import Interrupts
-from mcrelu.runtime.progress import Display, Silent, Tally
+from mcrelu.runtime.progress import Display, Silent
 from mcrelu.runtime.submit import Executor, run_blocks
+from mcrelu.runtime.work import Work, work_of
 from mcrelu.store.output import STATUS, Output
-from mcrelu.sweep.cell import Block
 
 ERRORS = "errors"
 STATUS_SECONDS = 5.0
@@ -26,26 +33,22 @@ def do_sweep(
     start_executor: Callable[[], Executor[Any]],
     display: Display | None = None,
 ) -> ExitCode:
-    """Do the blocks of a claimed output that are not there yet.
-
-    Wide cells come first, since their blocks take longest; within a cell in index order, since an
-    estimate counts complete blocks from the first on.
+    """Do the blocks of a claimed output that it needs and that are not there yet.
 
     Raises
     ------
     ResourceError
         If the output cannot be written or the executor cannot be started. What is there stays.
     """
-    missing = sorted(output.missing(), key=lambda block: -block.cell.width)
-    tally = Tally.of(output.sweep.all_blocks(), missing)
-    session = _Session(output, tally, display or Silent())
-    if not missing:
+    work = work_of(output)
+    session = _Session(output, work, display or Silent())
+    if not work.something():
         output.take()
-        return session.finish(ExitCode.DONE)
+        return session.finish(session.verdict())
     executor = start_executor()
     try:
         output.take()
-        return session.finish(session.work(missing, executor))
+        return session.finish(session.do(executor))
     except ResourceError:
         session.try_to_say_why_it_ended(ExitCode.RESOURCES)
         raise
@@ -56,7 +59,7 @@ def do_sweep(
 @dataclass
 class _Session:
     output: Output
-    tally: Tally
+    work: Work
     display: Display
     _started: str = field(init=False)
     _next_status: float = 0.0
@@ -67,13 +70,12 @@ class _Session:
         names = self.output.files.names(ERRORS)
         self._old_errors = frozenset(f"{ERRORS}/{name}" for name in names)
 
-    def work(self, missing: list[Block], executor: Executor[Any]) -> ExitCode:
-        """Do the blocks until all are done or a signal comes."""
-        tasks = (self._task(block) for block in missing)
+    def do(self, executor: Executor[Any]) -> ExitCode:
+        """Do blocks until there are no more to do or a signal comes."""
         with Interrupts(raising=executor.name == "serial") as interrupts:
             try:
                 stopping = lambda: interrupts.received is not None  # noqa: E731
-                with closing(run_blocks(tasks, executor, stopping, self._tick)) as results:
+                with closing(run_blocks(self._next, executor, stopping, self._tick)) as results:
                     for result in results:
                         self._take(result)
             except KeyboardInterrupt:
@@ -81,12 +83,18 @@ class _Session:
                     raise
         if interrupts.received is not None:
             return interrupts.exit_code
-        return ExitCode.FAILED_BLOCKS if self.tally.failed else ExitCode.DONE
+        return self.verdict()
+
+    def verdict(self) -> ExitCode:
+        """How a run ended that did all there was to do."""
+        if self.work.tally.failed:
+            return ExitCode.FAILED_BLOCKS
+        return ExitCode.DONE if self.work.precise() else ExitCode.BUDGET
 
     def finish(self, code: ExitCode) -> ExitCode:
         """Say in status.json and on the display how the run ended."""
         self._write_status(code)
-        self.display.close(self.tally)
+        self.display.close(self.work.tally)
         return code
 
     def try_to_say_why_it_ended(self, code: ExitCode) -> None:
@@ -94,23 +102,25 @@ class _Session:
         try:
             self.finish(code)
         except ResourceError:
-            self.display.close(self.tally)
+            self.display.close(self.work.tally)
 
-    def _task(self, block: Block) -> BlockTask:
+    def _next(self) -> BlockTask | None:
+        block = self.work.next()
+        if block is None:
+            return None
         return BlockTask(block, self.output.origin(block.cell), self.output.files.uri)
 
     def _take(self, result: BlockResult) -> None:
+        if isinstance(result, StoreFailed):
+            raise ResourceError(result.error)
         name = f"{ERRORS}/{result.block.cell.id}-{result.block.index:06d}.json"
         if isinstance(result, BlockDone):
             if name in self._old_errors:
                 self.output.files.delete(name)
-            self.tally.done(result.block)
-        elif isinstance(result, BlockFailed):
-            self.tally.failed += 1
-            self.output.publish_json(name, self._describe(result))
         else:
-            raise ResourceError(result.error)
-        self.display.update(self.tally)
+            self.output.publish_json(name, self._describe(result))
+        self.work.take(result)
+        self.display.update(self.work.tally)
 
     def _describe(self, failed: BlockFailed) -> dict[str, Any]:
         where = self.output.files.uri
@@ -125,13 +135,14 @@ class _Session:
         }
 
     def _tick(self) -> None:
-        self.display.update(self.tally)
+        self.display.update(self.work.tally)
         if time.monotonic() >= self._next_status:
             self._write_status(None)
             self._next_status = time.monotonic() + STATUS_SECONDS
 
     def _write_status(self, code: ExitCode | None) -> None:
-        tally = self.tally
+        tally = self.work.tally
+        cells = {"total": tally.cells, "precise": tally.precise}
         self.output.publish_json(
             STATUS,
             {
@@ -143,6 +154,7 @@ class _Session:
                     "failed": tally.failed,
                 },
                 "networks": {"total": tally.networks, "done": tally.networks_done},
+                **({} if tally.precise is None else {"cells": cells}),
                 "started": self._started,
                 "updated": _now(),
                 "seconds": round(tally.seconds, 3),

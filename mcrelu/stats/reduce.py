@@ -11,15 +11,13 @@ import pyarrow as pa
 from mcrelu.errors import UserError
 from mcrelu.stats import intervals
 from mcrelu.stats.powerlaw import fit_power_law
+from mcrelu.stats.precision import k_high, sample_of
 from mcrelu.store.output import Output
 from mcrelu.sweep.cell import Cell, describe
 from mcrelu.types import StopReason
 
 CELLS = "cells"
 POWER_LAWS = "power_laws"
-
-# P(crossing possible): what is not proved (or believed) to stay where it is.
-_STAYED = (StopReason.LOCALLY_CONVERGED, StopReason.EARLY_STOPPED)
 
 # Of unfinished networks nobody knows what they would do; a fit must not take them for crossed.
 MOST_UNFINISHED = 0.01
@@ -40,6 +38,8 @@ def cell_table(output: Output) -> pa.Table:
 
     ``k_low`` counts the networks that crossed, ``k_high`` those too that are degenerate or
     unfinished; ``estimate`` is k_high over all (docs/method.md 1). Only complete blocks count.
+    ``relative_width`` is that of the confidence sequence, null where the estimate is 0;
+    ``relative_width_wanted`` is null unless the sweep asks for one.
     """
     rows = [_counts(output, cell) for cell in output.sweep.cells]
     table = pa.Table.from_pylist(rows)
@@ -49,8 +49,16 @@ def cell_table(output: Output) -> pa.Table:
     for name, column in _estimates(k[some], n[some]).items():
         full = np.full(len(n), np.nan)
         full[some] = column
-        table = table.append_column(name, pa.array(full, mask=~some))
-    return table
+        table = table.append_column(name, pa.array(full, mask=np.isnan(full)))
+    wanted = pa.array([output.sweep.spec.relative_width] * len(n), pa.float64())
+    return table.append_column("relative_width_wanted", wanted)
+
+
+def sample(output: Output, cell: Cell) -> pa.Table:
+    """The rows of a cell that count: its complete blocks up to the precision asked for."""
+    rows = output.networks(cell)
+    target = output.sweep.spec.relative_width
+    return rows if target is None else rows.slice(0, sample_of(rows, target).n)
 
 
 def power_laws(cells: pa.Table) -> pa.Table:
@@ -101,7 +109,7 @@ def stop_names(cell: Cell) -> str:
 
 
 def _counts(output: Output, cell: Cell) -> dict[str, Any]:
-    status = output.networks(cell)["status"].to_numpy()
+    status = sample(output, cell)["status"].to_numpy()
     counts = np.bincount(status, minlength=len(StopReason))
     return {
         "cell": cell.id,
@@ -116,7 +124,7 @@ def _counts(output: Output, cell: Cell) -> dict[str, Any]:
         "networks": int(counts.sum()),
         **{reason.name.lower(): int(counts[reason]) for reason in StopReason},
         "k_low": int(counts[StopReason.CROSSED]),
-        "k_high": int(counts.sum() - sum(counts[reason] for reason in _STAYED)),
+        "k_high": k_high(status),
     }
 
 
@@ -129,4 +137,8 @@ def _estimates(k: np.ndarray, n: np.ndarray) -> dict[str, np.ndarray]:
     columns = {"estimate": k / n, "standard_error": intervals.standard_error(k, n)}
     for name, interval in ends.items():
         columns[f"{name}_low"], columns[f"{name}_high"] = interval
+    low, high = ends["sequence"]
+    columns["relative_width"] = np.divide(
+        high - low, k / n, out=np.full(len(n), np.nan), where=k > 0
+    )
     return columns

@@ -6,7 +6,8 @@ spec.yaml  shards/<cell>/<block>.parquet  tables/  figures/  errors/  status.jso
 from __future__ import annotations
 
 import json
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import pyarrow as pa
 import pyarrow.csv as pacsv
@@ -14,12 +15,14 @@ import pyarrow.parquet as pq
 
 from mcrelu.errors import ForeignOutputError, SpecError, UserError
 from mcrelu.store.files import Files
-from mcrelu.store.shards import Provenance, complete_prefix, missing_blocks
+from mcrelu.store.shards import Provenance, complete_prefix, missing_blocks, of_good_blocks
 from mcrelu.sweep.cell import Block, Cell
 from mcrelu.sweep.sweep import Sweep
 
 SPEC = "spec.yaml"
 STATUS = "status.json"
+
+T = TypeVar("T")
 
 
 class Output:
@@ -82,6 +85,10 @@ class Output:
             for cell in self.sweep.cells
             for block in missing_blocks(self.files, self.sweep.blocks(cell), self.origin(cell))
         ]
+
+    def of_good_blocks(self, cell: Cell, of: Callable[[pa.Table], T]) -> dict[Block, T]:
+        """What a function says of the rows of each good block of a cell, gaps or not."""
+        return of_good_blocks(self.files, self.sweep.blocks(cell), self.origin(cell), of)
 
     def networks(self, cell: Cell) -> pa.Table:
         """The rows of a cell, of its complete blocks in index order."""

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cache
+from itertools import takewhile
+from typing import TypeVar
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -16,6 +19,8 @@ from mcrelu.sweep.cell import Block
 
 _PREFIX = "mcrelu."
 _READERS = 8
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -80,17 +85,23 @@ def digest(rows: pa.Table) -> str:
 def missing_blocks(files: Files, blocks: Iterable[Block], origin: Provenance) -> list[Block]:
     """The blocks without a good shard, in the given order."""
     wanted = list(blocks)
-    listed = {
-        f"shards/{cell}/{name}"
-        for cell in dict.fromkeys(block.cell.id for block in wanted)
-        for name in files.names(f"shards/{cell}")
-    }
+    good = of_good_blocks(files, wanted, origin, lambda _: True)
+    return [block for block in wanted if block not in good]
 
-    def lacks(block: Block) -> bool:
-        return shard_name(block) not in listed or read_shard(files, block, origin) is None
+
+def of_good_blocks(
+    files: Files, blocks: Iterable[Block], origin: Provenance, of: Callable[[pa.Table], T]
+) -> dict[Block, T]:
+    """What a function says of the rows of each block that has a good shard, in the given order."""
+    there = list(filter(_listed(files), blocks))
+
+    def read(block: Block) -> T | None:
+        rows = read_shard(files, block, origin)
+        return None if rows is None else of(rows)
 
     with ThreadPoolExecutor(_READERS) as pool:
-        return [b for b, lacking in zip(wanted, pool.map(lacks, wanted), strict=True) if lacking]
+        found = zip(there, pool.map(read, there), strict=True)
+        return {block: value for block, value in found if value is not None}
 
 
 def complete_prefix(files: Files, blocks: Iterable[Block], origin: Provenance) -> pa.Table:
@@ -99,11 +110,23 @@ def complete_prefix(files: Files, blocks: Iterable[Block], origin: Provenance) -
     Networks that cross finish earlier than those that converge, so blocks behind a gap must not
     be counted: which of them are there depends on their outcome.
     """
+    there = takewhile(_listed(files), blocks)
     with ThreadPoolExecutor(_READERS) as pool:
-        shards = list(pool.map(lambda block: read_shard(files, block, origin), blocks))
+        shards = list(pool.map(lambda block: read_shard(files, block, origin), there))
     gap = next((k for k, rows in enumerate(shards) if rows is None), len(shards))
     tables = [NETWORKS.empty_table(), *shards[:gap]]
     return pa.concat_tables(tables).unify_dictionaries().replace_schema_metadata(None)
+
+
+def _listed(files: Files) -> Callable[[Block], bool]:
+    """Whether the store lists a shard of a block; it is asked once per cell."""
+    names = cache(lambda folder: frozenset(files.names(folder)))
+
+    def listed(block: Block) -> bool:
+        folder, _, name = shard_name(block).rpartition("/")
+        return name in names(folder)
+
+    return listed
 
 
 def _identity(block: Block, origin: Provenance) -> dict[str, str]:

@@ -27,11 +27,15 @@ from mcrelu.theory.criterion import Form
 MAX_WIDTH = 2**24  # N = n^2 must stay exact in float64
 
 # Tags in angle brackets tell the forms of a value apart; problems.py hides them from users.
-NAME, MAPPING = "<name>", "<mapping>"
+NAME, MAPPING, LIST = "<name>", "<mapping>", "<list>"
 
 
 def _form_of(value: Any) -> str:
     return MAPPING if isinstance(value, dict | BaseModel) else NAME
+
+
+def _list_or_mapping(value: Any) -> str:
+    return MAPPING if isinstance(value, dict | BaseModel) else LIST
 
 
 T = TypeVar("T")
@@ -91,19 +95,27 @@ class SufficientOptions(_Model):
     form: Literal["sharp", "published"] = "sharp"
 
 
-class CriterionOptions(_Model):
-    """A criterion with options: exactly one of the keys."""
+class StopOptions(_Model):
+    """A criterion with options, or the precision at which a cell ends: exactly one of the keys."""
 
     early_stopping: EarlyStoppingOptions | None = None
     sufficient: SufficientOptions | None = None
+    relative_width: Annotated[float, Field(gt=0, le=2)] | None = None
 
-    @field_validator("*", mode="before")
+    @field_validator("early_stopping", "sufficient", mode="before")
     @classmethod
     def _no_options(cls, options: Any) -> Any:
         return {} if options is None else options  # "early_stopping:" with nothing behind it
 
+    @field_validator("relative_width", mode="before")
+    @classmethod
+    def _some_width(cls, width: Any) -> Any:
+        if width is None:
+            raise ValueError("give a number, as in {relative_width: 0.1}")
+        return width
+
     @model_validator(mode="after")
-    def _one_criterion(self) -> CriterionOptions:
+    def _one_criterion(self) -> StopOptions:
         if len(self.model_fields_set) != 1:
             raise ValueError("an entry has one criterion; write one list entry per criterion")
         return self
@@ -111,8 +123,25 @@ class CriterionOptions(_Model):
 
 StopEntry = Annotated[
     Annotated[Literal["crossing", "early_stopping", "sufficient"], Tag(NAME)]
-    | Annotated[CriterionOptions, Tag(MAPPING)],
+    | Annotated[StopOptions, Tag(MAPPING)],
     Discriminator(_form_of),
+]
+
+
+def _spelled_out(stop: list[str | StopOptions] | StopOptions) -> list[str | StopOptions]:
+    """The list that the short form ``stop: {relative_width: 0.1}`` stands for."""
+    if isinstance(stop, list):
+        return stop
+    if stop.relative_width is None:
+        raise ValueError("only relative_width may stand without a list; write a list of criteria")
+    return ["crossing", "sufficient", stop]
+
+
+Stop = Annotated[
+    Annotated[list[StopEntry], Field(min_length=1), Tag(LIST)]
+    | Annotated[StopOptions, Tag(MAPPING)],
+    Discriminator(_list_or_mapping),
+    AfterValidator(_spelled_out),
 ]
 
 StepSize = Annotated[
@@ -137,7 +166,7 @@ class Spec(_Model):
     networks: Annotated[int, Field(ge=1)]
     cells: CellLists
     step_size: StepSize = "inv_lambda_max"
-    stop: Annotated[list[StopEntry], Field(min_length=1)]
+    stop: Stop
     checks: CheckOptions | None = None
     engine: Literal["auto", "grouped", "dense"] = "auto"
     device: Literal["auto", "cpu"] = "auto"
@@ -155,10 +184,21 @@ class Spec(_Model):
 
     def criteria(self) -> tuple[Criterion, ...]:
         """The stopping criteria in the order in which they are asked (docs/method.md 1)."""
-        built = [_criterion(entry) for entry in self.stop]
+        built = [_criterion(entry) for entry in self._entries() if _width(entry) is None]
         return tuple(sorted(built, key=lambda criterion: _ORDER.index(type(criterion))))
 
+    @property
+    def relative_width(self) -> float | None:
+        """How narrow a cell's confidence sequence must be for it to end, if that is asked."""
+        return next(filter(None, map(_width, self._entries())), None)
+
+    def _entries(self) -> list[str | StopOptions]:
+        assert isinstance(self.stop, list)  # _spelled_out saw to it
+        return list(self.stop)
+
     def _check_criteria(self) -> None:
+        if sum(_width(entry) is not None for entry in self._entries()) > 1:
+            raise ValueError("stop: relative_width is listed twice; list it once")
         kinds = [type(criterion) for criterion in self.criteria()]
         if len(set(kinds)) < len(kinds):
             raise ValueError("stop: a criterion is listed twice; list every criterion once")
@@ -209,7 +249,11 @@ class Spec(_Model):
 _ORDER: tuple[type[Criterion], ...] = (Crossing, EarlyStopping, Sufficient)
 
 
-def _criterion(entry: str | CriterionOptions) -> Criterion:
+def _width(entry: str | StopOptions) -> float | None:
+    return entry.relative_width if isinstance(entry, StopOptions) else None
+
+
+def _criterion(entry: str | StopOptions) -> Criterion:
     if entry == "crossing":
         return Crossing()
     if isinstance(entry, str):

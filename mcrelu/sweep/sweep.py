@@ -78,6 +78,15 @@ class Sweep:
         """The blocks of a cell, in index order."""
         return blocks_of(cell, self.spec.networks, self.block_size(cell))
 
+    def block(self, cell: Cell, index: int) -> Block:
+        """A block of a cell by its index."""
+        size = self.block_size(cell)
+        return Block(cell, index, index * size, min(size, self.spec.networks - index * size))
+
+    def block_count(self, cell: Cell) -> int:
+        """How many blocks a cell has at most."""
+        return -(-self.spec.networks // self.block_size(cell))
+
     def all_blocks(self) -> Iterator[Block]:
         """The blocks of all cells, cell by cell."""
         for cell in self.cells:
@@ -89,7 +98,7 @@ class Sweep:
         return yaml.safe_dump(spec, sort_keys=False, default_flow_style=None)
 
     def _check_sizes(self) -> None:
-        blocks = sum(-(-self.spec.networks // self.block_size(cell)) for cell in self.cells)
+        blocks = sum(self.block_count(cell) for cell in self.cells)
         if blocks > MAX_BLOCKS:
             raise SpecError(
                 f"networks = {self.spec.networks}: makes {blocks} blocks, more than {MAX_BLOCKS}; "

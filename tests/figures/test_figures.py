@@ -14,7 +14,7 @@ from mcrelu.figures.crossing import crossing_figure
 from mcrelu.figures.pgf import crossing_tex
 from mcrelu.figures.series import Series, doubts, series_of, width_ticks
 from mcrelu.figures.style import look, publish
-from mcrelu.stats.intervals import wilson
+from mcrelu.stats.intervals import confidence_sequence, wilson
 from mcrelu.stats.reduce import power_laws
 from mcrelu.store.files import Files
 
@@ -68,6 +68,18 @@ def test_a_setting_that_is_not_in_the_paper_has_no_points_of_it() -> None:
     (one,) = series([360, 250], offset=0.5)
     assert one.paper_width == []
     assert one.label == r"GD, $\Delta = 0.5$"
+
+
+def test_the_interval_is_one_that_holds_where_the_sample_was_ended_by_it() -> None:
+    table = cells([360, 250])
+    low, high = confidence_sequence([360, 250], 1000)
+    table = table.append_column("sequence_low", pa.array(low))
+    table = table.append_column("sequence_high", pa.array(high))
+    for wanted, ends in ((None, wilson([360, 250], 1000)), (0.5, (low, high))):
+        column = pa.array([wanted] * 2, pa.float64())
+        (one,) = series_of(table.append_column("relative_width_wanted", column), power_laws(table))
+        assert one.low == pytest.approx(ends[0])
+        assert one.high == pytest.approx(ends[1])
 
 
 def test_error_bars_are_the_intervals() -> None:

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from mcrelu.runtime.block import BlockDone, BlockResult, BlockTask
 from mcrelu.runtime.submit import SystemFaultError
+from mcrelu.sweep.cell import Block
 
 
 class Ticket(NamedTuple):
@@ -23,7 +24,7 @@ class ScriptedExecutor:
 
     ``order`` picks which of the attempts in flight finish next; ``capacity`` may change with the
     number of calls so far. An attempt that is submitted beyond the capacity of the moment is
-    noted in ``overbooked``.
+    noted in ``overbooked``. ``k_high`` says how many networks of a block may cross.
     """
 
     name = "scripted"
@@ -33,10 +34,12 @@ class ScriptedExecutor:
         faults: Mapping[int, int] | None = None,
         capacity: Callable[[], int] = lambda: 3,
         order: Callable[[list[Ticket]], list[Ticket]] = lambda flying: flying[:1],
+        k_high: Callable[[Block], int] = lambda _: 0,
     ) -> None:
         self._faults = faults or {}
         self._capacity = capacity
         self._order = order
+        self._k_high = k_high
         self.flying: list[Ticket] = []
         self.attempts: Counter[int] = Counter()
         self.numbers: list[tuple[int, int]] = []  # (block index, attempt), as submitted
@@ -59,7 +62,7 @@ class ScriptedExecutor:
         return ticket
 
     def wait(self, handles: Collection[Ticket], seconds: float) -> list[Ticket]:
-        assert sorted(handles) == sorted(self.flying)
+        assert set(handles) == set(self.flying)
         self.waits += 1
         done = self._order(list(self.flying))
         self.flying = [ticket for ticket in self.flying if ticket not in done]
@@ -69,7 +72,7 @@ class ScriptedExecutor:
         assert handle not in self.flying
         if handle.number <= self._faults.get(handle.index, 0):
             raise SystemFaultError(f"the worker of block {handle.index} died")
-        return BlockDone(handle.task.block, 0.0)
+        return BlockDone(handle.task.block, 0.0, self._k_high(handle.task.block))
 
     def cancel(self, handles: Collection[Ticket]) -> None:
         self.cancelled += list(handles)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +43,12 @@ def run(
     stopping: Callable[[], bool] = never,
     tick: Callable[[], None] = nothing,
 ) -> list[BlockResult]:
-    return list(run_blocks(iter(work), executor, stopping, tick))
+    return list(run_blocks(one_by_one(work), executor, stopping, tick))
+
+
+def one_by_one(work: Iterable[BlockTask]) -> Callable[[], BlockTask | None]:
+    left = iter(work)
+    return lambda: next(left, None)
 
 
 def indices(results: list[BlockResult], kind: type = object) -> list[int]:
@@ -128,7 +133,7 @@ class TestScripted:
                 drawn.append(task)
                 yield task
 
-        for done, _ in enumerate(run_blocks(drawing(), executor, never, nothing)):
+        for done, _ in enumerate(run_blocks(one_by_one(drawing()), executor, never, nothing)):
             assert len(drawn) <= done + 3
         assert len(drawn) == BLOCKS
 
@@ -183,7 +188,7 @@ class TestScripted:
 
     def test_leaving_the_loop_gives_up_what_is_in_flight(self) -> None:
         executor = ScriptedExecutor(capacity=lambda: 3)
-        results = run_blocks(iter(tasks()), executor, never, nothing)
+        results = run_blocks(one_by_one(tasks()), executor, never, nothing)
         next(results)
         results.close()
         assert len(executor.cancelled) == 2
@@ -260,7 +265,8 @@ class TestExecutors:
     def test_stopping_leaves_no_torn_shard(self, executor: Executor[Any], tmp_path: Path) -> None:
         done: list[BlockResult] = []
         work = tasks(tmp_path)
-        for result in run_blocks(iter(work), executor, lambda: len(done) >= 2, nothing):
+        stopping = lambda: len(done) >= 2  # noqa: E731
+        for result in run_blocks(one_by_one(work), executor, stopping, nothing):
             done.append(result)  # noqa: PERF402 - the loop looks at it
         assert 2 <= len(done) < BLOCKS
         for task in work:

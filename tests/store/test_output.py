@@ -73,6 +73,7 @@ PERMITTED: dict[str, dict[str, Any]] = {
         "engine": "auto",
         "device": "auto",
     },
+    "a precision": {"stop": ["crossing", "early_stopping", {"relative_width": 0.1}]},
     "the engine that auto stands for": {"engine": "grouped"},
 }
 
@@ -106,6 +107,10 @@ REFUSED: dict[str, tuple[dict[str, Any], list[str]]] = {
     ),
     "block size": ({"block_size": 20}, ["block_size: 10 there, 20 here"]),
     "default block size": ({"block_size": None}, ["block_size: 10 there, 1000 here"]),
+    "criterion beside a precision": (
+        {"stop": {"relative_width": 0.1}},
+        ["stop", "early_stopping", "there", "sufficient", "here"],
+    ),
     "fewer networks": ({"networks": 99}, ["networks: 100 there, 99 here"]),
     "fewer cells": ({"cells": {"width": [4]}}, ["cells", "n=8", "there, not here"]),
     "other cells": (
@@ -272,3 +277,11 @@ def test_a_full_store_ends_a_run_in_one_line_and_the_run_resumes(
     left = len(output(uri, small).missing())
     assert 0 < left < 10
     assert_same_rows(run_serially(uri, small), run_serially(tmp_path, small))
+
+
+def test_a_precision_may_change_and_go(tmp_path: Path) -> None:
+    before = ["crossing", "early_stopping", {"relative_width": 0.1}]
+    taken(tmp_path, stop=before)
+    for after in ({"relative_width": 0.2}, {"relative_width": 0.05}, None):
+        changed = [*before[:2], after] if after else before[:2]
+        assert output(tmp_path, sweep(**(OLD | {"stop": changed}))).files.read("spec.yaml")

@@ -227,6 +227,58 @@ BAD = {
         changed("[crossing, early_stopping]", "[early_stopping]"),
         ["stop", "'crossing' is missing", "add it"],
     ),
+    "relative width 0": (
+        changed("early_stopping]", "relative_width: 0]"),
+        ["stop[1].relative_width", "= 0", "use more than 0"],
+    ),
+    "relative width too large": (
+        changed("[crossing, early_stopping]", "{relative_width: 2.5}"),
+        ["stop.relative_width", "= 2.5", "use 2.0 or less"],
+    ),
+    "relative width as text": (
+        changed("[crossing, early_stopping]", "{relative_width: 1e-1}"),
+        ["stop.relative_width", "'1e-1'", "YAML reads this as text", "write 0.1"],
+    ),
+    "relative width that is no number": (
+        changed("early_stopping]", "relative_width: .nan]"),
+        ["stop[1].relative_width", "nan", "finite"],
+    ),
+    "relative width without a value": (
+        changed("early_stopping]", "relative_width: ]"),
+        ["stop[1].relative_width", "None", "give a number", "{relative_width: 0.1}"],
+    ),
+    "relative width without braces": (
+        changed("early_stopping]", "relative_width]"),
+        ["stop[1]", "'relative_width'", "'crossing', 'early_stopping' or 'sufficient'"],
+    ),
+    "relative width twice": (
+        changed("early_stopping]", "{relative_width: 0.1}, {relative_width: 0.1}]"),
+        ["stop", "relative_width is listed twice", "once"],
+    ),
+    "relative width in the entry of a criterion": (
+        changed("early_stopping]", "{early_stopping: {}, relative_width: 0.1}]"),
+        ["stop[1]", "one criterion", "one list entry per criterion"],
+    ),
+    "relative width alone in a list": (
+        changed("[crossing, early_stopping]", "[{relative_width: 0.1}]"),
+        ["stop", "'crossing' is missing", "add it"],
+    ),
+    "misspelt relative width": (
+        changed("[crossing, early_stopping]", "{relative_widht: 0.1}"),
+        ["stop.relative_widht", "0.1", "did you mean relative_width?"],
+    ),
+    "a criterion as the whole of stop": (
+        changed("[crossing, early_stopping]", "{early_stopping: {patience: 3}}"),
+        ["stop", "only relative_width may stand without a list", "write a list"],
+    ),
+    "the short form with another key": (
+        changed("[crossing, early_stopping]", "{relative_width: 0.1, sufficient: {}}"),
+        ["stop", "one criterion", "one list entry per criterion"],
+    ),
+    "the short form with sgd": (
+        changed("[gd]", "[sgd]").replace("[crossing, early_stopping]", "{relative_width: 0.1}"),
+        ["stop", "'sufficient'", "cells.optimizer", "'sgd'", "use early_stopping"],
+    ),
     "sufficient with sgd": (
         changed("[gd]", "[sgd]").replace("early_stopping", "sufficient"),
         ["stop", "'sufficient'", "cells.optimizer", "'sgd'", "use early_stopping"],
@@ -405,6 +457,8 @@ ROUND_TRIPS = {
     "published form": spec(stop=["crossing", {"sufficient": {"form": "published"}}]),
     "options left empty": spec(stop=["crossing", {"early_stopping": {}}]),
     "options left out": spec(stop=["crossing", {"early_stopping": None}]),
+    "precision": spec(stop=["crossing", {"relative_width": 0.1}, {"early_stopping": {}}]),
+    "only precision": spec(stop={"relative_width": 1}),
     "default block size": spec(block_size=None),
     "legacy": spec(rng="legacy", block_size=None, networks=64, cells={"width": [2048]}),
     "tiny offset": spec(cells={"width": [4], "offset": [1e-300, 1e300, -0.1]}),
@@ -418,6 +472,7 @@ def test_to_yaml_round_trips(values: dict) -> None:
     assert read.cells == written.cells
     assert [cell.id for cell in read.cells] == [cell.id for cell in written.cells]
     assert list(read.all_blocks()) == list(written.all_blocks())
+    assert read.spec.relative_width == written.spec.relative_width
     assert (read.spec.seed, read.spec.rng) == (written.spec.seed, written.spec.rng)
     assert read.to_yaml() == written.to_yaml()
 
@@ -444,6 +499,19 @@ def test_criteria_are_asked_in_the_original_order() -> None:
         EarlyStopping(10, 1e-8),
         Sufficient(Form.SHARP),
     )
+
+
+def test_the_short_form_of_stop_is_that_of_the_paper_with_a_precision() -> None:
+    short = sweep(stop={"relative_width": 0.1})
+    long = sweep(stop=["crossing", "sufficient", {"relative_width": 0.1}])
+    assert short.to_yaml() == long.to_yaml()
+    assert short.spec.relative_width == 0.1
+    assert sweep().spec.relative_width is None
+
+
+def test_a_precision_is_no_part_of_a_cell() -> None:
+    """It says when to stop drawing networks, and nothing about a network."""
+    assert sweep(stop={"relative_width": 0.1}).cells == sweep().cells
 
 
 def test_checks_default_to_the_original_of_each_initialisation() -> None:
@@ -555,6 +623,12 @@ def test_only_the_last_block_is_shorter(
     assert [block.networks for block in blocks] == sizes
     assert [block.index for block in blocks] == list(range(len(sizes)))
     assert [block.first for block in blocks] == [sum(sizes[:k]) for k in range(len(sizes))]
+
+
+def test_blocks_by_index_are_those_in_order() -> None:
+    cut = sweep(networks=25, block_size=10, cells={"width": [4, 8]})
+    for cell in cut.cells:
+        assert [cut.block(cell, k) for k in range(cut.block_count(cell))] == list(cut.blocks(cell))
 
 
 def test_legacy_blocks_are_the_original_batches() -> None:
