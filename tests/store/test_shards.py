@@ -99,7 +99,7 @@ def test_metadata_says_what_it_is(files: Files) -> None:
     assert named == {
         "mcrelu.host": "somewhere",
         "mcrelu.attempt": "2",
-        "mcrelu.schema": "1",
+        "mcrelu.schema": "2",
         "mcrelu.cell": CELL.id,
         "mcrelu.block": "1",
         "mcrelu.networks": "10",
@@ -136,6 +136,7 @@ def test_row_contents() -> None:
         "optimizer": "gd",
         "step_rule": "inv_lambda_max",
         "init": "he",
+        "leaky_slope": CELL.leaky_slope,
         "engine": CELL.engine,
     }
     assert rows[0] == common | {
@@ -183,6 +184,7 @@ def test_types_are_as_narrow_as_the_values_allow() -> None:
         "optimizer": name,
         "step_rule": name,
         "init": name,
+        "leaky_slope": pa.float64(),
         "engine": name,
         "status": pa.uint8(),
         "stop_iteration": pa.uint32(),
