@@ -7,7 +7,7 @@ from html import escape
 import pyarrow as pa
 
 from mcrelu.figures.plot import CROSSING
-from mcrelu.figures.series import Series, doubts, paper_figure, series_of
+from mcrelu.figures.series import Series, doubts, law_sentence, paper_figure, series_of
 from mcrelu.runtime.block import versions
 from mcrelu.stats.reduce import CELLS, POWER_LAWS
 from mcrelu.store.output import Output
@@ -61,18 +61,8 @@ def _estimates(series: Series) -> str:
             row.append(f"{published[width]:.4f}" if width in published else "")
         rows.append(row)
     body = "".join(_row(row, "th" if row is head else "td") for row in rows)
-    remarks = f"{_law(series)}<p>{escape(doubts(series))}</p>"
+    remarks = "".join(f"<p>{escape(text)}</p>" for text in (law_sentence(series), doubts(series)))
     return f"<h2>{escape(series.name)}</h2><table>{body}</table>{remarks}"
-
-
-def _law(series: Series) -> str:
-    if series.law is None:
-        return ""
-    law = series.law
-    return (
-        f"<p>Fitted P = {law.amplitude:.3f} n<sup>{-law.exponent:.4f}</sup>, 95 % interval of the "
-        f"exponent {law.exponent_low:.4f} to {law.exponent_high:.4f}.</p>"
-    )
 
 
 def _row(cells: list[str], tag: str) -> str:

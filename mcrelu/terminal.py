@@ -9,7 +9,7 @@ import pyarrow as pa
 from rich.console import Console, Group
 from rich.table import Table
 
-from mcrelu.figures.series import Series, doubts
+from mcrelu.figures.series import Series, doubts, law_sentence
 from mcrelu.runtime.progress import duration
 from mcrelu.stats.precision import Sample, lacks_precision
 from mcrelu.verify import Agreement
@@ -29,13 +29,8 @@ def series_table(series: Series, paper: str | None) -> Group:
         if paper:
             cells.append(f"{published[width]:.4f}" if width in published else "")
         table.add_row(*cells)
-    law = series.law
-    fitted = law and (
-        f" P = {law.amplitude:.3f} n^({-law.exponent:.4f}), 95 % interval of the exponent "
-        f"{law.exponent_low:.4f} .. {law.exponent_high:.4f}"
-    )
     doubt = [f" {line}"] if (line := doubts(series)) else []
-    return Group(table, fitted or " too few crossings for a power law", *doubt)
+    return Group(table, f" {law_sentence(series)}", *doubt)
 
 
 def counts_table(cells: pa.Table) -> Table:
@@ -91,12 +86,23 @@ def shortfall(cells: pa.Table, budget: int) -> str:
 
 def comparison_table(comparison: pa.Table, other: str) -> Table:
     """Points compared, with the verdict of each."""
-    headings = ["optimizer", "stop", "offset", "width", "estimate", "networks", other, "networks"]
+    headings = [
+        "optimizer",
+        "stop",
+        "step",
+        "offset",
+        "width",
+        "estimate",
+        "networks",
+        other,
+        "networks",
+    ]
     table = _table(f"Comparison with {other}", [*headings, "z", "p", "verdict"])
     for row in comparison.to_pylist():
         table.add_row(
             row["optimizer"],
             row["stop"].removeprefix("crossing+"),
+            row["step_rule"],
             f"{row['offset']:g}",
             str(row["width"]),
             f"{row['estimate']:.4f}",
@@ -159,7 +165,7 @@ def show(console: Console, *tables: Table | Group) -> None:
 def _table(title: str, headings: list[str]) -> Table:
     table = Table(title=title, title_justify="left", caption_justify="left", box=None)
     for heading in headings:
-        words = heading in ("optimizer", "stop", "file", "verdict")
+        words = heading in ("optimizer", "stop", "step", "file", "verdict")
         table.add_column(heading, justify="left" if words else "right")
     return table
 

@@ -58,7 +58,7 @@ def _draw(axes: Axes, series: Series, color: str, marker: str, few: bool) -> Leg
         color=color, marker=marker, linestyle="none", capsize=1.5, elinewidth=0.8, zorder=3,
     )  # fmt: skip
     axes.plot(width[~shown], high[~shown], linestyle="none", marker=CARETDOWN, color=color)
-    law = series.law
+    law = series.sound_law
     label = series.label if few or law is None else f"{series.label}: {_law_label(law)}"
     legend: Legend = [(points, label)]
     if law is not None:

@@ -55,8 +55,8 @@ def _plots(series: Series, k: int) -> list[str]:
         "  };",
         rf"\addlegendentry{{{series.label}}}",
     ]
-    if series.law is not None:
-        law, domain = series.law, f"domain={series.width[0]}:{series.width[-1]}"
+    if (law := series.sound_law) is not None:
+        domain = f"domain={series.width[0]}:{series.width[-1]}"
         curve = f"{law.amplitude:.6g} * x^(-{law.exponent:.6g})"
         lines += [
             rf"\addplot[{color}, {domain}, samples=2] {{{curve}}};",

@@ -34,6 +34,11 @@ class Series:
     paper_estimate: list[float]
 
     @property
+    def sound_law(self) -> PowerLaw | None:
+        """The fitted law, if the estimates do follow one."""
+        return self.law if self.law is not None and self.law.fits else None
+
+    @property
     def doubtful(self) -> list[int]:
         """Places of the widths where unfinished networks matter."""
         return [k for k, part in enumerate(self.unfinished) if part > MOST_UNFINISHED]
@@ -94,6 +99,22 @@ def series_of(cells: pa.Table, laws: pa.Table) -> list[Series]:
 def all_widths(series: Sequence[Series]) -> list[int]:
     """The widths of all series and of the paper's points beside them, ascending."""
     return sorted({n for one in series for n in (*one.width, *one.paper_width)})
+
+
+def law_sentence(series: Series) -> str:
+    """The fitted law in words, or why there is none."""
+    law = series.law
+    if law is None:
+        return "Too few crossings for a power law."
+    if not law.fits:
+        return (
+            f"No power law: the best, n^({-law.exponent:.3f}), misses the estimates by a deviance "
+            f"of {law.deviance:.0f} at {law.points - 2} degrees of freedom."
+        )
+    return (
+        f"P = {law.amplitude:.3f} n^({-law.exponent:.4f}), 95 % interval of the exponent's size "
+        f"{law.exponent_low:.4f} .. {law.exponent_high:.4f}."
+    )
 
 
 def doubts(series: Series) -> str:

@@ -12,6 +12,8 @@ from mcrelu.errors import UserError
 from mcrelu.stats.intervals import LEVEL
 from mcrelu.types import Floats, Ints
 
+REJECTED = 0.001  # a law with a smaller p-value is none
+
 
 class PowerLaw(NamedTuple):
     """P = amplitude n^(-exponent) with the profile-likelihood interval of the exponent."""
@@ -23,6 +25,12 @@ class PowerLaw(NamedTuple):
     level: float
     deviance: float
     points: int
+
+    @property
+    def fits(self) -> bool:
+        """Whether a chi-squared test of the deviance leaves the law standing at REJECTED."""
+        freedom = self.points - 2
+        return freedom == 0 or bool(special.chdtrc(freedom, self.deviance) > REJECTED)
 
     def __call__(self, width: Floats) -> Floats:
         """The fitted probability at a width."""

@@ -12,7 +12,7 @@ import pytest
 
 from mcrelu.figures.crossing import crossing_figure
 from mcrelu.figures.pgf import crossing_tex
-from mcrelu.figures.series import Series, doubts, series_of, width_ticks
+from mcrelu.figures.series import Series, doubts, law_sentence, series_of, width_ticks
 from mcrelu.figures.style import look, publish
 from mcrelu.stats.intervals import confidence_sequence, wilson
 from mcrelu.stats.reduce import power_laws
@@ -157,6 +157,21 @@ def test_unfinished_networks_are_shown_and_not_fitted() -> None:
     assert "if no unfinished network crosses" in labels
     ends = [y for line in axes.lines for y in line.get_ydata()]
     assert 0.13 in ends
+
+
+def test_a_law_that_does_not_fit_is_not_drawn() -> None:
+    (straight,) = series([360, 250, 180, 130])
+    (bent,) = series([360, 180, 180, 360])
+    assert straight.sound_law == straight.law
+    assert law_sentence(straight).startswith("P = ")
+    assert bent.law is not None
+    assert bent.sound_law is None
+    assert law_sentence(bent).startswith("No power law")
+    with look():
+        lines = [len(crossing_figure([one]).axes[0].lines) for one in (straight, bent)]
+    assert lines[0] == lines[1] + 1
+    assert "x^(-" in crossing_tex([straight]).replace("x^(-0.5)", "")
+    assert "x^(-" not in crossing_tex([bent]).replace("x^(-0.5)", "")
 
 
 def test_few_unfinished_networks_are_no_matter() -> None:
