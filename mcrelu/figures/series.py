@@ -112,7 +112,7 @@ def law_sentence(series: Series) -> str:
             f"of {law.deviance:.0f} at {law.points - 2} degrees of freedom."
         )
     return (
-        f"P = {law.amplitude:.3f} n^({-law.exponent:.4f}), 95 % interval of the exponent's size "
+        f"P = {law.amplitude:.3f} n^({-law.exponent:.4f}), 95 % interval of the exponent "
         f"{law.exponent_low:.4f} .. {law.exponent_high:.4f}."
     )
 
