@@ -1,0 +1,65 @@
+"""Networks with inputs in R^d and any number of hidden layers: parameters, problems, progress.
+
+Glossary
+--------
+m : number of networks in a batch
+n : width, the number of neurons of each hidden layer
+d : number of inputs
+D : number of distinct data points
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mcrelu.types import Floats, Ints
+
+Array = NDArray[Any]  # float64, or float32 where an engine trains in it
+Activation = Literal["relu", "tanh"]
+
+NEVER = -1  # in arrays of epochs; rows have nulls instead
+
+
+class Layer(NamedTuple):
+    """One affine map of m networks."""
+
+    weight: Array  # (m, inputs, outputs)
+    bias: Array  # (m, outputs)
+
+
+Layers = tuple[Layer, ...]  # hidden layers, then the one of the single output
+
+
+class Regression(NamedTuple):
+    """A batch of independent problems: 1/2 sum_j p_j (f(x_j) - y_j)^2 by gradient descent."""
+
+    x: Floats  # (D, d)
+    y: Floats  # (D,)
+    p: Floats  # (m, D) weight of each point, rows sum to 1
+    step_size: Floats  # (m,)
+    threshold: Floats  # (m,) loss of the best function that is affine on every ray
+    activation: Activation = "relu"
+
+    def rows(self, index: Ints) -> Regression:
+        """The problems of some networks."""
+        return self._replace(
+            p=self.p[index], step_size=self.step_size[index], threshold=self.threshold[index]
+        )
+
+
+class Descent(NamedTuple):
+    """How far gradient descent is: all that a later leg needs, so that it can go on from disk."""
+
+    epoch: int  # steps done
+    layers: Layers
+    first_kink_change: Ints  # (m,) first epoch whose activation pattern is not the initial one
+    first_loss_crossing: Ints  # (m,) first epoch with a loss below the threshold; else NEVER
+
+    @classmethod
+    def start(cls, layers: Layers) -> Descent:
+        """Before the first step."""
+        never = np.full(len(layers[0].weight), NEVER, dtype=np.int64)
+        return cls(0, layers, never, never.copy())
