@@ -14,7 +14,8 @@ from mcrelu.runtime.progress import Display
 from mcrelu.runtime.sweeping import ERRORS, do_sweep
 from mcrelu.runtime.work import work_of
 from mcrelu.stats.comparison import compare, counts_of, pool, published_counts
-from mcrelu.stats.reduce import cell_table, reduce, sample
+from mcrelu.stats.reduce import cell_table, reduce
+from mcrelu.stats.sample import sample
 from mcrelu.store.files import Files
 from mcrelu.store.output import STATUS, Output
 from mcrelu.sweep.cell import Cell
@@ -130,7 +131,7 @@ def run(
     ResourceError
         If the cluster or the store is not there.
     """
-    start = executor_starter(executor, str(out), address, workers)
+    start = executor_starter(executor, str(out), address, workers, sweep.device)
     output = Output.claim(Files.at(out), sweep)
     code = do_sweep(output, start, display)
     reduce(output)

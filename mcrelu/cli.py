@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import click
-import pyarrow as pa
 from rich.console import Console, Group
 from rich.table import Table
 
@@ -18,21 +17,18 @@ import mcrelu
 from mcrelu.api import PAPER, Run, compare_runs
 from mcrelu.errors import ExitCode, UserError
 from mcrelu.figures.plot import draw, draw_together
-from mcrelu.figures.series import paper_figure, series_of
 from mcrelu.report import publish_report
 from mcrelu.runtime.doctor import examine
 from mcrelu.runtime.plan import local_cores, plan, wall_seconds
 from mcrelu.runtime.progress import display_on, duration
-from mcrelu.stats.reduce import power_laws, reduce
+from mcrelu.stats.reduce import CELLS, PROGRESS, Tables, reduce, written_tables
 from mcrelu.store.files import Files
 from mcrelu.sweep.sweep import Sweep
 from mcrelu.terminal import (
     agreement_table,
     comparison_table,
-    counts_table,
     facts_table,
-    precision_table,
-    series_table,
+    results,
     shortfall,
     show,
     status_table,
@@ -85,11 +81,11 @@ def run_command(
         display=display_on(log),
     )
     assert run.exit_code is not None
-    cells = _present(run, as_json)
+    tables = _present(run, as_json)
     if run.exit_code is ExitCode.FAILED_BLOCKS:
         log.print(f"Some blocks failed: see {run.out}/errors; the same command tries them again.")
     elif run.exit_code is ExitCode.BUDGET:
-        log.print(shortfall(cells, sweep.spec.networks), highlight=False, soft_wrap=True)
+        log.print(shortfall(tables[CELLS], sweep.spec.networks), highlight=False, soft_wrap=True)
     elif run.exit_code is not ExitCode.DONE:
         log.print("Interrupted: the same command goes on from here.")
     return run.exit_code
@@ -146,10 +142,9 @@ def status_command(out: str, as_json: bool) -> None:
 def reduce_command(out: str, as_json: bool) -> None:
     """Write the tables of OUT anew from its shards."""
     run = Run.open(out)
-    cells = reduce(run.output)
-    laws = power_laws(cells)
-    value = {"out": run.out, "cells": cells.to_pylist(), "power_laws": laws.to_pylist()}
-    _emit(as_json, value, *_tables(cells, laws))
+    tables = reduce(run.output)
+    value = {"out": run.out, **_plain(tables)}
+    _emit(as_json, value, *results(run.sweep.experiment, tables))
 
 
 @cli.command("plot")
@@ -173,7 +168,7 @@ def plot_command(outs: tuple[str, ...], place: str | None, as_json: bool) -> Non
 @click.argument("outs", nargs=-1, required=True, metavar="OUT... OTHER")
 @json_option
 def compare_command(outs: tuple[str, ...], as_json: bool) -> ExitCode:
-    """Compare OUT with OTHER: another output, or the paper (paper, paper:fig5, paper:fig6).
+    """Compare OUT with OTHER: another output, or the paper (paper, paper:fig5, 6 or 8).
 
     The points of several OUT are compared together. Exit code 1 if any point differs,
     Holm-corrected at 1 % over all of them.
@@ -227,28 +222,26 @@ def main() -> None:
     sys.exit(code or ExitCode.DONE)
 
 
-def _present(run: Run, as_json: bool) -> pa.Table:
-    cells = run.table()
-    laws = power_laws(cells)
+def _present(run: Run, as_json: bool) -> Tables:
+    tables = written_tables(run.output)
     figures = draw(run.output)
     report = publish_report(run.output)
     value = {
         "out": run.out,
         "exit_code": run.exit_code,
-        "cells": cells.to_pylist(),
-        "power_laws": laws.to_pylist(),
+        **_plain(tables),
         "figures": figures,
         "report": report,
     }
     places = [("figure", path) for path in figures] + [("report", report)]
-    _emit(as_json, value, *_tables(cells, laws), facts_table("Written", places))
-    return cells
+    shown = results(run.sweep.experiment, tables)
+    _emit(as_json, value, *shown, facts_table("Written", places))
+    return tables
 
 
-def _tables(cells: pa.Table, laws: pa.Table) -> list[Table | Group]:
-    estimates = [series_table(one, paper_figure(one.setting)) for one in series_of(cells, laws)]
-    adaptive = any(wanted is not None for wanted in cells["relative_width_wanted"].to_pylist())
-    return [*estimates, counts_table(cells), *([precision_table(cells)] if adaptive else [])]
+def _plain(tables: Tables) -> dict[str, Any]:
+    """The tables as JSON has them, except the one with a row for every thousand epochs."""
+    return {name: table.to_pylist() for name, table in tables.items() if name != PROGRESS}
 
 
 def _emit(as_json: bool, value: dict[str, Any], *tables: Table | Group) -> None:

@@ -9,12 +9,17 @@ import pyarrow as pa
 from rich.console import Console, Group
 from rich.table import Table
 
-from mcrelu.figures.series import Series, doubts, law_sentence
+from mcrelu.figures.curves import Curve, curve_rows, curves_of
+from mcrelu.figures.series import Series, doubts, law_sentence, paper_figure, series_of
 from mcrelu.runtime.progress import duration
 from mcrelu.stats.precision import Sample, lacks_precision
+from mcrelu.stats.reduce import CELLS, POWER_LAWS, Tables
 from mcrelu.verify import Agreement
 
 MOST_NAMED = 4  # cells in a line
+
+# Columns of words; all others are of numbers.
+_WORDS = ("optimizer", "stop", "step_rule", "init", "event", "data", "file", "verdict")
 
 
 def series_table(series: Series, paper: str | None) -> Group:
@@ -84,26 +89,41 @@ def shortfall(cells: pa.Table, budget: int) -> str:
     )
 
 
+def results(experiment: str, tables: Tables) -> list[Table | Group]:
+    """The tables of a run as people read them."""
+    cells = tables[CELLS]
+    if experiment == "star":
+        return [curve_table(curve) for curve in curves_of(cells)]
+    series = series_of(cells, tables[POWER_LAWS])
+    estimates = [series_table(one, paper_figure(one.setting)) for one in series]
+    adaptive = any(wanted is not None for wanted in cells["relative_width_wanted"].to_pylist())
+    return [*estimates, counts_table(cells), *([precision_table(cells)] if adaptive else [])]
+
+
+def curve_table(curve: Curve) -> Table:
+    """Fractions of a curve of a star sweep, beside the published values."""
+    head, *body = curve_rows(curve)
+    table = _table(curve.name, head)
+    for row in body:
+        table.add_row(*row)
+    if any(curve.diverged):
+        lost = ", ".join(
+            f"{k} at n = {n}" for k, n in zip(curve.diverged, curve.width, strict=True) if k
+        )
+        table.caption = f" Diverged: {lost}."
+    return table
+
+
 def comparison_table(comparison: pa.Table, other: str) -> Table:
-    """Points compared, with the verdict of each."""
-    headings = [
-        "optimizer",
-        "stop",
-        "step",
-        "offset",
-        "width",
-        "estimate",
-        "networks",
-        other,
-        "networks",
-    ]
-    table = _table(f"Comparison with {other}", [*headings, "z", "p", "verdict"])
+    """Points compared, with the verdict of each; what all points share stands below."""
+    names = comparison.column_names
+    setting = names[: names.index("width")]
+    varies = [name for name in setting if len(set(comparison[name].to_pylist())) > 1]
+    headings = [*varies, "width", "estimate", "networks", other, "networks", "z", "p", "verdict"]
+    table = _table(f"Comparison with {other}", headings)
     for row in comparison.to_pylist():
         table.add_row(
-            row["optimizer"],
-            row["stop"].removeprefix("crossing+"),
-            row["step_rule"],
-            f"{row['offset']:g}",
+            *(_shown(row[name]) for name in varies),
             str(row["width"]),
             f"{row['estimate']:.4f}",
             str(row["networks"]),
@@ -113,7 +133,15 @@ def comparison_table(comparison: pa.Table, other: str) -> Table:
             f"{row['p']:.3g}",
             "agrees" if row["agrees"] else "DIFFERS",
         )
+    same = ", ".join(
+        f"{name} {_shown(comparison[name][0].as_py())}" for name in setting if name not in varies
+    )
+    table.caption = f" All points: {same}."
     return table
+
+
+def _shown(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value).removeprefix("crossing+")
 
 
 def agreement_table(agreements: list[Agreement]) -> Table:
@@ -165,7 +193,7 @@ def show(console: Console, *tables: Table | Group) -> None:
 def _table(title: str, headings: list[str]) -> Table:
     table = Table(title=title, title_justify="left", caption_justify="left", box=None)
     for heading in headings:
-        words = heading in ("optimizer", "stop", "step", "file", "verdict")
+        words = heading in _WORDS
         table.add_column(heading, justify="left" if words else "right")
     return table
 

@@ -7,20 +7,27 @@ alone, bit for bit, provided that both have the same legs.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import pairwise
 from typing import ClassVar, Protocol
 
 from mcrelu.mlp import Descent, Regression
 from mcrelu.types import Floats
 
 LOSS_EVERY = 1000  # epochs; legs are multiples of it
+LEG = 10_000  # epochs; only the last leg of a run may be shorter
 BELOW = 0.999999  # a loss below BELOW * threshold has crossed it
+
+COPIES = 8  # of the parameters that are in memory at once
+
+# Raised whenever the rows of an engine change. Here, since not every machine can import torch.
+SEMANTICS = {"grouped": 1, "torch": 1}
 
 
 class LayeredEngine(Protocol):
     """Full-batch gradient descent on a batch of networks; knows nothing of Ray, files or specs."""
 
     name: ClassVar[str]
-    semantics: ClassVar[int]  # raised whenever the rows of an engine change
 
     def advance(self, problem: Regression, state: Descent, epochs: int) -> tuple[Descent, Floats]:
         """Train by ``epochs`` steps, a multiple of LOSS_EVERY unless it is the last leg.
@@ -36,3 +43,33 @@ class LayeredEngine(Protocol):
         losses : (m, k)
             After each epoch of the leg that is a multiple of LOSS_EVERY.
         """
+
+
+def block_memory(networks: int, sizes: Sequence[int]) -> int:
+    """Peak bytes of a block: draws, parameters, their moved copies, and what engines keep of them.
+
+    ``sizes`` are the numbers of inputs, neurons of each hidden layer, and outputs. Activations do
+    not count: engines hold those of a few networks at a time.
+    """
+    parameters = sum((inputs + 1) * outputs for inputs, outputs in pairwise(sizes))
+    return 8 * networks * parameters * COPIES
+
+
+def layered_engine(name: str, device: str = "cpu", precision: str = "float64") -> LayeredEngine:
+    """An engine by name; torch is imported only if it is the one.
+
+    Raises
+    ------
+    ResourceError
+        If it needs torch and torch is not installed.
+    """
+    if name == "grouped":
+        from mcrelu.engines.patterned import PatternedEngine
+
+        return PatternedEngine()
+    from mcrelu.engines.torch_device import require_torch
+
+    require_torch()
+    from mcrelu.engines.torch_mlp import TorchEngine
+
+    return TorchEngine(device, precision)

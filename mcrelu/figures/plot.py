@@ -8,30 +8,30 @@ import pyarrow as pa
 import pyarrow.csv as pacsv
 
 from mcrelu.figures.crossing import crossing_figure
+from mcrelu.figures.curves import curves_of
 from mcrelu.figures.pgf import crossing_tex
 from mcrelu.figures.series import series_of
+from mcrelu.figures.star import star_figure
 from mcrelu.figures.style import look, publish
 from mcrelu.stats.comparison import pool
-from mcrelu.stats.reduce import CELLS, POWER_LAWS, power_laws
+from mcrelu.stats.crossing_tables import power_laws
+from mcrelu.stats.reduce import CELLS, POWER_LAWS, Tables, written_tables
 from mcrelu.store.files import Files
 from mcrelu.store.output import Output
 
-CROSSING = "crossing"
-
 
 def draw(output: Output) -> list[str]:
-    """Write figures/crossing.png, .pdf, .svg and crossing-pgfplots.tex; returns the paths.
+    """Write the figures of an output under figures/; returns the paths.
 
-    Without any complete block there is nothing to draw, and nothing is written.
+    A crossing sweep has crossing.png, .pdf, .svg and crossing-pgfplots.tex, a star sweep star.png,
+    .pdf, .svg. Without any complete block there is nothing to draw, and nothing is written.
 
     Raises
     ------
     UserError
         If the output has no tables yet.
     """
-    return _draw(
-        output.read_table(CELLS), output.read_table(POWER_LAWS), output.files, f"figures/{CROSSING}"
-    )
+    return _draw(written_tables(output), output.files, "figures/")
 
 
 def draw_together(outputs: Sequence[Output], files: Files) -> list[str]:
@@ -40,12 +40,15 @@ def draw_together(outputs: Sequence[Output], files: Files) -> list[str]:
     Raises
     ------
     UserError
-        If an output has no tables yet, or two outputs have a cell in common.
+        If an output has no tables yet, they are of different experiments, or two outputs have a
+        cell in common.
     """
     cells = pool(output.read_table(CELLS) for output in outputs)
-    laws = power_laws(cells)
-    paths = _draw(cells, laws, files, CROSSING)
-    for name, table in ((CELLS, cells), (POWER_LAWS, laws)):
+    tables = {CELLS: cells}
+    if outputs[0].sweep.experiment == "crossing":
+        tables[POWER_LAWS] = power_laws(cells)
+    paths = _draw(tables, files, "")
+    for name, table in tables.items():
         csv = pa.BufferOutputStream()
         pacsv.write_csv(table, csv)
         files.publish(f"{name}.csv", csv.getvalue())
@@ -53,7 +56,13 @@ def draw_together(outputs: Sequence[Output], files: Files) -> list[str]:
     return paths
 
 
-def _draw(cells: pa.Table, laws: pa.Table, files: Files, name: str) -> list[str]:
+def _draw(tables: Tables, files: Files, folder: str) -> list[str]:
+    if POWER_LAWS not in tables:
+        return _draw_star(tables[CELLS], files, f"{folder}star")
+    return _draw_crossing(tables[CELLS], tables[POWER_LAWS], files, f"{folder}crossing")
+
+
+def _draw_crossing(cells: pa.Table, laws: pa.Table, files: Files, name: str) -> list[str]:
     series = series_of(cells, laws)
     if not series:
         return []
@@ -63,3 +72,11 @@ def _draw(cells: pa.Table, laws: pa.Table, files: Files, name: str) -> list[str]
     tex = f"{name}-pgfplots.tex"
     files.publish(tex, crossing_tex(series).encode())
     return [*paths, files.path(tex)]
+
+
+def _draw_star(cells: pa.Table, files: Files, name: str) -> list[str]:
+    curves = curves_of(cells)
+    if not curves:
+        return []
+    with look():
+        return publish(star_figure(curves), files, name)

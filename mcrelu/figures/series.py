@@ -9,8 +9,8 @@ from typing import Any
 import pyarrow as pa
 
 from mcrelu.published import SERIES, Setting, all_points
+from mcrelu.stats.crossing_tables import MOST_UNFINISHED, SETTING
 from mcrelu.stats.powerlaw import PowerLaw
-from mcrelu.stats.reduce import MOST_UNFINISHED, SETTING
 
 MAX_LABELS = 9  # fit below a column
 
@@ -136,7 +136,8 @@ def width_ticks(widths: Sequence[int]) -> list[int]:
 
 def paper_figure(setting: Setting) -> str | None:
     """``fig5`` or ``fig6`` where the paper has the setting."""
-    return SERIES.get(setting, (None,))[0]
+    place = SERIES.get(setting)
+    return place and place[0]
 
 
 def _setting(row: dict[str, Any]) -> Setting:
@@ -151,5 +152,6 @@ def _interval(row: dict[str, Any]) -> str:
 def _published() -> dict[Setting, dict[int, float]]:
     found: dict[Setting, dict[int, float]] = {}
     for (setting, width), point in all_points().items():
-        found.setdefault(setting, {})[width] = point.estimate
+        if isinstance(setting, Setting):
+            found.setdefault(setting, {})[width] = point.estimate
     return found

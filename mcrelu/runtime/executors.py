@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from mcrelu.engines.torch_device import device_here
 from mcrelu.errors import UserError
 from mcrelu.runtime.serial import SerialExecutor
 from mcrelu.runtime.submit import Executor
@@ -15,9 +16,15 @@ NAMES = ("ray", "serial")
 
 
 def executor_starter(
-    name: str, out: str, address: str | None = None, workers: int | None = None
+    name: str,
+    out: str,
+    address: str | None = None,
+    workers: int | None = None,
+    device: str | None = None,
 ) -> Callable[[], Executor[Any]]:
     """A function that starts the executor; Ray is imported only when it is called.
+
+    ``device`` (auto, cpu, cuda) is given where blocks are done on devices that their process owns.
 
     Raises
     ------
@@ -29,10 +36,10 @@ def executor_starter(
     if name == "serial":
         if address or workers:
             raise UserError("--serial runs in this process; leave --address and --workers out")
-        return SerialExecutor
+        return lambda: SerialExecutor(device_here(device or "cpu"))
     address = address or os.environ.get("RAY_ADDRESS")
     if not address or address == "local":
-        return lambda: _ray().embed(workers)
+        return lambda: _embedded(device, workers)
     if workers:
         raise UserError(f"--workers {workers}: a joined cluster has its own size; leave it out")
     if "://" not in out and not Path(out).is_absolute():
@@ -41,10 +48,24 @@ def executor_starter(
             "give an absolute path that all nodes share, or a URI such as s3://bucket/prefix"
         )
     joined = address
-    return lambda: _ray().join(joined)
+    return lambda: _joined(device, joined)
 
 
-def _ray() -> Any:
-    from mcrelu.runtime.ray_tasks import RayExecutor
+def _embedded(device: str | None, workers: int | None) -> Executor[Any]:
+    if device is None:
+        from mcrelu.runtime.ray_tasks import RayExecutor
 
-    return RayExecutor
+        return RayExecutor.embed(workers)
+    from mcrelu.runtime.ray_actors import ActorExecutor
+
+    return ActorExecutor.embed(device, workers)
+
+
+def _joined(device: str | None, address: str) -> Executor[Any]:
+    if device is None:
+        from mcrelu.runtime.ray_tasks import RayExecutor
+
+        return RayExecutor.join(address)
+    from mcrelu.runtime.ray_actors import ActorExecutor
+
+    return ActorExecutor.join(device, address)

@@ -6,9 +6,10 @@ import os
 import time
 from dataclasses import dataclass
 
-from mcrelu.runtime.block import train_block
+from mcrelu.runtime.block import experiment_of
+from mcrelu.runtime.warmup import warm_up
 from mcrelu.store.shards import Provenance
-from mcrelu.sweep.cell import Block, Cell
+from mcrelu.sweep.cell import Cell
 from mcrelu.sweep.sweep import Sweep
 
 CALIBRATION_SECONDS = 2.0  # per cell, at least one round
@@ -45,7 +46,7 @@ def _plan_cell(sweep: Sweep, cell: Cell) -> CellPlan:
     spec = sweep.spec
     size = sweep.block_size(cell)
     origin = Provenance(spec.seed, spec.rng, size)
-    train_block(Block(cell, 0, 0, 1), origin)  # compiles the kernels
+    warm_up(cell)
     measured, seconds = _calibrate(cell, origin, min(size, spec.networks))
     return CellPlan(
         cell=cell,
@@ -60,9 +61,7 @@ def _calibrate(cell: Cell, origin: Provenance, most: int) -> tuple[int, float]:
     """Train larger and larger first parts of block 0 while the time allows."""
     networks, started = min(FIRST_ROUND, most), time.perf_counter()
     while True:
-        before = time.perf_counter()
-        train_block(Block(cell, 0, 0, networks), origin)
-        seconds = time.perf_counter() - before
+        seconds = experiment_of(cell).seconds(cell, origin, networks)
         spent = time.perf_counter() - started
         if networks == most or spent + 2 * seconds > CALIBRATION_SECONDS:
             return networks, seconds

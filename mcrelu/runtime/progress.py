@@ -10,7 +10,7 @@ from typing import NamedTuple, Protocol
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 
-from mcrelu.sweep.cell import Block
+from mcrelu.sweep.cell import Block, Cell
 
 LINE_SECONDS = 30.0
 
@@ -50,7 +50,7 @@ class Tally:
         blocks, networks = _count(everything)
         blocks_missing, networks_missing = _count(missing)
         tally = cls(blocks, networks, blocks - blocks_missing, networks - networks_missing)
-        tally._work_left = sum(work(block.networks, block.cell.width) for block in missing)
+        tally._work_left = sum(work(block.networks, block.cell) for block in missing)
         return tally
 
     def done(self, block: Block) -> None:
@@ -58,7 +58,7 @@ class Tally:
         self.blocks_done += 1
         self.networks_done += block.networks
         self._fresh_networks += block.networks
-        done = work(block.networks, block.cell.width)
+        done = work(block.networks, block.cell)
         self._fresh_work += done
         self._work_left -= done
 
@@ -81,7 +81,7 @@ class Tally:
 
     @property
     def seconds_left(self) -> float | None:
-        """Rough forecast, taking the cost of a network as proportional to its width."""
+        """Rough forecast from the rough costs that cells state."""
         if self._fresh_work == 0 or self.at_least:
             return None
         return self.seconds * self._work_left / self._fresh_work
@@ -115,6 +115,9 @@ class Tally:
 class Display(Protocol):
     """Shows a tally now and then."""
 
+    def say(self, text: str) -> None:
+        """Show a line once."""
+
     def update(self, tally: Tally) -> None:
         """Something may have changed."""
 
@@ -124,6 +127,9 @@ class Display(Protocol):
 
 class Silent:
     """Shows nothing."""
+
+    def say(self, text: str) -> None:
+        """Nothing to show."""
 
     def update(self, tally: Tally) -> None:
         """Nothing to show."""
@@ -139,6 +145,10 @@ class Lines:
         self._console = console
         self._next = time.monotonic()
 
+    def say(self, text: str) -> None:
+        """Print it."""
+        self._console.print(text, markup=False, highlight=False, soft_wrap=True)
+
     def update(self, tally: Tally) -> None:
         """Print if it is time."""
         if time.monotonic() >= self._next:
@@ -150,7 +160,7 @@ class Lines:
         self._print(tally)
 
     def _print(self, tally: Tally) -> None:
-        self._console.print(str(tally), markup=False, highlight=False, soft_wrap=True)
+        self.say(str(tally))
 
 
 class Bar:
@@ -161,6 +171,10 @@ class Bar:
         self._progress = Progress(*columns, console=console)
         self._task = self._progress.add_task("starting", total=None)
         self._progress.start()
+
+    def say(self, text: str) -> None:
+        """Print it above the bar."""
+        self._progress.console.print(text, markup=False, highlight=False)
 
     def update(self, tally: Tally) -> None:
         """Move the bar."""
@@ -196,6 +210,6 @@ def _count(blocks: Iterable[Block]) -> tuple[int, int]:
     return len(sizes), sum(sizes)
 
 
-def work(networks: int, width: int) -> float:
+def work(networks: int, cell: Cell) -> float:
     """Rough cost of networks, in units of no meaning."""
-    return float(networks * width)
+    return networks * cell.cost

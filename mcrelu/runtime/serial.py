@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import replace
 from typing import NamedTuple
 
-from mcrelu.runtime.block import BlockResult, BlockTask, attempt
+from mcrelu.runtime.block import attempt
+from mcrelu.runtime.task import BlockResult, BlockTask
 
 
 class Attempt(NamedTuple):
@@ -19,6 +21,13 @@ class SerialExecutor:
     """Does a block when it is waited for."""
 
     name = "serial"
+
+    def __init__(self, device: str = "cpu") -> None:
+        self._device = device
+
+    def describe(self) -> str:
+        """Where blocks are done."""
+        return f"in this process, on {self._device}"
 
     def capacity(self) -> int:
         """One at a time."""
@@ -34,7 +43,7 @@ class SerialExecutor:
 
     def result(self, handle: Attempt) -> BlockResult:
         """Do the block."""
-        return attempt(handle.task, handle.number)
+        return attempt(replace(handle.task, device=self._device), handle.number)
 
     def cancel(self, handles: Collection[Attempt]) -> None:
         """Nothing runs."""

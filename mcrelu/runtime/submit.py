@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable, Collection, Generator
 from typing import Protocol, TypeVar
 
-from mcrelu.runtime.block import BlockFailed, BlockResult, BlockTask
+from mcrelu.runtime.task import BlockFailed, BlockResult, BlockTask
 
 POLL_SECONDS = 0.5
 MAX_ATTEMPTS = 4
@@ -22,6 +22,9 @@ class Executor(Protocol[Handle]):
     """Where blocks are done."""
 
     name: str
+
+    def describe(self) -> str:
+        """Where blocks are done, in a few words for people."""
 
     def capacity(self) -> int:
         """How many blocks to have in flight; may grow and shrink with a cluster."""

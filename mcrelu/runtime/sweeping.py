@@ -10,17 +10,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 from mcrelu.errors import ExitCode, ResourceError
-from mcrelu.runtime.block import (
-    BlockDone,
-    BlockFailed,
-    BlockResult,
-    BlockTask,
-    StoreFailed,
-    versions,
-)
+from mcrelu.runtime.block import versions
 from mcrelu.runtime.interrupts import Interrupts
 from mcrelu.runtime.progress import Display, Silent
 from mcrelu.runtime.submit import Executor, run_blocks
+from mcrelu.runtime.task import BlockDone, BlockFailed, BlockResult, BlockTask, StoreFailed
 from mcrelu.runtime.work import Work, work_of
 from mcrelu.store.output import STATUS, Output
 
@@ -48,6 +42,7 @@ def do_sweep(
     executor = start_executor()
     try:
         output.take()
+        session.display.say(f"Running {executor.describe()}")
         return session.finish(session.do(executor))
     except ResourceError:
         session.try_to_say_why_it_ended(ExitCode.RESOURCES)

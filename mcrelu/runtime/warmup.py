@@ -8,33 +8,28 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
-from mcrelu.runtime.block import train_block
+from mcrelu.runtime.block import experiment_of
 from mcrelu.store.shards import Provenance
-from mcrelu.sweep.cell import Block, Cell, StepRule
-from mcrelu.train import Checks
+from mcrelu.sweep.cell import Cell
 
 # A worker that waits longer compiles for itself: the machine may have no cache to share.
 PATIENCE_SECONDS = 60.0
 POLL_SECONDS = 0.1
 
-_WIDTH = 8
-_FAR = StepRule(over_width=1e6)  # kinks cross at once: the kernels behind crossings run, too
-
 
 def warm_up(cell: Cell) -> None:
     """Have the kernels of a cell compiled in this process, from the cache if there is one."""
-    _rehearse(replace(cell, width=_WIDTH, checks=Checks(2, 1), offset=0.0, init="he"))
+    for toy in experiment_of(cell).toys(cell):
+        _rehearse(toy)
 
 
 @cache
-def _rehearse(cell: Cell) -> None:
+def _rehearse(toy: Cell) -> None:
     with _alone():
-        for one in (cell, replace(cell, step_rule=_FAR)):
-            train_block(Block(one, index=0, first=0, networks=1), Provenance(0, "philox", 1))
+        experiment_of(toy).seconds(toy, Provenance(0, "philox", 1), networks=1)
 
 
 @contextmanager

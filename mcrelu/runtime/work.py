@@ -7,8 +7,8 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Protocol
 
-from mcrelu.runtime.block import BlockDone, BlockFailed
 from mcrelu.runtime.progress import Left, Tally, work
+from mcrelu.runtime.task import BlockDone, BlockFailed
 from mcrelu.stats.precision import Count, Sample, k_high
 from mcrelu.store.output import Output
 from mcrelu.sweep.cell import Block, Cell
@@ -47,13 +47,13 @@ def work_of(output: Output) -> Work:
 class FixedWork:
     """The missing blocks of a sweep with fixed counts.
 
-    Wide cells come first, since their blocks take longest; within a cell in index order, since an
-    estimate counts complete blocks from the first on.
+    Dear cells come first; within a cell in index order, since an estimate counts complete blocks
+    from the first on.
     """
 
     def __init__(self, everything: Iterable[Block], missing: list[Block]) -> None:
         self.tally = Tally.of(everything, missing)
-        self._missing = deque(sorted(missing, key=lambda block: -block.cell.width))
+        self._missing = deque(sorted(missing, key=lambda block: -block.cell.cost))
 
     def next(self) -> Block | None:
         """The next missing block."""
@@ -154,9 +154,9 @@ class _Growing:
 
     def urgency(self) -> tuple[bool, float]:
         """First blocks first, then by the work that nobody does yet."""
-        width, left = self._cell.width, max(0, self._wanted - self._next)
+        left = max(0, self._wanted - self._next)
         size = self._sweep.block_size(self._cell)
-        return self._next == 0 and left > 0, float(left * size * width)
+        return self._next == 0 and left > 0, work(left * size, self._cell)
 
     def next(self) -> Block:
         index = self._next
@@ -183,7 +183,7 @@ class _Growing:
         networks = max(0, last - first)
         for index in self._flying | self._failed:
             blocks, networks = blocks + 1, networks + self._sweep.block(self._cell, index).networks
-        return Left(blocks, networks, work(networks, self._cell.width))
+        return Left(blocks, networks, work(networks, self._cell))
 
     def _grow(self) -> None:
         """Take what is complete into the sample, and project anew."""

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import pyarrow as pa
 from scipy import special
 
 from mcrelu.errors import UserError
-from mcrelu.published import Setting, all_points, points
-from mcrelu.stats.reduce import SETTING
+from mcrelu.published import Key, Setting, StarSetting, all_points, points
 from mcrelu.types import Bools, Floats
 
 LEVEL = 0.01  # of the whole comparison
+
+S = TypeVar("S", Setting, StarSetting)
 
 
 class Count(NamedTuple):
@@ -22,9 +23,6 @@ class Count(NamedTuple):
 
     k: int
     n: int
-
-
-Key = tuple[Setting, int]  # setting and width
 
 
 def compare(ours: Mapping[Key, Count], theirs: Mapping[Key, Count]) -> pa.Table:
@@ -43,7 +41,7 @@ def compare(ours: Mapping[Key, Count], theirs: Mapping[Key, Count]) -> pa.Table:
     z = z_scores(k1, n1, k2, n2)
     p = p_values(z)
     columns: dict[str, Any] = {
-        **{name: [key[0][place] for key in common] for place, name in enumerate(SETTING)},
+        **{name: [getattr(key[0], name) for key in common] for name in common[0][0]._fields},
         "width": [key[1] for key in common],
         "estimate": k1 / n1,
         "networks": n1.astype(int),
@@ -63,12 +61,19 @@ def published_counts(figure: str | None = None) -> dict[Key, Count]:
 
 
 def counts_of(cells: pa.Table) -> dict[Key, Count]:
-    """The counts in a table of cells."""
+    """The counts in a table of cells of either experiment."""
+    rows = cells.to_pylist()
+    if "kink_k" not in cells.column_names:
+        return {
+            (_setting(Setting, row), row["width"]): Count(row["k_high"], row["networks"])
+            for row in rows
+        }
     return {
-        (Setting(*(row[name] for name in SETTING)), row["width"]): Count(
-            row["k_high"], row["networks"]
+        (_setting(StarSetting, row | {"event": event}), row["width"]): Count(
+            row[f"{event}_k"], row["networks"]
         )
-        for row in cells.to_pylist()
+        for event in ("kink", "loss")
+        for row in rows
     }
 
 
@@ -78,17 +83,24 @@ def pool(tables: Iterable[pa.Table]) -> pa.Table:
     Raises
     ------
     UserError
-        If two of them have the same point.
+        If two of them have the same point, or they are of different experiments.
     """
-    together = pa.concat_tables(tables)
-    names = together.select([*SETTING, "width"]).to_pylist()
-    for k, name in enumerate(names):
-        if name in names[:k]:
-            raise UserError(
-                f"width {name['width']}, {name['optimizer']}, {name['stop']}, offset "
-                f"{name['offset']:g} is in two of the outputs; give outputs without common cells"
-            )
+    parts = list(tables)
+    if any(part.schema.names != parts[0].schema.names for part in parts):
+        raise UserError("the outputs are of different experiments; give outputs of one")
+    together = pa.concat_tables(parts)
+    kind = StarSetting if "kink_k" in together.column_names else Setting
+    columns = [name for name in (*kind._fields, "width") if name != "event"]
+    points_there = together.select(columns).to_pylist()
+    for k, point in enumerate(points_there):
+        if point in points_there[:k]:
+            shown = ", ".join(f"{name} {value}" for name, value in point.items())
+            raise UserError(f"{shown} is in two of the outputs; give outputs without common cells")
     return together
+
+
+def _setting(kind: type[S], row: Mapping[str, Any]) -> S:
+    return kind(*(row[name] for name in kind._fields))
 
 
 def z_scores(k1: Floats, n1: Floats, k2: Floats, n2: Floats) -> Floats:

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from mcrelu.errors import ForeignOutputError, SpecError, UserError
 from mcrelu.store.files import Files
 from mcrelu.store.shards import Provenance, complete_prefix, missing_blocks, of_good_blocks
-from mcrelu.sweep.cell import Block, Cell
+from mcrelu.sweep.cell import Block, Cell, digest
 from mcrelu.sweep.sweep import Sweep
 
 SPEC = "spec.yaml"
@@ -92,7 +92,7 @@ class Output:
 
     def networks(self, cell: Cell) -> pa.Table:
         """The rows of a cell, of its complete blocks in index order."""
-        return complete_prefix(self.files, self.sweep.blocks(cell), self.origin(cell))
+        return complete_prefix(self.files, cell, self.sweep.blocks(cell), self.origin(cell))
 
     def publish_table(self, name: str, table: pa.Table) -> None:
         """Write a table as tables/<name>.parquet and .csv."""
@@ -127,28 +127,30 @@ class Output:
 
 def conflicts(old: Sweep, new: Sweep) -> list[str]:
     """In what a new sweep contradicts the owner of an output, as readable differences."""
-    found = _changes(_settings(old), _settings(new))
+    found = _changes(old.spec.settings(), new.spec.settings())
     if not found:
-        twins = {cell.stream: cell for cell in new.cells}
+        twins = {digest(cell.trained()): cell for cell in new.cells}
         for cell in old.cells:
-            twin = twins.get(cell.stream)
+            twin = twins.get(digest(cell.trained()))
             if twin is None:
                 found.append(f"cells: {cell.label} is there, not here")
             else:
                 found += _changes(_parameters(old, cell), _parameters(new, twin))
-    if new.spec.networks < old.spec.networks:
-        found.append(f"networks: {old.spec.networks} there, {new.spec.networks} here")
+                found += _shrinkage(cell.extent(), twin.extent())
+    found += _shrinkage({"networks": old.spec.networks}, {"networks": new.spec.networks})
     return list(dict.fromkeys(found))
-
-
-def _settings(sweep: Sweep) -> dict[str, Any]:
-    """What all cells of a sweep share and its cells' parameters do not say clearer."""
-    spec = sweep.spec.model_dump(mode="json")
-    return {key: spec[key] for key in ("experiment", "seed", "rng", "step_size")}
 
 
 def _parameters(sweep: Sweep, cell: Cell) -> dict[str, Any]:
     return {"block_size": sweep.block_size(cell), **cell.parameters()}
+
+
+def _shrinkage(before: dict[str, int], after: dict[str, int]) -> list[str]:
+    return [
+        f"{key}: {value} there, {after[key]} here"
+        for key, value in before.items()
+        if after[key] < value
+    ]
 
 
 def _changes(before: dict[str, Any], after: dict[str, Any]) -> list[str]:

@@ -14,8 +14,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mcrelu.store.files import Files
-from mcrelu.store.schema import NETWORKS, VERSION
-from mcrelu.sweep.cell import Block
+from mcrelu.store.schema import VERSION, schema_of
+from mcrelu.sweep.cell import Block, Cell
 
 _PREFIX = "mcrelu."
 _READERS = 8
@@ -59,12 +59,13 @@ def read_shard(files: Files, block: Block, origin: Provenance) -> pa.Table | Non
         return None
     try:
         rows = pq.read_table(pa.BufferReader(content), page_checksum_verification=True)
-        identity = _encoded({**_identity(block, origin), "digest": digest(rows)})
+        wanted = _encoded({**_identity(block, origin), "digest": digest(rows)})
     except (OSError, ValueError, IndexError, pa.ArrowException):
         return None
     found = rows.schema.metadata or {}
-    known = {key: found.get(key) for key in identity}
-    if known != identity or not rows.schema.equals(NETWORKS) or rows.num_rows != block.networks:
+    known = {key: found.get(key) for key in wanted}
+    fits = rows.schema.equals(schema_of(block.cell)) and rows.num_rows == block.networks
+    if known != wanted or not fits:
         return None
     return rows
 
@@ -75,6 +76,9 @@ def digest(rows: pa.Table) -> str:
     for column in rows.combine_chunks().columns:
         total.update(f"{column.type} {column.null_count} {len(column)}".encode())
         for chunk in column.chunks:
+            if pa.types.is_list(chunk.type):
+                total.update(chunk.value_lengths().to_numpy(zero_copy_only=False).tobytes())
+                chunk = chunk.flatten()  # noqa: PLW2901
             if pa.types.is_dictionary(chunk.type):
                 total.update(repr(chunk.dictionary.to_pylist()).encode())
                 chunk = chunk.indices  # noqa: PLW2901
@@ -104,7 +108,9 @@ def of_good_blocks(
         return {block: value for block, value in found if value is not None}
 
 
-def complete_prefix(files: Files, blocks: Iterable[Block], origin: Provenance) -> pa.Table:
+def complete_prefix(
+    files: Files, cell: Cell, blocks: Iterable[Block], origin: Provenance
+) -> pa.Table:
     """The rows of a cell's blocks in index order, up to the first that is not there.
 
     Networks that cross finish earlier than those that converge, so blocks behind a gap must not
@@ -114,7 +120,7 @@ def complete_prefix(files: Files, blocks: Iterable[Block], origin: Provenance) -
     with ThreadPoolExecutor(_READERS) as pool:
         shards = list(pool.map(lambda block: read_shard(files, block, origin), there))
     gap = next((k for k, rows in enumerate(shards) if rows is None), len(shards))
-    tables = [NETWORKS.empty_table(), *shards[:gap]]
+    tables = [schema_of(cell).empty_table(), *shards[:gap]]
     return pa.concat_tables(tables).unify_dictionaries().replace_schema_metadata(None)
 
 
@@ -129,7 +135,8 @@ def _listed(files: Files) -> Callable[[Block], bool]:
     return listed
 
 
-def _identity(block: Block, origin: Provenance) -> dict[str, str]:
+def identity(block: Block, origin: Provenance) -> dict[str, str]:
+    """What a file of a block must say of itself to be the one that is looked for."""
     return {
         "schema": str(VERSION),
         "cell": block.cell.id,
@@ -139,6 +146,11 @@ def _identity(block: Block, origin: Provenance) -> dict[str, str]:
         "rng": origin.rng,
         "block_size": str(origin.block_size),
     }
+
+
+def _identity(block: Block, origin: Provenance) -> dict[str, str]:
+    extent = {name: str(value) for name, value in block.cell.extent().items()}
+    return {**identity(block, origin), **extent}
 
 
 def _encoded(metadata: dict[str, str]) -> dict[bytes, bytes]:

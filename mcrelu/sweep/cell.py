@@ -8,88 +8,61 @@ from __future__ import annotations
 
 import hashlib
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
-
-from mcrelu.stopping import Criterion, Crossing, EarlyStopping, Sufficient
-from mcrelu.train import Checks
-
-CRITERIA: dict[str, type[Criterion]] = {
-    "crossing": Crossing,
-    "early_stopping": EarlyStopping,
-    "sufficient": Sufficient,
-}
+from typing import Any, ClassVar
 
 
 @dataclass(frozen=True)
-class StepRule:
-    """Step size 1/lambda_max(A_ref M), or ``over_width``/n where that is given."""
+class Cell(ABC):
+    """One parameter combination of a sweep."""
 
-    over_width: float | None = None
-
-    def __str__(self) -> str:
-        return "inv_lambda_max" if self.over_width is None else f"{self.over_width:g}/width"
-
-
-@dataclass(frozen=True)
-class Cell:
-    """One parameter combination of a crossing sweep."""
+    experiment: ClassVar[str]
 
     width: int
-    offset: float
-    optimizer: str
-    init: str
-    step_rule: StepRule
-    criteria: tuple[Criterion, ...]
-    checks: Checks
     engine: str
     semantics: int  # of the engine
-    leaky_slope: float = 0.0
 
+    @abstractmethod
+    def drawn(self) -> dict[str, Any]:
+        """What the random streams depend on: cells that agree in it get the same networks."""
+
+    @abstractmethod
     def trained(self) -> dict[str, Any]:
-        """What is trained, as opposed to how it is computed and when it stops.
+        """What is trained, as opposed to how it is computed and when it stops."""
 
-        This alone fixes the random streams: the same networks are drawn whichever engine trains
-        them and whichever criteria stop them.
-        """
-        values = {
-            "experiment": "crossing",
-            "width": self.width,
-            "offset": float(self.offset),
-            "optimizer": self.optimizer,
-            "init": self.init,
-            "step_size": self.step_rule.over_width,
-        }
-        if self.leaky_slope:  # not where it is 0: cells of ReLU networks keep their identities
-            values["leaky_slope"] = self.leaky_slope
-        return values
-
+    @abstractmethod
     def parameters(self) -> dict[str, Any]:
-        """Everything that the rows of the cell depend on, except seed and block size."""
-        return {
-            **self.trained(),
-            "stop": [describe(criterion) for criterion in self.criteria],
-            "checks": [self.checks.interval, self.checks.maximum],
-            "engine": self.engine,
-            "semantics": self.semantics,
-        }
+        """Everything that the rows of the cell depend on, except seed, block size and extent."""
+
+    def extent(self) -> dict[str, int]:
+        """How far networks are trained, where more of it continues what is there."""
+        return {}
+
+    @abstractmethod
+    def memory(self, networks: int) -> int:
+        """Peak bytes that a block of so many networks needs."""
+
+    @property
+    @abstractmethod
+    def cost(self) -> float:
+        """Rough cost of a network relative to those of other cells of the sweep."""
+
+    @property
+    @abstractmethod
+    def label(self) -> str:
+        """A few words that tell the cell from the others of a sweep."""
 
     @property
     def stream(self) -> int:
         """The cell's part of the seed."""
-        return int(_digest(self.trained()), 16)
+        return int(digest(self.drawn()), 16)
 
     @property
     def id(self) -> str:
         """Name of the cell's folder: a hash of its parameters, never of source code."""
-        return _digest(self.parameters())
-
-    @property
-    def label(self) -> str:
-        """A few words that tell the cell from the others of a sweep."""
-        leak = f" leaky_slope={self.leaky_slope:g}" if self.leaky_slope else ""
-        return f"{self.optimizer} n={self.width} offset={self.offset:g} {self.init}{leak}"
+        return digest(self.parameters())
 
 
 @dataclass(frozen=True)
@@ -108,12 +81,7 @@ def blocks_of(cell: Cell, networks: int, block_size: int) -> Iterator[Block]:
         yield Block(cell, index, first, min(block_size, networks - first))
 
 
-def describe(criterion: Criterion) -> dict[str, Any]:
-    """A criterion as it stands in a spec: its name and its options."""
-    name = next(name for name, kind in CRITERIA.items() if isinstance(criterion, kind))
-    return {name: dict(vars(criterion))}
-
-
-def _digest(value: dict[str, Any]) -> str:
+def digest(value: dict[str, Any]) -> str:
+    """A stable hash of plain values, 16 hexadecimal digits."""
     text = json.dumps(value, sort_keys=True, separators=(",", ":"))
     return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()

@@ -62,6 +62,9 @@ _REMEDIES: dict[str, Callable[[Mapping[str, Any]], str]] = {
     "greater_than_equal": lambda context: f"too small; use {context['ge']} or more",
     "greater_than": lambda context: f"too small; use more than {context['gt']}",
     "less_than_equal": lambda context: f"too large; use {context['le']} or less",
+    "multiple_of": lambda context: f"must be a multiple of {context['multiple_of']}",
+    "bool_type": lambda _: "must be true or false",
+    "string_type": lambda _: "must be text",
     "less_than": lambda context: f"too large; use less than {context['lt']}",
 }
 

@@ -5,37 +5,25 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import product
 from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import ValidationError
 
-from mcrelu.engines import ENGINES, default_engine
 from mcrelu.errors import SpecError
-from mcrelu.rng import legacy_block_size
-from mcrelu.sweep.cell import Block, Cell, StepRule, blocks_of
-from mcrelu.sweep.problems import explain
+from mcrelu.sweep.cell import Block, Cell, blocks_of
+from mcrelu.sweep.model import CommonSpec
 from mcrelu.sweep.reading import apply_settings, parse_yaml, read_yaml
-from mcrelu.sweep.spec import OverWidth, Spec
-from mcrelu.train import Checks
+from mcrelu.sweep.spec import validate
 
-# docs/method.md 1: with swapped variances kinks move fast, so the original looked more often.
-DEFAULT_CHECKS = {"he": Checks(1000, 1000), "swapped": Checks(100, 10_000)}
 MAX_BLOCKS = 10**7
-
-# A block should take seconds, fill lanes well while its last networks run, and fit in memory.
-MOST_NETWORKS_PER_BLOCK = 1000
-FEWEST_NETWORKS_PER_BLOCK = 32
-MOST_NEURONS_PER_BLOCK = 2**22
 
 
 @dataclass(frozen=True)
 class Sweep:
     """A validated sweep. Build it with :meth:`from_yaml`, :meth:`from_text` or :meth:`of`."""
 
-    spec: Spec
+    spec: CommonSpec
     cells: tuple[Cell, ...]
 
     @classmethod
@@ -58,21 +46,27 @@ class Sweep:
     def of(cls, values: dict[str, Any], name: str = "spec") -> Sweep:
         """Validate plain values, as YAML would give them."""
         try:
-            spec = Spec.model_validate(values)
-        except ValidationError as error:
-            raise SpecError(f"{name}: {explain(error, Spec)}") from None
-        sweep = cls(spec, tuple(_cells(spec)))
-        try:
+            spec = validate(values)
+            sweep = cls(spec, tuple(spec.expand()))
             sweep._check_sizes()
         except SpecError as error:
             raise SpecError(f"{name}: {error}") from None
         return sweep
 
+    @property
+    def experiment(self) -> str:
+        """What is done: ``crossing``."""
+        return self.spec.experiment
+
+    @property
+    def device(self) -> str | None:
+        """Where engines train that have a choice (auto, cpu, cuda); None if none has one."""
+        chooses = any(cell.engine == "torch" for cell in self.cells)
+        return self.spec.device if chooses else None
+
     def block_size(self, cell: Cell) -> int:
         """Networks per block of a cell."""
-        if self.spec.rng == "legacy":
-            return legacy_block_size(cell.width)
-        return self.spec.block_size or default_block_size(cell.width)
+        return self.spec.block_size_of(cell)
 
     def blocks(self, cell: Cell) -> Iterator[Block]:
         """The blocks of a cell, in index order."""
@@ -107,37 +101,10 @@ class Sweep:
         memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
         for cell in self.cells:
             networks = min(self.block_size(cell), self.spec.networks)
-            need = ENGINES[cell.engine].memory(networks, cell.width, cell.optimizer)
+            need = cell.memory(networks)
             if need > memory:
                 raise SpecError(
                     f"cells.width = {cell.width}: a block of {networks} networks needs "
                     f"{need / 2**30:.1f} GiB, this machine has {memory / 2**30:.1f}; "
                     "lower block_size or the width"
                 )
-
-
-def default_block_size(width: int) -> int:
-    """Networks per block where the spec does not say it; a function of the width alone."""
-    size = min(MOST_NETWORKS_PER_BLOCK, MOST_NEURONS_PER_BLOCK // width)
-    return max(FEWEST_NETWORKS_PER_BLOCK, size)
-
-
-def _cells(spec: Spec) -> Iterator[Cell]:
-    lists = spec.cells
-    rule = StepRule(spec.step_size.over_width if isinstance(spec.step_size, OverWidth) else None)
-    checks = spec.checks and Checks(spec.checks.interval, spec.checks.maximum)
-    order = product(lists.init, lists.optimizer, lists.leaky_slope, lists.offset, lists.width)
-    for init, optimizer, leaky_slope, offset, width in order:
-        engine = default_engine(optimizer) if spec.engine == "auto" else spec.engine
-        yield Cell(
-            width=width,
-            offset=float(offset),
-            optimizer=optimizer,
-            init=init,
-            step_rule=rule,
-            criteria=spec.criteria(),
-            checks=checks or DEFAULT_CHECKS[init],
-            engine=engine,
-            semantics=ENGINES[engine].semantics,
-            leaky_slope=leaky_slope + 0.0,  # -0.0 is 0
-        )

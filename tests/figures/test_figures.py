@@ -14,8 +14,8 @@ from mcrelu.figures.crossing import crossing_figure
 from mcrelu.figures.pgf import crossing_tex
 from mcrelu.figures.series import Series, doubts, law_sentence, series_of, width_ticks
 from mcrelu.figures.style import look, publish
+from mcrelu.stats.crossing_tables import power_laws
 from mcrelu.stats.intervals import confidence_sequence, wilson
-from mcrelu.stats.reduce import power_laws
 from mcrelu.store.files import Files
 
 WIDTHS = [16, 32, 64, 128]

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from mcrelu.runtime import block
+from mcrelu.runtime import crossing
 from mcrelu.runtime.progress import Silent, Tally
 from mcrelu.runtime.serial import SerialExecutor
 from mcrelu.runtime.submit import Executor
@@ -49,7 +49,7 @@ class Watch(Silent):
 
 def slow_down(watch: Watch) -> None:
     """Let blocks and writes pass by the watch."""
-    train_block, write = block.train_block, Files._write
+    train_block, write = crossing.train_block, Files._write
 
     def train(*args: Any) -> Any:
         watch.pass_by("block")
@@ -61,7 +61,7 @@ def slow_down(watch: Watch) -> None:
             watch.pass_by("shards")
         write(files, target, content)
 
-    block.train_block = train
+    crossing.train_block = train
     Files._write = write_halves
 
 

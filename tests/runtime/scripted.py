@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Callable, Collection, Mapping
 from typing import NamedTuple
 
-from mcrelu.runtime.block import BlockDone, BlockResult, BlockTask
 from mcrelu.runtime.submit import SystemFaultError
+from mcrelu.runtime.task import BlockDone, BlockResult, BlockTask
 from mcrelu.sweep.cell import Block
 
 

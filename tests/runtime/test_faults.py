@@ -32,12 +32,12 @@ from processes import (
 from small_sweeps import assert_same_rows, output, run_serially, shard_files, spec, sweep
 
 from mcrelu.errors import ExitCode, ResourceError
-from mcrelu.runtime import block as block_module
-from mcrelu.runtime.block import BlockResult, BlockTask
+from mcrelu.runtime import crossing
 from mcrelu.runtime.progress import Silent, Tally
 from mcrelu.runtime.serial import SerialExecutor
 from mcrelu.runtime.submit import SystemFaultError
 from mcrelu.runtime.sweeping import do_sweep
+from mcrelu.runtime.task import BlockResult, BlockTask
 from mcrelu.store.files import Files
 from mcrelu.store.output import Output
 from mcrelu.sweep.sweep import Sweep
@@ -332,7 +332,7 @@ def test_a_full_disk_is_not_hidden_by_a_failing_block(
         raise ZeroDivisionError
 
     disk = Disk()
-    monkeypatch.setattr(block_module, "train_block", failing)
+    monkeypatch.setattr(crossing, "train_block", failing)
     full = Output.claim(files_on(disk, tmp_path / "out"), sweep())
     with pytest.raises(ResourceError, match="No space left on device") as caught_error:
         do_sweep(full, SerialExecutor)

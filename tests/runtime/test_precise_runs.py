@@ -17,13 +17,14 @@ from small_sweeps import assert_same_columns, output, shard_files, spec
 
 import mcrelu
 from mcrelu.errors import ExitCode, ForeignOutputError
-from mcrelu.runtime import block as block_module
-from mcrelu.runtime.block import BlockTask
+from mcrelu.runtime import crossing
 from mcrelu.runtime.serial import Attempt, SerialExecutor
 from mcrelu.runtime.submit import Executor
 from mcrelu.runtime.sweeping import do_sweep
+from mcrelu.runtime.task import BlockTask
 from mcrelu.stats.precision import sample_of
-from mcrelu.stats.reduce import cell_table, sample
+from mcrelu.stats.reduce import cell_table
+from mcrelu.stats.sample import sample
 from mcrelu.store.output import Output
 from mcrelu.sweep.cell import Block
 from mcrelu.sweep.sweep import Sweep
@@ -250,7 +251,7 @@ def test_fewer_networks_are_refused(serial: Output) -> None:
 def test_a_failed_block_takes_precedence_and_is_done_by_the_next_run(
     serial: Output, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    train_block = block_module.train_block
+    train_block = crossing.train_block
 
     def failing(block: Block, origin: Any) -> Any:
         if (block.cell.width, block.index) == (16, 1):
@@ -258,7 +259,7 @@ def test_a_failed_block_takes_precedence_and_is_done_by_the_next_run(
         return train_block(block, origin)
 
     with monkeypatch.context() as patch:
-        patch.setattr(block_module, "train_block", failing)
+        patch.setattr(crossing, "train_block", failing)
         code, failed = run(tmp_path, adaptive())
         assert code == ExitCode.FAILED_BLOCKS
         counted = needed(cell_table(failed))

@@ -12,10 +12,10 @@ import pytest
 from scripted import ScriptedExecutor, Ticket
 from small_sweeps import SEED, sweep
 
-from mcrelu.runtime import block as block_module
-from mcrelu.runtime.block import BlockDone, BlockFailed, BlockResult, BlockTask, StoreFailed
+from mcrelu.runtime import crossing
 from mcrelu.runtime.serial import SerialExecutor
 from mcrelu.runtime.submit import MAX_ATTEMPTS, Executor, run_blocks
+from mcrelu.runtime.task import BlockDone, BlockFailed, BlockResult, BlockTask, StoreFailed
 from mcrelu.store.files import Files
 from mcrelu.store.shards import Provenance, read_shard, shard_name
 from mcrelu.sweep.cell import Block
@@ -293,7 +293,7 @@ def test_an_exception_in_a_block_is_not_retried(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls: list[int] = []
-    train_block = block_module.train_block
+    train_block = crossing.train_block
 
     def failing(block: Block, origin: Provenance) -> Any:
         calls.append(block.index)
@@ -301,7 +301,7 @@ def test_an_exception_in_a_block_is_not_retried(
             raise ZeroDivisionError("block 5 divides by zero")
         return train_block(block, origin)
 
-    monkeypatch.setattr(block_module, "train_block", failing)
+    monkeypatch.setattr(crossing, "train_block", failing)
     results = run(SerialExecutor(), tasks(tmp_path))
     assert calls == list(range(BLOCKS))
     assert indices(results, BlockFailed) == [5]

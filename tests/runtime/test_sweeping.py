@@ -32,11 +32,11 @@ from mcrelu.engines import ENGINES
 from mcrelu.errors import ExitCode, ResourceError
 from mcrelu.init import INITIALIZERS
 from mcrelu.rng import LEGACY_MASTER_SEED, legacy_draws
-from mcrelu.runtime import block as block_module
-from mcrelu.runtime.block import BlockTask
+from mcrelu.runtime import crossing
 from mcrelu.runtime.serial import Attempt, SerialExecutor
 from mcrelu.runtime.submit import Executor
 from mcrelu.runtime.sweeping import do_sweep
+from mcrelu.runtime.task import BlockTask
 from mcrelu.store.output import Output
 from mcrelu.sweep.cell import Block, Cell
 from mcrelu.sweep.sweep import Sweep
@@ -424,7 +424,7 @@ def resuming(path: Path, folder: Path, other: Path) -> Iterator[None]:
 @pytest.fixture
 def broken(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
     """Block 1 of width 4 raises until the patch is undone."""
-    train_block = block_module.train_block
+    train_block = crossing.train_block
 
     def failing(block: Block, origin: Any) -> Any:
         if (block.cell.width, block.index) == (4, 1):
@@ -432,7 +432,7 @@ def broken(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
         return train_block(block, origin)
 
     with monkeypatch.context() as patch:
-        patch.setattr(block_module, "train_block", failing)
+        patch.setattr(crossing, "train_block", failing)
         yield patch
 
 

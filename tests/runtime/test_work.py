@@ -12,8 +12,8 @@ import pytest
 from scripted import ScriptedExecutor, Ticket
 from small_sweeps import SEED, sweep
 
-from mcrelu.runtime.block import BlockDone, BlockFailed, BlockResult, BlockTask, StoreFailed
 from mcrelu.runtime.submit import MAX_ATTEMPTS, run_blocks
+from mcrelu.runtime.task import BlockDone, BlockFailed, BlockResult, BlockTask, StoreFailed
 from mcrelu.runtime.work import AdaptiveWork
 from mcrelu.stats.precision import Count, Sample
 from mcrelu.store.shards import Provenance

@@ -11,12 +11,14 @@ import pyarrow.dataset as ds
 import pytest
 from sweeps import SPEC, sweep
 
-from mcrelu.runtime.block import BlockTask, attempt
+from mcrelu.runtime.block import attempt
+from mcrelu.runtime.task import BlockTask
+from mcrelu.stats.crossing_tables import power_laws
 from mcrelu.stats.intervals import clopper_pearson, confidence_sequence, wilson
-from mcrelu.stats.reduce import cell_table, power_laws, reduce
+from mcrelu.stats.reduce import cell_table, reduce
+from mcrelu.store.crossing_rows import crossing_rows
 from mcrelu.store.files import Files
 from mcrelu.store.output import Output
-from mcrelu.store.schema import network_rows
 from mcrelu.store.shards import publish_shard
 from mcrelu.types import Outcome, StopReason
 
@@ -42,7 +44,7 @@ def publish(output: Output, cell: int, block: int, status: list[int]) -> None:
         zeros,
         zeros,
     )
-    rows = network_rows(chosen, zeros, outcome)
+    rows = crossing_rows(chosen, zeros, outcome)
     publish_shard(output.files, chosen, output.origin(chosen.cell), rows, {})
 
 
@@ -80,7 +82,7 @@ def test_blocks_behind_a_gap_are_not_counted(output: Output) -> None:
 
 
 def test_a_cell_without_blocks_has_no_estimate(output: Output) -> None:
-    table = reduce(output)
+    table = reduce(output)["cells"]
     assert table["networks"].to_pylist() == [0, 0]
     assert table["estimate"].to_pylist() == [None, None]
     assert power_laws(table).num_rows == 0
@@ -90,7 +92,7 @@ def test_tables_are_written_as_parquet_and_csv(output: Output, tmp_path: Path) -
     for cell in (0, 1):
         for block in range(3):
             publish(output, cell, block, [3, 4, 4, 4 - cell])
-    table = reduce(output)
+    table = reduce(output)["cells"]
     assert output.read_table("cells").equals(table)
     read = pacsv.read_csv(tmp_path / "tables" / "cells.csv")
     assert read["k_high"].to_pylist() == table["k_high"].to_pylist()

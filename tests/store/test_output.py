@@ -13,9 +13,9 @@ from small_sweeps import assert_same_rows, made_up_outcome, output, run_serially
 
 import mcrelu
 from mcrelu.errors import ExitCode, ForeignOutputError, ResourceError, UserError
+from mcrelu.store.crossing_rows import crossing_rows
 from mcrelu.store.files import Files
 from mcrelu.store.output import SPEC, Output, conflicts
-from mcrelu.store.schema import network_rows
 from mcrelu.store.shards import publish_shard, shard_name
 from mcrelu.sweep.cell import Block
 
@@ -200,7 +200,7 @@ def test_taking_replaces_the_spec(tmp_path: Path) -> None:
 
 def publish_blocks(done: Output, blocks: list[Block]) -> None:
     for block in blocks:
-        rows = network_rows(block, np.full(block.networks, 0.5), made_up_outcome(block))
+        rows = crossing_rows(block, np.full(block.networks, 0.5), made_up_outcome(block))
         publish_shard(done.files, block, done.origin(block.cell), rows, {})
 
 

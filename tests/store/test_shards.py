@@ -14,8 +14,8 @@ import pytest
 from small_sweeps import SEED, made_up_outcome, sweep
 
 from mcrelu.store import schema, shards
+from mcrelu.store.crossing_rows import CROSSING, crossing_rows
 from mcrelu.store.files import Files
-from mcrelu.store.schema import NETWORKS, network_rows
 from mcrelu.store.shards import (
     Provenance,
     complete_prefix,
@@ -41,7 +41,7 @@ def files(tmp_path: Path) -> Files:
 
 def rows_of(block: Block, seed: int = 1) -> pa.Table:
     """Made-up rows of a block, the same for the same seed."""
-    return network_rows(block, np.full(block.networks, 0.25), made_up_outcome(block, seed))
+    return crossing_rows(block, np.full(block.networks, 0.25), made_up_outcome(block, seed))
 
 
 def publish(
@@ -73,7 +73,7 @@ def test_a_good_shard_reads_back_equal(files: Files) -> None:
     read = read_shard(files, BLOCK, ORIGIN)
     assert read is not None
     assert read.equals(rows)
-    assert read.schema.equals(NETWORKS)
+    assert read.schema.equals(CROSSING)
     assert not is_missing(files)
 
 
@@ -127,7 +127,7 @@ def test_row_contents() -> None:
         training_loss=np.array([0.125, np.nan]),
         validation_loss=np.array([np.inf, 1e-300]),
     )
-    rows = network_rows(block, np.array([0.5, 0.75]), outcome).to_pylist()
+    rows = crossing_rows(block, np.array([0.5, 0.75]), outcome).to_pylist()
     common = {
         "cell": CELL.id,
         "block": 3,
@@ -175,7 +175,7 @@ def test_only_a_crossing_that_never_was_is_null(files: Files) -> None:
 
 def test_types_are_as_narrow_as_the_values_allow() -> None:
     name = pa.dictionary(pa.int8(), pa.string())
-    assert {field.name: field.type for field in NETWORKS} == {
+    assert {field.name: field.type for field in CROSSING} == {
         "cell": name,
         "block": pa.uint32(),
         "network": pa.uint32(),
@@ -240,7 +240,7 @@ def test_a_flipped_byte_in_the_values_is_noticed(files: Files, column: str) -> N
     publish(files)
     content = bytearray(raw(files))
     place = pq.read_metadata(pa.BufferReader(raw(files))).row_group(0)
-    chunk = place.column(NETWORKS.get_field_index(column))
+    chunk = place.column(CROSSING.get_field_index(column))
     content[chunk.data_page_offset + chunk.total_compressed_size // 2] ^= 0x01
     files.publish(shard_name(BLOCK), bytes(content))
     assert is_missing(files)
@@ -282,7 +282,7 @@ def test_metadata_that_is_no_text_is_missing(files: Files) -> None:
     "columns",
     [
         {"zebra": pa.array(range(10))},
-        {name: pa.array(["x"] * 10) for name in NETWORKS.names},
+        {name: pa.array(["x"] * 10) for name in CROSSING.names},
     ],
     ids=["other columns", "other types"],
 )
@@ -352,9 +352,9 @@ def test_blocks_behind_a_gap_are_never_counted(
     files: Files, present: list[int], counted: int
 ) -> None:
     publish_blocks(files, present)
-    prefix = complete_prefix(files, BLOCKS, ORIGIN)
+    prefix = complete_prefix(files, BLOCKS[0].cell, BLOCKS, ORIGIN)
     assert prefix["network"].to_pylist() == list(range(10 * counted))
-    assert prefix.schema.equals(NETWORKS)
+    assert prefix.schema.equals(CROSSING)
     missing = [block.index for block in missing_blocks(files, BLOCKS, ORIGIN)]
     assert missing == [index for index in range(6) if index not in present]
 
@@ -367,21 +367,21 @@ def test_blocks_behind_a_gap_are_never_counted(
 def test_a_bad_shard_is_a_gap(files: Files, damage: Callable[[bytes], bytes]) -> None:
     publish_blocks(files, list(range(6)))
     files.publish(shard_name(BLOCKS[2]), damage(raw(files, BLOCKS[2])))
-    assert complete_prefix(files, BLOCKS, ORIGIN).num_rows == 20
+    assert complete_prefix(files, BLOCKS[0].cell, BLOCKS, ORIGIN).num_rows == 20
     assert missing_blocks(files, BLOCKS, ORIGIN) == [BLOCKS[2]]
 
 
 def test_the_prefix_holds_the_rows_in_index_order(files: Files) -> None:
     publish_blocks(files, [5, 3, 1, 0, 2, 4])
     expected = pa.concat_tables(rows_of(block, seed=block.index) for block in BLOCKS)
-    assert complete_prefix(files, BLOCKS, ORIGIN).equals(expected.unify_dictionaries())
+    assert complete_prefix(files, BLOCKS[0].cell, BLOCKS, ORIGIN).equals(expected.unify_dictionaries())
 
 
 def test_temporary_files_are_no_shards(files: Files, tmp_path: Path) -> None:
     publish_blocks(files, [0])
     stray = tmp_path / shard_name(BLOCKS[1])
     stray.with_name(".0123456789abcdef.tmp").write_bytes(raw(files, BLOCKS[0]))
-    assert complete_prefix(files, BLOCKS, ORIGIN).num_rows == 10
+    assert complete_prefix(files, BLOCKS[0].cell, BLOCKS, ORIGIN).num_rows == 10
 
 
 def test_pyarrow_reads_the_folder_as_it_lies(files: Files, tmp_path: Path) -> None:
@@ -389,7 +389,7 @@ def test_pyarrow_reads_the_folder_as_it_lies(files: Files, tmp_path: Path) -> No
     publish(files, dataclasses.replace(BLOCK, cell=OTHER_CELL))
     (tmp_path / "shards" / CELL.id / ".0123456789abcdef.tmp").write_bytes(b"left behind")
     data = pyarrow.dataset.dataset(tmp_path / "shards", format="parquet")
-    assert data.schema.remove_metadata().equals(NETWORKS)
+    assert data.schema.remove_metadata().equals(CROSSING)
     table = data.to_table()
     assert table.num_rows == 70
     ours = table.filter(pyarrow.dataset.field("cell") == CELL.id).sort_by("network")

@@ -11,7 +11,7 @@ from small_sweeps import spec, sweep
 
 from mcrelu.errors import ExitCode, SpecError
 from mcrelu.stopping import Crossing, EarlyStopping, Sufficient
-from mcrelu.sweep.cell import Cell, StepRule
+from mcrelu.sweep.crossing_cell import CrossingCell, StepRule
 from mcrelu.sweep.sweep import Sweep
 from mcrelu.theory.criterion import Form
 from mcrelu.train import Checks
@@ -522,7 +522,7 @@ def test_checks_default_to_the_original_of_each_initialisation() -> None:
     }
 
 
-def cell(**changes: object) -> Cell:
+def cell(**changes: object) -> CrossingCell:
     """A cell with some parameters replaced."""
     plain = {
         "width": 16,
@@ -535,7 +535,7 @@ def cell(**changes: object) -> Cell:
         "engine": "dense",
         "semantics": 1,
     }
-    return Cell(**(plain | changes))
+    return CrossingCell(**(plain | changes))
 
 
 # Frozen: outputs that users have are found and drawn by these. If this fails, undo your change,
@@ -560,7 +560,7 @@ FROZEN = [
 
 
 @pytest.mark.parametrize(("one", "identity", "stream"), FROZEN)
-def test_identities_are_frozen(one: Cell, identity: str, stream: int) -> None:
+def test_identities_are_frozen(one: CrossingCell, identity: str, stream: int) -> None:
     assert one.id == identity
     assert one.stream == stream
 

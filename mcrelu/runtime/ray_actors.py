@@ -1,0 +1,173 @@
+"""Blocks on Ray actors that own a device: one per GPU, or one per CPU where there is no GPU."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import replace
+from typing import Any
+
+import ray
+from ray.exceptions import RayError, RayTaskError
+
+from mcrelu.engines.torch_device import device_here
+from mcrelu.errors import ResourceError
+from mcrelu.runtime import ray_cluster
+from mcrelu.runtime.block import attempt
+from mcrelu.runtime.ray_tasks import Handle, result_of
+from mcrelu.runtime.submit import SystemFaultError
+from mcrelu.runtime.task import BlockResult, BlockTask
+from mcrelu.runtime.warmup import warm_up
+
+READY_SECONDS = 120.0  # for the first actor: its process starts and imports torch
+
+
+# Never restarted by Ray: a restart would wait for resources that may be gone for good.
+@ray.remote(max_restarts=0, max_task_retries=0)
+class _DeviceOwner:
+    """A process with a device of its own."""
+
+    def __init__(self, wish: str) -> None:
+        self._device = device_here(wish)
+
+    def device(self) -> str:
+        """What it got."""
+        return self._device
+
+    def do(self, task: BlockTask, number: int) -> BlockResult:
+        """Do a block on the device."""
+        warm_up(task.block.cell)
+        return attempt(replace(task, device=self._device), number)
+
+
+class ActorExecutor:
+    """Blocks on actors, one at a time each; dead actors are replaced as long as there is a device.
+
+    Ray's own ActorPool drops what it has queued when its actors die, so this keeps its own books.
+    """
+
+    name = "ray"
+
+    def __init__(self, wish: str) -> None:
+        self._gpus = wish != "cpu" and ray_cluster.count("GPU") >= 1
+        if wish == "cuda" and not self._gpus:
+            raise ResourceError(
+                "device = 'cuda': the cluster has no GPU; add a node with one, "
+                "or use device auto or cpu"
+            )
+        self._wish = wish if self._gpus else "cpu"
+        self._idle: list[Any] = []
+        self._busy: dict[Handle, Any] = {}
+        self._refill()
+        self._device = self._first_device()
+
+    @classmethod
+    def embed(cls, wish: str, workers: int | None = None) -> ActorExecutor:
+        """Actors on a cluster of this process's own."""
+        ray_cluster.embed(workers)
+        return cls._on_cluster(wish)
+
+    @classmethod
+    def join(cls, wish: str, address: str) -> ActorExecutor:
+        """Actors on a running cluster."""
+        ray_cluster.join(address)
+        return cls._on_cluster(wish)
+
+    @classmethod
+    def _on_cluster(cls, wish: str) -> ActorExecutor:
+        try:
+            return cls(wish)
+        except BaseException:
+            ray_cluster.leave()
+            raise
+
+    def describe(self) -> str:
+        """Where blocks are done."""
+        kind = "GPU" if self._gpus else "CPU"
+        return f"on Ray, {self._wanted()} actors with a {kind} each, training on {self._device}"
+
+    def capacity(self) -> int:
+        """One block per actor; replaces the dead, and grows with the cluster."""
+        self._refill()
+        return len(self._idle) + len(self._busy)
+
+    def submit(self, task: BlockTask, number: int) -> Handle:
+        """Hand a block to an actor that has none."""
+        actor = self._idle.pop() if self._idle else self._create()
+        handle: Handle = actor.do.remote(task, number)
+        self._busy[handle] = actor
+        return handle
+
+    def wait(self, handles: Collection[Handle], seconds: float) -> list[Handle]:
+        """Finished blocks, waiting for the first at most so long."""
+        done, _ = ray.wait(list(handles), num_returns=1, timeout=seconds, fetch_local=True)
+        return list(done)
+
+    def result(self, handle: Handle) -> BlockResult:
+        """What the actor returned; one that died is let go.
+
+        Raises
+        ------
+        SystemFaultError
+            If the actor or its node died.
+        """
+        actor = self._busy.pop(handle)
+        try:
+            result = result_of(handle)
+        except SystemFaultError:
+            ray.kill(actor)  # where only the call failed, a new process is safer than the old
+            raise
+        self._idle.append(actor)
+        return result
+
+    def cancel(self, handles: Collection[Handle]) -> None:
+        """Kill the actors of blocks in flight; shards and checkpoints are written whole."""
+        for handle in handles:
+            ray.kill(self._busy.pop(handle))
+
+    def close(self) -> None:
+        """Let all actors go and leave the cluster; an embedded one ends."""
+        for actor in (*self._idle, *self._busy.values()):
+            ray.kill(actor)
+        ray_cluster.leave()
+
+    def _wanted(self) -> int:
+        return int(ray_cluster.count("GPU" if self._gpus else "CPU"))
+
+    def _refill(self) -> None:
+        while len(self._idle) + len(self._busy) < self._wanted():
+            self._idle.append(self._create())
+
+    def _create(self) -> Any:
+        # Without num_cpus an actor with a GPU would hold a CPU for life, too.
+        share = {"num_gpus": 1, "num_cpus": 0} if self._gpus else {"num_cpus": 1}
+        return _DeviceOwner.options(**share).remote(self._wish)  # type: ignore[attr-defined]
+
+    def _first_device(self) -> str:
+        """The device of the first actor that is ready.
+
+        Raises
+        ------
+        ResourceError
+            If none gets ready: all devices are taken, or torch cannot use them.
+        """
+        asked = [actor.device.remote() for actor in self._idle]
+        ready, _ = ray.wait(asked, num_returns=1, timeout=READY_SECONDS) if asked else ([], [])
+        if not ready:
+            kind = "GPU" if self._gpus else "CPU"
+            raise ResourceError(
+                f"no free {kind} in the cluster within {READY_SECONDS:.0f} s; "
+                "wait until other jobs end, or add nodes"
+            )
+        try:
+            return str(ray.get(ready[0]))
+        except RayTaskError as error:
+            raise _cause(error) from None
+        except RayError as error:
+            raise ResourceError(f"an actor did not start: {_cause(error)}") from None
+
+
+def _cause(error: Exception) -> ResourceError:
+    """The user's error inside Ray's, in one line."""
+    lines = [line for line in str(error).splitlines() if "ResourceError: " in line]
+    text = lines[-1].partition("ResourceError: ")[2] if lines else str(error).splitlines()[0]
+    return ResourceError(text)

@@ -1,0 +1,92 @@
+"""Checkpoints: where the training of a block stands, so that it can go on from there.
+
+One archive of plain arrays per block, checkpoints/<cell>/<block>/<epoch>.npz. A newer one is there
+before the older one goes.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+import zlib
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from mcrelu.mlp import Descent, Layer
+from mcrelu.store.files import Files
+from mcrelu.store.shards import Provenance, identity
+from mcrelu.sweep.cell import Block
+from mcrelu.types import Floats
+
+_IDENTITY = "identity"
+
+
+class Checkpoint(NamedTuple):
+    """A training at the end of a leg."""
+
+    state: Descent
+    losses: Floats  # (m, k) after every 1000th epoch so far
+
+
+def publish_checkpoint(
+    files: Files, block: Block, origin: Provenance, checkpoint: Checkpoint
+) -> None:
+    """Write a checkpoint, then remove older ones of the block."""
+    state = checkpoint.state
+    arrays: dict[str, Any] = {
+        _IDENTITY: np.array(json.dumps(identity(block, origin))),
+        "epoch": np.array(state.epoch),
+        "first_kink_change": state.first_kink_change,
+        "first_loss_crossing": state.first_loss_crossing,
+        "losses": checkpoint.losses,
+    }
+    for k, layer in enumerate(state.layers):
+        arrays[f"weight_{k}"], arrays[f"bias_{k}"] = layer
+    buffer = io.BytesIO()
+    np.savez(buffer, **arrays)
+    folder, name = _folder(block), f"{state.epoch:010d}.npz"
+    files.publish(f"{folder}/{name}", buffer.getvalue())
+    for older in files.names(folder):
+        if older < name:
+            files.delete(f"{folder}/{older}")
+
+
+def latest_checkpoint(
+    files: Files, block: Block, origin: Provenance, most: int
+) -> Checkpoint | None:
+    """The newest whole checkpoint of a block that is at most so many epochs old; None without."""
+    folder = _folder(block)
+    for name in reversed(files.names(folder)):
+        if name <= f"{most:010d}.npz":
+            found = _read(files, f"{folder}/{name}", block, origin)
+            if found is not None:
+                return found
+    return None
+
+
+def _folder(block: Block) -> str:
+    return f"checkpoints/{block.cell.id}/{block.index:06d}"
+
+
+def _read(files: Files, name: str, block: Block, origin: Provenance) -> Checkpoint | None:
+    """A checkpoint, None if it is torn, or of another sweep or another number of networks."""
+    content = files.read(name)
+    if content is None:
+        return None
+    try:
+        archive = np.load(io.BytesIO(content), allow_pickle=False)
+        arrays = {key: archive[key] for key in archive.files}  # checks their checksums
+        if json.loads(str(arrays[_IDENTITY])) != identity(block, origin):
+            return None
+        layers = sum(key.startswith("weight_") for key in arrays)
+        state = Descent(
+            epoch=int(arrays["epoch"]),
+            layers=tuple(Layer(arrays[f"weight_{k}"], arrays[f"bias_{k}"]) for k in range(layers)),
+            first_kink_change=arrays["first_kink_change"],
+            first_loss_crossing=arrays["first_loss_crossing"],
+        )
+        return Checkpoint(state, arrays["losses"])
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error):
+        return None

@@ -1,0 +1,63 @@
+"""What all specs have in common.
+
+Types are strict: text is never taken for a number, and a number never for a list. Every key that
+is not named is refused. :mod:`mcrelu.sweep.problems` turns what pydantic finds into one line.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from mcrelu.sweep.cell import Cell
+
+T = TypeVar("T")
+
+
+def _distinct(values: list[T]) -> list[T]:
+    for k, value in enumerate(values):
+        if value in values[:k]:
+            raise ValueError(f"{value!r} is listed twice; list every value once")
+    return values
+
+
+class Model(BaseModel):
+    """A mapping of a spec."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
+
+
+# The values of one parameter; the cells of a sweep are the product of such lists.
+Values = Annotated[list[T], Field(min_length=1), AfterValidator(_distinct)]
+
+
+class CommonSpec(Model, ABC):
+    """The keys that every experiment has, and what the machinery asks of a spec."""
+
+    version: Literal[1]
+    experiment: str
+    seed: Annotated[int, Field(ge=0, lt=2**63)]
+    networks: Annotated[int, Field(ge=1)]
+    device: str = "auto"
+    rng: str = "philox"
+    block_size: Annotated[int, Field(ge=1, le=2**16)] | None = None
+
+    @abstractmethod
+    def expand(self) -> Iterator[Cell]:
+        """The cells."""
+
+    @abstractmethod
+    def block_size_of(self, cell: Cell) -> int:
+        """Networks per block of a cell."""
+
+    @abstractmethod
+    def settings(self) -> dict[str, Any]:
+        """What all cells share and an output cannot change, unless the cells say it clearer."""
+
+    @property
+    def relative_width(self) -> float | None:
+        """How narrow a cell's confidence sequence must be for it to end, if that is asked."""
+        return None
