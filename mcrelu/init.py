@@ -1,4 +1,4 @@
-"""Initialisation of two-layer networks from standard normal draws; biases start at zero."""
+"""Initialisation of networks from standard normal draws."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from mcrelu.mlp import Layer, Layers
 from mcrelu.rng import Normals
 from mcrelu.types import Floats, Ints, Weights
 
@@ -13,7 +14,7 @@ Initializer = Callable[[Floats, Floats], Weights]
 
 
 def he(a_normals: Floats, w_normals: Floats) -> Weights:
-    """He initialisation: a ~ N(0, 2), w ~ N(0, 2/n); draws (m, n) -> weights (m, n)."""
+    """He initialisation: a ~ N(0, 2), w ~ N(0, 2/n), biases zero; (m, n) -> weights (m, n)."""
     n = a_normals.shape[1]
     return _scaled(a_normals, np.sqrt(2.0), w_normals, np.sqrt(2.0 / n))
 
@@ -32,6 +33,18 @@ def _scaled(a_normals: Floats, a_scale: float, w_normals: Floats, w_scale: float
 
 
 INITIALIZERS: dict[str, Initializer] = {"he": he, "swapped": swapped}
+
+
+def he_layers(normals: Layers, random_bias: bool = False) -> Layers:
+    """He initialisation of layered networks: N(0, 2 / inputs of the layer).
+
+    Biases are zero, or, with ``random_bias``, drawn like the weights.
+    """
+    layers = []
+    for weight, bias in normals:
+        scale = np.sqrt(2.0 / weight.shape[1])
+        layers.append(Layer(scale * weight, scale * bias if random_bias else np.zeros_like(bias)))
+    return tuple(layers)
 
 
 class DrawnWeights:

@@ -7,11 +7,13 @@ of the original program (docs/method.md 1), for comparison network by network.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from typing import NamedTuple, Protocol
 
 import numpy as np
 
+from mcrelu.mlp import Layer, Layers
 from mcrelu.philox import MINIBATCH, minibatch_counts
 from mcrelu.types import Counts, Floats, Ints
 
@@ -74,6 +76,46 @@ def philox_draws(
         a_normals=RedrawnNormals(generator(a), networks, width),
         w_normals=RedrawnNormals(generator(w), networks, width),
         minibatches=PhiloxMinibatches(minibatch, counts),
+    )
+
+
+class LayeredDraws(NamedTuple):
+    """Everything random about a block of networks with inputs in R^d."""
+
+    counts: Ints  # (m, D) training sample, rows sum to N
+    normals: Layers  # standard normals in the shapes of the parameters
+
+
+def layered_draws(
+    seed: int,
+    stream: int,
+    block: int,
+    networks: int,
+    sizes: Sequence[int],
+    points: int,
+    samples: int,
+) -> LayeredDraws:
+    """The draws of a block of layered networks, a function of (seed, stream, block) alone.
+
+    ``sizes`` are the numbers of inputs, of neurons of each hidden layer, and of outputs (1);
+    ``samples`` is N. Biases have streams of their own, so weights are the same without them.
+    """
+    root = np.random.SeedSequence(seed, spawn_key=(stream, block))
+    sample, *children = (np.random.Philox(child) for child in root.spawn(2 * len(sizes) - 1))
+    normals = [np.random.Generator(child) for child in children]
+    return LayeredDraws(
+        counts=np.random.Generator(sample).multinomial(
+            samples, np.full(points, 1.0 / points), size=networks
+        ),
+        normals=tuple(
+            Layer(
+                weight.standard_normal((networks, *shape)),
+                bias.standard_normal((networks, shape[1])),
+            )
+            for weight, bias, shape in zip(
+                normals[::2], normals[1::2], pairwise(sizes), strict=True
+            )
+        ),
     )
 
 

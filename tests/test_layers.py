@@ -14,8 +14,8 @@ PACKAGE = Path(__file__).parent.parent / "mcrelu"
 
 # From the bottom up; a module may import its own layer and those before it.
 LAYERS = (
-    ("types", "errors", "jit", "memory"),
-    ("data", "init", "philox", "rng", "theory"),
+    ("types", "errors", "jit", "memory", "mlp"),
+    ("data", "datasets", "init", "philox", "rng", "theory"),
     ("engines", "stopping"),
     ("train",),
     ("sweep",),
