@@ -1,0 +1,197 @@
+"""The parts of a step of gradient descent for one two-layer ReLU network in groups.
+
+Glossary as in :mod:`mcrelu.engines.pattern_grouping`. All neurons of a group see the same points, so
+a step acts on each theta = (a, b, w) of theirs by the same matrix T = I + [[0, u], [u^T, 0]], where
+u sums pull_j (x_j, 1) over the points on which the group is active. Hence theta(k) = P theta(0), P
+the product of the T, and the group's part of the output is <v, (x_j, 1)> with
+v = (P S P^T)[w, (a, b)], S the second moments of theta(0).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from mcrelu.engines.vectors import (
+    LANES,
+    add,
+    fill,
+    larger,
+    largest,
+    load,
+    multiply,
+    multiply_add,
+    store,
+    total,
+    where_positive,
+)
+from mcrelu.jit import jit, wide_vectors
+
+
+@jit()
+def sum_functions(groups, q):
+    """Groups' functions v from P and S, and their sums over the groups active on each column."""
+    wide_vectors()
+    p, s, v, scratch = groups.p, groups.s, groups.v, groups.scratch
+    inputs1 = q - 1
+    g_lanes = len(v) // inputs1
+    for block in range(0, g_lanes, LANES):
+        entries = block * q * q
+        row_w = entries + inputs1 * q * LANES
+        for k in range(q):
+            moved = fill(0.0)
+            for r in range(q):
+                at = (r * q + k) * LANES
+                moved = multiply_add(load(p, row_w + r * LANES), load(s, entries + at), moved)
+            store(scratch, k * LANES, moved)
+        for r in range(inputs1):
+            own = fill(0.0)
+            for k in range(q):
+                entry = load(p, entries + (r * q + k) * LANES)
+                own = multiply_add(load(scratch, k * LANES), entry, own)
+            store(v, r * g_lanes + block, own)
+    r_lanes = len(groups.value) // inputs1
+    _products(groups.active, v, groups.value, g_lanes, r_lanes, inputs1)
+
+
+@jit()
+def pull_groups(groups, q):
+    """U of every group from the columns' pulled sums."""
+    wide_vectors()
+    inputs1 = q - 1
+    g_lanes, r_lanes = len(groups.v) // inputs1, len(groups.value) // inputs1
+    _products(groups.active_t, groups.pulled, groups.u, r_lanes, g_lanes, inputs1)
+
+
+@jit()
+def _products(matrix, given, result, rows, lanes, vectors):
+    """Result (vectors, lanes) = given (vectors, rows) times matrix (rows, lanes), all flat.
+
+    Four sums at once, since an addition takes as long as four can be started.
+    """
+    wide_vectors()
+    for at in range(0, lanes, LANES):
+        for k in range(vectors):
+            first, second, third, fourth = fill(0.0), fill(0.0), fill(0.0), fill(0.0)
+            for i in range(0, rows, 4):
+                j = k * rows + i
+                row = i * lanes + at
+                first = multiply_add(fill(given[j]), load(matrix, row), first)
+                row += lanes
+                second = multiply_add(fill(given[j + 1]), load(matrix, row), second)
+                row += lanes
+                third = multiply_add(fill(given[j + 2]), load(matrix, row), third)
+                row += lanes
+                fourth = multiply_add(fill(given[j + 3]), load(matrix, row), fourth)
+            store(result, k * lanes + at, add(add(first, second), add(third, fourth)))
+
+
+@jit()
+def pull_points(groups, c, rate, inputs1):
+    """Residuals and what they pull at, from the columns' functions; twice the loss."""
+    wide_vectors()
+    lanes, r_lanes = len(groups.y), len(groups.value) // inputs1
+    x, value, pulled = groups.x, groups.value, groups.pulled
+    pulled[:] = 0.0
+    squares, negative, step = fill(0.0), fill(-1.0), fill(rate)
+    for k in range(len(groups.column_of)):
+        at, column = k * LANES, groups.column_of[k]
+        output = add(fill(c), load(groups.loose_f, at))
+        for r in range(inputs1):
+            output = multiply_add(load(value, r * r_lanes + column), load(x, r * lanes + at), output)
+        residual = multiply_add(negative, output, load(groups.y, at))
+        weighted = multiply(load(groups.weight, at), residual)
+        squares = multiply_add(weighted, residual, squares)
+        pull = multiply(step, weighted)
+        store(groups.pull, at, pull)
+        for r in range(inputs1):
+            where = r * r_lanes + column
+            own = multiply_add(pull, load(x, r * lanes + at), load(pulled, where))
+            store(pulled, where, own)
+    return total(squares)
+
+
+@jit()
+def step_groups(groups, q):
+    """P <- T P for every group; the largest |u|, not a number where one u is not."""
+    wide_vectors()
+    p, u = groups.p, groups.u
+    inputs1 = q - 1
+    g_lanes = len(u) // inputs1
+    most, every = fill(0.0), fill(0.0)
+    for block in range(0, g_lanes, LANES):
+        entries = block * q * q
+        square = fill(0.0)
+        for r in range(inputs1):
+            own = load(u, r * g_lanes + block)
+            square = multiply_add(own, own, square)
+        most, every = larger(square, most), add(every, square)
+        for k in range(q):
+            at_w = entries + (inputs1 * q + k) * LANES
+            w = load(p, at_w)
+            moved_w = w
+            for r in range(inputs1):
+                at, own = entries + (r * q + k) * LANES, load(u, r * g_lanes + block)
+                entry = load(p, at)
+                moved_w = multiply_add(own, entry, moved_w)
+                store(p, at, multiply_add(own, w, entry))
+            store(p, at_w, moved_w)
+    return np.sqrt(largest(most)) + 0.0 * total(every)
+
+
+@jit()
+def materialise(p, group, base, theta):
+    """Write P_group base to ``theta``, both (q,)."""
+    q = len(base)
+    at = group // LANES * q * q * LANES + group % LANES
+    for r in range(q):
+        own = 0.0
+        for k in range(q):
+            own += p[at + (r * q + k) * LANES] * base[k]
+        theta[r] = own
+
+
+@jit()
+def sum_loose(groups, theta, loose, count):
+    """The loose neurons' outputs at the points."""
+    wide_vectors()
+    groups.loose_f[:] = 0.0
+    inputs = theta.shape[1] - 2
+    for i in loose[:count]:
+        w = fill(theta[i, inputs + 1])
+        for at in range(0, len(groups.y), LANES):
+            z = _preactivations(groups.x, len(groups.y), theta, i, at)
+            own = multiply_add(w, where_positive(z, z), load(groups.loose_f, at))
+            store(groups.loose_f, at, own)
+
+
+@jit()
+def step_loose(groups, theta, loose, count, masked):
+    """One step of every loose neuron; ``masked`` is scratch, as long as the points."""
+    wide_vectors()
+    x, pull, lanes = groups.x, groups.pull, len(groups.y)
+    inputs1 = theta.shape[1] - 1
+    for i in loose[:count]:
+        for at in range(0, lanes, LANES):
+            z = _preactivations(x, lanes, theta, i, at)
+            store(masked, at, where_positive(z, load(pull, at)))
+        w = theta[i, inputs1]
+        moved_w = w
+        for r in range(inputs1):
+            sums = fill(0.0)
+            for at in range(0, lanes, LANES):
+                sums = multiply_add(load(masked, at), load(x, r * lanes + at), sums)
+            own = total(sums)
+            moved_w += own * theta[i, r]
+            theta[i, r] += own * w
+        theta[i, inputs1] = moved_w
+
+
+@jit(inline="always")
+def _preactivations(x, lanes, theta, i, at):
+    """Z of neuron i at eight points, rounded as by pattern_grouping.observe."""
+    inputs = theta.shape[1] - 2
+    # Padding has x = 0 and must not see the bias: its 1 is 0, too.
+    z = multiply(fill(theta[i, inputs]), load(x, inputs * lanes + at))
+    for r in range(inputs):
+        z = multiply_add(fill(theta[i, r]), load(x, r * lanes + at), z)
+    return z

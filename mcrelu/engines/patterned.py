@@ -1,0 +1,70 @@
+"""The grouped engine in d dimensions: two-layer ReLU networks at a cost that hardly depends on width.
+
+All neurons with one activation pattern move by one common matrix while they keep it
+(:mod:`mcrelu.engines.pattern_kernels`). When a neuron may have changed its pattern is bounded by how
+far its group has moved it (:mod:`mcrelu.engines.leases`), so it is looked at now and then only; at
+the very step at which it does change, it becomes loose and is trained by itself until the network
+is grouped anew (:mod:`mcrelu.engines.pattern_descent`). Nothing is approximated.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import numpy as np
+
+from mcrelu.engines.layered import LOSS_EVERY
+from mcrelu.engines.pattern_descent import descend
+from mcrelu.mlp import Descent, Layer, Layers, Regression
+from mcrelu.types import Floats, Ints
+
+
+class PatternedEngine:
+    """Gradient descent of two-layer ReLU networks in float64, one network after the other."""
+
+    name: ClassVar[str] = "grouped"
+    semantics: ClassVar[int] = 1
+
+    def advance(self, problem: Regression, state: Descent, epochs: int) -> tuple[Descent, Floats]:
+        """Train by ``epochs`` steps; see :class:`mcrelu.engines.layered.LayeredEngine`.
+
+        Raises
+        ------
+        ValueError
+            For networks other than two-layer ReLU networks.
+        """
+        if len(state.layers) != 2 or problem.activation != "relu":
+            raise ValueError(
+                f"the grouped engine trains two layers with relu, not {len(state.layers)} with "
+                f"{problem.activation}"
+            )
+        theta, c = _neurons(state.layers)
+        first = np.stack([state.first_kink_change, state.first_loss_crossing], axis=1)
+        last = state.epoch + epochs
+        losses = np.empty((len(c), last // LOSS_EVERY - state.epoch // LOSS_EVERY))
+        x1 = np.column_stack([problem.x, np.ones(len(problem.x))])
+        y = np.ascontiguousarray(problem.y, dtype=np.float64)
+        for k in range(len(c)):
+            descend(
+                theta[k], c[k], x1, y, np.array(problem.p[k]), float(problem.step_size[k]),
+                float(problem.threshold[k]), state.epoch, epochs, first[k], losses[k], _counts(),
+            )  # fmt: skip
+        return Descent(last, _layers(theta, c), *np.ascontiguousarray(first.T)), losses
+
+
+def _counts() -> Ints:
+    return np.zeros(4, dtype=np.int64)
+
+
+def _neurons(layers: Layers) -> tuple[Floats, Floats]:
+    """All (a, b, w), (m, n, d + 2), and the output biases, (m, 1); copies."""
+    hidden, output = layers
+    parts = [hidden.weight.swapaxes(1, 2), hidden.bias[:, :, None], output.weight]
+    return np.concatenate(parts, axis=2, dtype=np.float64), np.array(output.bias, dtype=np.float64)
+
+
+def _layers(theta: Floats, c: Floats) -> Layers:
+    """The inverse of :func:`_neurons`."""
+    a, b, w = theta[:, :, :-2], theta[:, :, -2], theta[:, :, -1:]
+    hidden = Layer(np.ascontiguousarray(a.swapaxes(1, 2)), b.copy())
+    return hidden, Layer(w.copy(), c)

@@ -1,0 +1,168 @@
+"""Vectors of eight floats for kernels whose loops LLVM cannot vectorise by itself.
+
+Every lane is rounded as a scalar would be, on every CPU: where vectors are narrower than eight
+floats, LLVM takes several of them.
+"""
+
+from __future__ import annotations
+
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic, models, register_model
+
+LANES = 8
+
+_DOUBLE = ir.DoubleType()
+_VECTOR = ir.VectorType(_DOUBLE, LANES)
+
+
+class Float64x8(types.Type):
+    """What numba calls such a vector."""
+
+    def __init__(self) -> None:
+        super().__init__(name="float64x8")
+
+
+@register_model(Float64x8)
+class _Float64x8Model(models.PrimitiveModel):
+    def __init__(self, manager, numba_type):
+        super().__init__(manager, numba_type, _VECTOR)
+
+
+vector = Float64x8()
+
+
+def _pointer(context, builder, array_type, array, index):
+    data = context.make_array(array_type)(context, builder, array).data
+    return builder.bitcast(builder.gep(data, [index]), _VECTOR.as_pointer())
+
+
+def _splat(builder, number):
+    one = builder.insert_element(ir.Constant(_VECTOR, ir.Undefined), number, ir.IntType(32)(0))
+    lanes = ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES)
+    return builder.shuffle_vector(one, ir.Constant(_VECTOR, ir.Undefined), lanes)
+
+
+def _halved(builder, value, combine):
+    """Lane i with lane i + half, until one is left: the same order on every CPU."""
+    lanes = LANES
+    while lanes > 1:
+        lanes //= 2
+        halves = []
+        for start in (0, lanes):
+            index = ir.Constant(
+                ir.VectorType(ir.IntType(32), lanes), list(range(start, start + lanes))
+            )
+            halves.append(builder.shuffle_vector(value, value, index))
+        value = combine(*halves)
+    return builder.extract_element(value, ir.IntType(32)(0))
+
+
+@intrinsic
+def load(typingctx, array, index):  # noqa: ARG001 - numba's protocol, here and below
+    """Eight floats of a flat contiguous array from an index on."""
+
+    def generate(context, builder, signature, arguments):
+        pointer = _pointer(context, builder, signature.args[0], *arguments)
+        return builder.load(pointer, align=8)
+
+    return vector(array, types.intp), generate
+
+
+@intrinsic
+def store(typingctx, array, index, value):  # noqa: ARG001
+    """Write eight floats into a flat contiguous array from an index on."""
+
+    def generate(context, builder, signature, arguments):
+        pointer = _pointer(context, builder, signature.args[0], *arguments[:2])
+        builder.store(arguments[2], pointer, align=8)
+        return context.get_dummy_value()
+
+    return types.void(array, types.intp, vector), generate
+
+
+@intrinsic
+def fill(typingctx, number):  # noqa: ARG001
+    """The same float in every lane."""
+
+    def generate(context, builder, signature, arguments):  # noqa: ARG001
+        return _splat(builder, arguments[0])
+
+    return vector(types.float64), generate
+
+
+@intrinsic
+def multiply_add(typingctx, a, b, c):  # noqa: ARG001
+    """A b + c with one rounding."""
+
+    def generate(context, builder, signature, arguments):  # noqa: ARG001
+        kind = ir.FunctionType(_VECTOR, [_VECTOR] * 3)
+        function = cgutils.get_or_insert_function(builder.module, kind, "llvm.fma.v8f64")
+        return builder.call(function, arguments)
+
+    return vector(vector, vector, vector), generate
+
+
+@intrinsic
+def add(typingctx, a, b):  # noqa: ARG001
+    """A + b."""
+
+    def generate(context, builder, signature, arguments):  # noqa: ARG001
+        return builder.fadd(*arguments)
+
+    return vector(vector, vector), generate
+
+
+@intrinsic
+def multiply(typingctx, a, b):  # noqa: ARG001
+    """A b."""
+
+    def generate(context, builder, signature, arguments):  # noqa: ARG001
+        return builder.fmul(*arguments)
+
+    return vector(vector, vector), generate
+
+
+@intrinsic
+def where_positive(typingctx, z, value):  # noqa: ARG001
+    """The value where z > 0, else 0."""
+
+    def generate(context, builder, signature, arguments):  # noqa: ARG001
+        zero = ir.Constant(_VECTOR, [0.0] * LANES)
+        return builder.select(builder.fcmp_ordered(">", arguments[0], zero), arguments[1], zero)
+
+    return vector(vector, vector), generate
+
+
+@intrinsic
+def larger(typingctx, a, b):  # noqa: ARG001
+    """The larger one, lane by lane; b where one is not a number."""
+
+    def generate(context, builder, signature, arguments):  # noqa: ARG001
+        return builder.select(builder.fcmp_ordered(">", *arguments), *arguments)
+
+    return vector(vector, vector), generate
+
+
+@intrinsic
+def total(typingctx, value):  # noqa: ARG001
+    """Sum of the lanes."""
+
+    def generate(context, builder, signature, arguments):  # noqa: ARG001
+        return _halved(builder, arguments[0], builder.fadd)
+
+    return types.float64(vector), generate
+
+
+@intrinsic
+def largest(typingctx, value):  # noqa: ARG001
+    """Largest of the lanes, none of which may be other than a number."""
+
+    def generate(context, builder, signature, arguments):  # noqa: ARG001
+        def combine(a, b):
+            return builder.select(builder.fcmp_ordered(">", a, b), a, b)
+
+        return _halved(builder, arguments[0], combine)
+
+    return types.float64(vector), generate
