@@ -128,3 +128,8 @@ def _family(name: str) -> tuple[str, int]:
     """Prefix and size of a name with a number of one to three digits; else ("", 0)."""
     found = re.fullmatch(r"(star-|multi_axis_)([1-9][0-9]{0,2})", name)
     return (found[1], int(found[2])) if found else ("", 0)
+
+
+def inputs_of(name: str) -> int:
+    """Number of inputs d of a known point set."""
+    return labelled_points(name, np.random.Generator(np.random.Philox(0))).x.shape[1]

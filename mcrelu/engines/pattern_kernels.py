@@ -97,7 +97,9 @@ def pull_points(groups, c, rate, inputs1):
         at, column = k * LANES, groups.column_of[k]
         output = add(fill(c), load(groups.loose_f, at))
         for r in range(inputs1):
-            output = multiply_add(load(value, r * r_lanes + column), load(x, r * lanes + at), output)
+            output = multiply_add(
+                load(value, r * r_lanes + column), load(x, r * lanes + at), output
+            )
         residual = multiply_add(negative, output, load(groups.y, at))
         weighted = multiply(load(groups.weight, at), residual)
         squares = multiply_add(weighted, residual, squares)

@@ -35,8 +35,9 @@ def star_cells(output: Output) -> pa.Table:
 def progress(output: Output) -> pa.Table:
     """One row per cell and LOSS_EVERY epochs, of the networks that :func:`star_cells` counts.
 
-    Mean loss, deciles of the loss over the threshold (``decile_0`` .. ``decile_100``; NaN counts
-    as infinite), and the fractions in which a kink had changed or the loss had crossed.
+    Mean loss, deciles of the loss over the threshold (``decile_0`` .. ``decile_100``), both infinite
+    where losses are not finite, and the fractions in which a kink had changed or the loss had
+    crossed.
     """
     tables = [_progress_of(output, cell) for cell in _cells(output)]
     return pa.concat_tables(tables)
@@ -131,9 +132,9 @@ _PROGRESS = pa.schema(
 
 
 def _matrix(losses: pa.ChunkedArray, epochs: int) -> Floats:
-    """Lists of equal length as (m, epochs)."""
-    flat = losses.combine_chunks().flatten().to_numpy(zero_copy_only=False)
-    return np.asarray(flat, dtype=np.float64).reshape(len(losses), epochs)
+    """Lists of equal length as (m, epochs); NaN, from a training that diverged, is infinite."""
+    flat = losses.combine_chunks().flatten().to_numpy(zero_copy_only=False).astype(np.float64)
+    return np.where(np.isnan(flat), np.inf, flat).reshape(len(losses), epochs)
 
 
 def _relative(loss: Floats, threshold: Floats) -> Floats:

@@ -48,6 +48,9 @@ class ScriptedExecutor:
         self.cancelled: list[Ticket] = []
         self.waits = 0
 
+    def describe(self) -> str:
+        return "from a script"
+
     def capacity(self) -> int:
         return self._capacity()
 

@@ -50,6 +50,7 @@ class Noting(SerialExecutor):
     name = "noting"
 
     def __init__(self, capacity: int = 1, seed: int = 0) -> None:
+        super().__init__()
         self._capacity, self._chance = capacity, random.Random(seed)
         self.blocks: list[tuple[int, int]] = []  # width and index
 

@@ -94,6 +94,7 @@ class Shuffled(SerialExecutor):
     name = "shuffled"
 
     def __init__(self, seed: int, capacity: int) -> None:
+        super().__init__()
         self._chance = random.Random(seed)
         self._capacity = capacity
 
@@ -237,6 +238,7 @@ class Noting(SerialExecutor):
     """Notes the blocks that it gets."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.blocks: list[Block] = []
 
     def submit(self, task: BlockTask, number: int) -> Attempt:

@@ -352,7 +352,7 @@ def test_blocks_behind_a_gap_are_never_counted(
     files: Files, present: list[int], counted: int
 ) -> None:
     publish_blocks(files, present)
-    prefix = complete_prefix(files, BLOCKS[0].cell, BLOCKS, ORIGIN)
+    prefix = complete_prefix(files, CELL, BLOCKS, ORIGIN)
     assert prefix["network"].to_pylist() == list(range(10 * counted))
     assert prefix.schema.equals(CROSSING)
     missing = [block.index for block in missing_blocks(files, BLOCKS, ORIGIN)]
@@ -367,21 +367,21 @@ def test_blocks_behind_a_gap_are_never_counted(
 def test_a_bad_shard_is_a_gap(files: Files, damage: Callable[[bytes], bytes]) -> None:
     publish_blocks(files, list(range(6)))
     files.publish(shard_name(BLOCKS[2]), damage(raw(files, BLOCKS[2])))
-    assert complete_prefix(files, BLOCKS[0].cell, BLOCKS, ORIGIN).num_rows == 20
+    assert complete_prefix(files, CELL, BLOCKS, ORIGIN).num_rows == 20
     assert missing_blocks(files, BLOCKS, ORIGIN) == [BLOCKS[2]]
 
 
 def test_the_prefix_holds_the_rows_in_index_order(files: Files) -> None:
     publish_blocks(files, [5, 3, 1, 0, 2, 4])
     expected = pa.concat_tables(rows_of(block, seed=block.index) for block in BLOCKS)
-    assert complete_prefix(files, BLOCKS[0].cell, BLOCKS, ORIGIN).equals(expected.unify_dictionaries())
+    assert complete_prefix(files, CELL, BLOCKS, ORIGIN).equals(expected.unify_dictionaries())
 
 
 def test_temporary_files_are_no_shards(files: Files, tmp_path: Path) -> None:
     publish_blocks(files, [0])
     stray = tmp_path / shard_name(BLOCKS[1])
     stray.with_name(".0123456789abcdef.tmp").write_bytes(raw(files, BLOCKS[0]))
-    assert complete_prefix(files, BLOCKS[0].cell, BLOCKS, ORIGIN).num_rows == 10
+    assert complete_prefix(files, CELL, BLOCKS, ORIGIN).num_rows == 10
 
 
 def test_pyarrow_reads_the_folder_as_it_lies(files: Files, tmp_path: Path) -> None:

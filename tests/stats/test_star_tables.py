@@ -1,0 +1,121 @@
+"""Tables of star sweeps, from rows that were made up."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from star_sweeps import star_sweep
+
+from mcrelu.errors import UserError
+from mcrelu.mlp import NEVER, Descent, Regression
+from mcrelu.published import StarSetting, points
+from mcrelu.stats.comparison import Count, compare, counts_of, pool, published_counts
+from mcrelu.stats.intervals import clopper_pearson, wilson
+from mcrelu.stats.reduce import reduce
+from mcrelu.stats.star_tables import DECILES, progress, star_cells
+from mcrelu.store.files import Files
+from mcrelu.store.output import Output
+from mcrelu.store.shards import publish_shard
+from mcrelu.store.star_rows import star_rows
+from mcrelu.sweep.sweep import Sweep
+
+SWEEP = star_sweep(epochs=2000, cells={"width": [6], "data": ["star-3"]}, networks=4, block_size=2)
+KINKS = np.array([[5, NEVER], [1500, 2]])  # first epochs, by block
+CROSSINGS = np.array([[NEVER, NEVER], [1001, 2000]])
+LOSSES = np.array([[[4.0, 2.0], [1.0, np.nan]], [[3.0, 1.0], [2.0, 0.5]]])  # (block, network, time)
+THRESHOLD = 2.0
+
+
+def filled(folder: Path, blocks: int = 2, sweep: Sweep = SWEEP) -> Output:
+    output = Output(Files.at(folder), sweep)
+    output.take()
+    for block in list(sweep.all_blocks())[:blocks]:
+        k = block.index
+        state = Descent(2000, (), KINKS[k], CROSSINGS[k])
+        problem = Regression(*[np.zeros(0)] * 3, np.full(2, 0.1), np.full(2, THRESHOLD))
+        rows = star_rows(block, problem, np.full(2, 0.3), state, LOSSES[k, :, -1], LOSSES[k])
+        publish_shard(output.files, block, output.origin(block.cell), rows, {})
+    return output
+
+
+def test_counts_and_intervals(tmp_path: Path) -> None:
+    (row,) = star_cells(filled(tmp_path)).to_pylist()
+    assert (row["networks"], row["kink_k"], row["loss_k"], row["diverged"]) == (4, 3, 2, 1)
+    assert (row["kink_estimate"], row["loss_estimate"]) == (0.75, 0.5)
+    assert (row["kink_wilson_low"], row["kink_wilson_high"]) == tuple(map(float, wilson(3, 4)))
+    ends = (row["loss_clopper_pearson_low"], row["loss_clopper_pearson_high"])
+    assert ends == tuple(map(float, clopper_pearson(2, 4)))
+    assert row["relative_loss"] == 0.75  # of 0.25, 0.5, 1 and infinity
+
+
+def test_blocks_behind_a_gap_do_not_count(tmp_path: Path) -> None:
+    (row,) = star_cells(filled(tmp_path, blocks=1)).to_pylist()
+    assert (row["networks"], row["kink_k"]) == (2, 1)
+    (row,) = star_cells(filled(tmp_path / "empty", blocks=0)).to_pylist()
+    assert (row["networks"], row["kink_estimate"], row["relative_loss"]) == (0, None, None)
+
+
+def test_progress_by_thousands_of_epochs(tmp_path: Path) -> None:
+    first, second = progress(filled(tmp_path)).to_pylist()
+    assert (first["epoch"], second["epoch"], second["networks"]) == (1000, 2000, 4)
+    assert (first["mean_loss"], first["kink_fraction"], first["loss_fraction"]) == (2.5, 0.5, 0.0)
+    assert second["mean_loss"] == np.inf
+    assert (second["kink_fraction"], second["loss_fraction"]) == (0.75, 0.5)
+    deciles = [first[f"decile_{q}"] for q in DECILES]
+    relative = np.sort(LOSSES[:, :, 0].ravel()) / THRESHOLD
+    assert deciles == [relative[max(int(np.ceil(q / 100 * 4)) - 1, 0)] for q in DECILES]
+    assert second["decile_100"] == np.inf
+    assert progress(filled(tmp_path / "empty", blocks=0)).num_rows == 0
+
+
+def test_tables_are_written(tmp_path: Path) -> None:
+    output = filled(tmp_path)
+    tables = reduce(output)
+    assert set(tables) == {"cells", "progress"}
+    for name, table in tables.items():
+        assert output.read_table(name).equals(table)
+        assert (tmp_path / "tables" / f"{name}.csv").exists()
+
+
+# --- comparison -----------------------------------------------------------------------------
+
+
+def cells(**changes: object) -> pa.Table:
+    plain = {
+        "width": 8192, "data": "star-11", "depth": 1, "activation": "relu",
+        "step_rule": "published", "step_factor": 2.0, "random_bias": False,
+        "networks": 1000, "kink_k": 840, "loss_k": 68,
+    }  # fmt: skip
+    return pa.Table.from_pylist([plain | changes])
+
+
+def test_figure_8_has_its_points_at_every_step() -> None:
+    found = points("fig8")
+    assert len(found) == 2 * 7 * 4
+    setting = StarSetting("loss", "star-11", 1, "relu", "inv_lambda_max", 1.0, random_bias=False)
+    assert found[setting, 8192].estimate == 0.068
+
+
+def test_both_events_are_compared() -> None:
+    table = compare(counts_of(cells()), published_counts("fig8"))
+    assert table["event"].to_pylist() == ["kink", "loss"]
+    assert table["agrees"].to_pylist() == [True, True]
+    worse = compare(counts_of(cells(loss_k=168)), published_counts("fig8"))
+    assert worse["agrees"].to_pylist() == [True, False]
+
+
+def test_what_the_paper_has_not_is_left_out() -> None:
+    ours = counts_of(cells(data="star-7")) | counts_of(cells())
+    assert compare(ours, published_counts("fig8")).num_rows == 2
+    assert Count(840, 1000) in ours.values()
+
+
+def test_outputs_of_one_experiment_pool() -> None:
+    assert pool([cells(), cells(width=16)]).num_rows == 2
+    with pytest.raises(UserError, match="is in two of the outputs"):
+        pool([cells(), cells()])
+    with pytest.raises(UserError, match="of different experiments"):
+        pool([cells(), cells().drop_columns("kink_k")])

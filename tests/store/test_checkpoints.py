@@ -1,0 +1,112 @@
+"""Checkpoints of blocks: whole, of the right sweep, and one at a time."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from star_sweeps import star_sweep
+
+from mcrelu.mlp import NEVER, Descent, Layer
+from mcrelu.store.checkpoints import Checkpoint, latest_checkpoint, publish_checkpoint
+from mcrelu.store.files import Files
+from mcrelu.store.shards import Provenance
+from mcrelu.sweep.cell import Block
+
+BLOCK = next(star_sweep().all_blocks())
+ORIGIN = Provenance(seed=5, rng="philox", block_size=2)
+
+
+def checkpoint(epoch: int, kind: type = np.float64) -> Checkpoint:
+    rng = np.random.default_rng(epoch)
+    shapes = [(2, 2, 6), (2, 6, 1)]
+    layers = tuple(
+        Layer(rng.normal(size=shape).astype(kind), rng.normal(size=(2, shape[2])).astype(kind))
+        for shape in shapes
+    )
+    first = np.array([3, NEVER])
+    return Checkpoint(Descent(epoch, layers, first, first[::-1]), rng.random((2, epoch // 1000)))
+
+
+def same(one: Checkpoint, other: Checkpoint) -> bool:
+    ours, theirs = ([*c.state[2:], c.losses, *sum(c.state.layers, ())] for c in (one, other))
+    return one.state.epoch == other.state.epoch and all(
+        a.dtype == b.dtype and np.array_equal(a, b) for a, b in zip(ours, theirs, strict=True)
+    )
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> Files:
+    return Files.at(tmp_path)
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.rglob("*.npz"))
+
+
+@pytest.mark.parametrize("kind", [np.float64, np.float32])
+def test_what_is_read_is_what_was_written(files: Files, kind: type) -> None:
+    written = checkpoint(20_000, kind)
+    publish_checkpoint(files, BLOCK, ORIGIN, written)
+    read = latest_checkpoint(files, BLOCK, ORIGIN, most=20_000)
+    assert read is not None
+    assert same(read, written)
+    assert not same(read, checkpoint(30_000, kind))
+
+
+def test_the_newest_replaces_older_ones(files: Files, tmp_path: Path) -> None:
+    for epoch in (10_000, 20_000, 30_000):
+        publish_checkpoint(files, BLOCK, ORIGIN, checkpoint(epoch))
+    assert names(tmp_path) == ["0000030000.npz"]
+
+
+def test_none_is_taken_from_beyond_the_end(files: Files) -> None:
+    publish_checkpoint(files, BLOCK, ORIGIN, checkpoint(20_000))
+    assert latest_checkpoint(files, BLOCK, ORIGIN, most=19_999) is None
+
+
+def test_where_there_is_none_there_is_none(files: Files) -> None:
+    assert latest_checkpoint(files, BLOCK, ORIGIN, most=10**6) is None
+
+
+@pytest.mark.parametrize(
+    ("block", "origin"),
+    [
+        (BLOCK, replace(ORIGIN, seed=6)),
+        (BLOCK, replace(ORIGIN, block_size=3)),
+        (Block(BLOCK.cell, 0, 0, 1), ORIGIN),
+    ],
+    ids=["seed", "block size", "networks"],
+)
+def test_one_of_another_run_is_none(files: Files, block: Block, origin: Provenance) -> None:
+    publish_checkpoint(files, BLOCK, ORIGIN, checkpoint(10_000))
+    assert latest_checkpoint(files, block, origin, most=10**6) is None
+
+
+@pytest.mark.parametrize("kept", [0, 10, 500, -1])
+def test_a_torn_one_is_none_and_the_older_one_serves(
+    files: Files, tmp_path: Path, kept: int
+) -> None:
+    publish_checkpoint(files, BLOCK, ORIGIN, checkpoint(10_000))
+    (older,) = tmp_path.rglob("*.npz")
+    content = older.read_bytes()
+    publish_checkpoint(files, BLOCK, ORIGIN, checkpoint(20_000))
+    (newer,) = tmp_path.rglob("*.npz")
+    newer.write_bytes(newer.read_bytes()[:kept])
+    assert latest_checkpoint(files, BLOCK, ORIGIN, most=10**6) is None
+    older.write_bytes(content)  # as if the run had died between writing and removing
+    read = latest_checkpoint(files, BLOCK, ORIGIN, most=10**6)
+    assert read is not None
+    assert same(read, checkpoint(10_000))
+
+
+def test_a_flipped_bit_is_noticed(files: Files, tmp_path: Path) -> None:
+    publish_checkpoint(files, BLOCK, ORIGIN, checkpoint(10_000))
+    (path,) = tmp_path.rglob("*.npz")
+    content = path.read_bytes()
+    weight = checkpoint(10_000).state.layers[0].weight.tobytes()
+    place = content.index(weight) + 11
+    path.write_bytes(content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :])
+    assert latest_checkpoint(files, BLOCK, ORIGIN, most=10**6) is None

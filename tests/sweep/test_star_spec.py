@@ -1,0 +1,124 @@
+"""Specs of star sweeps: cells, identities, and one line for everything that is wrong."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from star_sweeps import star_spec, star_sweep
+
+from mcrelu.errors import SpecError
+from mcrelu.sweep.star_cell import StarCell
+from mcrelu.sweep.sweep import Sweep
+
+
+def cell_of(**changes: Any) -> StarCell:
+    cell = star_sweep(**changes).cells[0]
+    assert isinstance(cell, StarCell)
+    return cell
+
+
+def test_cells_are_the_product_of_the_lists() -> None:
+    lists = {
+        "width": [4, 8],
+        "data": ["star-3", "cross"],
+        "depth": [1, 2],
+        "activation": ["relu", "tanh"],
+        "step_size": ["inv_lambda_max", "published"],
+        "step_factor": [1, 2.5],
+        "random_bias": [False, True],
+    }
+    cells = star_sweep(cells=lists).cells
+    assert len({cell.id for cell in cells}) == len(cells) == 2**7
+    # Step sizes and activations train the same networks.
+    assert len({cell.stream for cell in cells}) == 2**4
+
+
+def test_groups_wherever_they_can() -> None:
+    lists = {"width": [4], "data": ["star-3"], "depth": [1, 2], "activation": ["relu", "tanh"]}
+    engines = [cell.engine for cell in star_sweep(cells=lists).cells]
+    assert engines == ["grouped", "torch", "torch", "torch"]
+    assert cell_of(device="cuda").engine == "torch"
+    assert cell_of(precision="float32").engine == "torch"
+    assert cell_of(engine="torch").engine == "torch"
+
+
+def test_devices_matter_to_torch_only() -> None:
+    assert star_sweep().device is None
+    assert star_sweep(engine="torch", device="cpu").device == "cpu"
+    assert star_sweep(device="cuda").device == "cuda"
+
+
+def test_epochs_and_checkpoints_are_no_part_of_an_identity() -> None:
+    one, other = cell_of(), cell_of(epochs=7, checkpoint_every=20_000)
+    assert one.id == other.id
+    assert other.extent() == {"epochs": 7}
+
+
+def test_identities_are_frozen() -> None:
+    """Other ids would orphan the outputs that there are; other streams would change all rows."""
+    cell = cell_of(cells={"width": [128], "data": ["star-11"], "step_factor": [2]})
+    assert (cell.id, cell.stream) == ("ID", "STREAM")
+
+
+def test_the_spelled_out_spec_is_the_same_sweep() -> None:
+    sweep = star_sweep(cells={"width": [4], "data": ["star-3"], "random_bias": [True]})
+    assert Sweep.from_text(sweep.to_yaml()) == sweep
+
+
+PLAIN = {"width": [4], "data": ["star-3"]}
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"experiment": "stars"}, "experiment = 'stars': must be 'crossing' or 'star'"),
+        ({"experiment": ["star"]}, "experiment = ['star']: must be 'crossing' or 'star'"),
+        ({"epochs": None}, "epochs: is missing; add it"),
+        ({"epochs": 0}, "epochs = 0: too small; use 1 or more"),
+        ({"epochs": "1e6"}, "epochs = '1e6': YAML reads this as text; write 1000000.0"),
+        ({"epochs": 1.5}, "epochs = 1.5: must be a whole number"),
+        ({"checkpoint_every": 15_000}, "checkpoint_every = 15000: must be a multiple of 10000"),
+        ({"checkpoint_every": 0}, "checkpoint_every = 0: too small; use 10000 or more"),
+        ({"stop": ["crossing"]}, "stop = ['crossing']: unknown key"),
+        ({"epoch": 3}, "epoch = 3: unknown key; did you mean epochs?"),
+        ({"networks": -1}, "networks = -1: too small; use 1 or more"),
+        ({"rng": "legacy"}, "rng = 'legacy': must be 'philox'"),
+        ({"device": "tpu"}, "device = 'tpu': must be 'auto', 'cpu' or 'cuda'"),
+        ({"precision": "float16"}, "precision = 'float16': must be 'float64' or 'float32'"),
+        ({"cells": {"width": [4]}}, "cells.data: is missing; add it"),
+        ({"cells": PLAIN | {"width": [0]}}, "cells.width[0] = 0: too small; use 1 or more"),
+        ({"cells": PLAIN | {"width": []}}, "cells.width = []: is empty"),
+        ({"cells": PLAIN | {"width": [4, 4]}}, "4 is listed twice"),
+        ({"cells": PLAIN | {"data": ["star"]}}, "cells.data[0] = 'star': no such point set; use"),
+        ({"cells": PLAIN | {"data": ["star-0"]}}, "cells.data[0] = 'star-0': no such point set"),
+        ({"cells": PLAIN | {"depth": [0]}}, "cells.depth[0] = 0: too small; use 1 or more"),
+        ({"cells": PLAIN | {"activation": ["gelu"]}}, "must be 'relu' or 'tanh'"),
+        ({"cells": PLAIN | {"step_factor": [0]}}, "cells.step_factor[0] = 0: too small; use more"),
+        ({"cells": PLAIN | {"step_factor": [float("nan")]}}, "must be finite"),
+        (
+            {"cells": PLAIN | {"random_bias": [1]}},
+            "cells.random_bias[0] = 1: must be true or false",
+        ),
+        ({"cells": PLAIN | {"offset": [0]}}, "cells.offset = [0]: unknown key"),
+        ({"engine": "dense"}, "engine = 'dense': must be 'auto', 'grouped' or 'torch'"),
+        (
+            {"engine": "grouped", "cells": PLAIN | {"depth": [1, 3]}},
+            "cannot train cells.depth = [1, 3]",
+        ),
+        (
+            {"engine": "grouped", "cells": PLAIN | {"activation": ["tanh"]}},
+            "cannot train cells.activation",
+        ),
+        ({"engine": "grouped", "precision": "float32"}, "cannot train in precision = 'float32'"),
+        ({"engine": "grouped", "device": "cuda"}, "cannot train on device = 'cuda'"),
+        ({"cells": PLAIN | {"width": [2**20], "depth": [2]}}, "lower block_size or the width"),
+    ],
+)
+def test_what_is_wrong_is_one_line(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(SpecError) as caught:
+        Sweep.of(star_spec(**changes), "sweep.yaml")
+    text = str(caught.value)
+    assert text.startswith("sweep.yaml: ")
+    assert message in text
+    assert len(text.splitlines()) == 1
