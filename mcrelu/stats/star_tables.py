@@ -35,7 +35,7 @@ def star_cells(output: Output) -> pa.Table:
 def progress(output: Output) -> pa.Table:
     """One row per cell and LOSS_EVERY epochs, of the networks that :func:`star_cells` counts.
 
-    Mean loss, deciles of the loss over the threshold (``decile_0`` .. ``decile_100``), both infinite
+    Mean loss and deciles of the loss over the threshold (``decile_0`` .. ``decile_100``), infinite
     where losses are not finite, and the fractions in which a kink had changed or the loss had
     crossed.
     """
