@@ -1,4 +1,4 @@
-"""Point sets in R^d by name: what networks with several inputs are trained on (docs/method.md).
+"""Point sets in R^d by name: what networks with several inputs are trained on (docs/method.md 4).
 
 Glossary
 --------

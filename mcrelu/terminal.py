@@ -14,12 +14,12 @@ from mcrelu.figures.series import Series, doubts, law_sentence, paper_figure, se
 from mcrelu.runtime.progress import duration
 from mcrelu.stats.precision import Sample, lacks_precision
 from mcrelu.stats.reduce import CELLS, POWER_LAWS, Tables
-from mcrelu.verify import Agreement
+from mcrelu.verify import AnyAgreement
 
 MOST_NAMED = 4  # cells in a line
 
 # Columns of words; all others are of numbers.
-_WORDS = ("optimizer", "stop", "step_rule", "init", "event", "data", "file", "verdict")
+_WORDS = ("optimizer", "stop", "step_rule", "init", "event", "data", "file", "agreement", "verdict")
 
 
 def series_table(series: Series, paper: str | None) -> Group:
@@ -144,17 +144,15 @@ def _shown(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value).removeprefix("crossing+")
 
 
-def agreement_table(agreements: list[Agreement]) -> Table:
+def agreement_table(agreements: list[AnyAgreement]) -> Table:
     """Golden files and how far we agree with them."""
-    headings = ["file", "networks", "samples", "status", "stop", "step size", "parameters"]
-    table = _table("Agreement with the original program", [*headings, "verdict"])
+    headings = ["file", "networks", "agreement", "verdict"]
+    table = _table("Agreement with the original program", headings)
     for one in agreements:
         table.add_row(
             one.file.rsplit("/", 1)[-1],
             str(one.networks),
-            *(f"{v:.2%}" for v in (one.same_samples, one.same_status, one.same_stop)),
-            f"{one.step_size_error:.1e}",
-            "" if one.parameter_error is None else f"{one.parameter_error:.1e}",
+            one.measures,
             "agrees" if one.agrees else "DIFFERS",
         )
     return table

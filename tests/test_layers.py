@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -31,11 +31,19 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 
 
 def imports(path: Path) -> Iterator[str]:
-    for node in ast.walk(ast.parse(path.read_text())):
+    return names_of(ast.walk(ast.parse(path.read_text())))
+
+
+def imports_at_top(path: Path) -> Iterator[str]:
+    return names_of(ast.parse(path.read_text()).body)
+
+
+def names_of(nodes: Iterable[ast.AST]) -> Iterator[str]:
+    for node in nodes:
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{path}: relative import"
+            assert node.level == 0, "relative import"
             yield node.module or ""
 
 
@@ -57,6 +65,25 @@ def test_imports_point_down(path: Path) -> None:
 def test_only_runtime_imports_ray(path: Path) -> None:
     if layer_of(path) != "runtime":
         assert not [name for name in imports(path) if name.split(".")[0] == "ray"]
+
+
+def is_torch_engine(path: Path) -> bool:
+    return path.parent.name == "engines" and path.name.startswith("torch")
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_only_torch_engines_import_torch(path: Path) -> None:
+    """Other modules import these engines inside of the functions that use them."""
+    if is_torch_engine(path):
+        return
+    assert not [name for name in imports(path) if name.split(".")[0] == "torch"]
+    assert not [name for name in imports_at_top(path) if name.startswith("mcrelu.engines.torch")]
+
+
+def test_there_are_torch_engines() -> None:
+    found = [path for path in MODULES if "torch" in imports(path)]
+    assert found
+    assert all(is_torch_engine(path) for path in found)
 
 
 def test_the_command_line_starts_without_ray_and_torch() -> None:

@@ -14,7 +14,8 @@ from mcrelu.engines.dense import DenseEngine
 from mcrelu.errors import UserError
 from mcrelu.train import train
 from mcrelu.types import StopReason
-from mcrelu.verify import PARAMETER_TOLERANCE, Agreement, _Batch, verify_file
+from mcrelu.verify import verify_file
+from mcrelu.verify.crossing import PARAMETER_TOLERANCE, Agreement, _Batch
 
 GOLDEN = Path(__file__).parent / "golden"
 KINDS = ("adam", "gd", "sgd")
@@ -38,7 +39,9 @@ def content(path: Path = SMALL) -> dict[str, Any]:
 def verify_copy(folder: Path, changed: dict[str, Any]) -> Agreement:
     copy = folder / "copy.npz"
     np.savez(copy, **changed)
-    return verify_file(copy)
+    agreement = verify_file(copy)
+    assert isinstance(agreement, Agreement)
+    return agreement
 
 
 # ---------------------------------------------------------------------------- golden files

@@ -21,8 +21,10 @@ from mcrelu.engines.torch_passes import Passes, Shape
 from mcrelu.mlp import NEVER, Array, Descent, Layer, Layers, Regression
 from mcrelu.types import Floats, Ints
 
-BYTES_IN_CACHE = 2**20  # what a step touches, on the CPU
-BYTES_ON_DEVICE = 2**30  # the same on a CUDA device
+# What a step touches: enough networks to be worth the calls, few enough for a core's cache.
+BYTES_IN_CACHE = 2**21
+MOST_AT_ONCE = 64  # of small networks on the CPU: few are filled up to so many
+BYTES_ON_DEVICE = 2**30  # on a CUDA device
 EPOCHS_AT_ONCE = 50  # that run before anyone looks at their losses and patterns
 
 Precision = Literal["float32", "float64"]
@@ -56,8 +58,10 @@ class TorchEngine:
         return _joined(trained)
 
     def _networks_at_once(self, shape: Shape) -> int:
-        limit = BYTES_IN_CACHE if self._like.device.type == "cpu" else BYTES_ON_DEVICE
-        return max(1, limit // (shape.numbers() * self._like.element_size()))
+        size = shape.numbers() * self._like.element_size()
+        if self._like.device.type != "cpu":
+            return max(1, BYTES_ON_DEVICE // size)
+        return max(1, min(BYTES_IN_CACHE // size, MOST_AT_ONCE))
 
 
 class _Leg(NamedTuple):

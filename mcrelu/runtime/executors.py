@@ -7,7 +7,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from mcrelu.engines.torch_device import device_here
 from mcrelu.errors import UserError
 from mcrelu.runtime.serial import SerialExecutor
 from mcrelu.runtime.submit import Executor
@@ -36,7 +35,7 @@ def executor_starter(
     if name == "serial":
         if address or workers:
             raise UserError("--serial runs in this process; leave --address and --workers out")
-        return lambda: SerialExecutor(device_here(device or "cpu"))
+        return lambda: SerialExecutor(_device_here(device))
     address = address or os.environ.get("RAY_ADDRESS")
     if not address or address == "local":
         return lambda: _embedded(device, workers)
@@ -49,6 +48,14 @@ def executor_starter(
         )
     joined = address
     return lambda: _joined(device, joined)
+
+
+def _device_here(wish: str | None) -> str:
+    if wish is None:
+        return "cpu"
+    from mcrelu.engines.torch_device import device_here
+
+    return device_here(wish)
 
 
 def _embedded(device: str | None, workers: int | None) -> Executor[Any]:

@@ -9,7 +9,6 @@ from typing import Any
 import ray
 from ray.exceptions import RayError, RayTaskError
 
-from mcrelu.engines.torch_device import device_here
 from mcrelu.errors import ResourceError
 from mcrelu.runtime import ray_cluster
 from mcrelu.runtime.block import attempt
@@ -27,6 +26,8 @@ class _DeviceOwner:
     """A process with a device of its own."""
 
     def __init__(self, wish: str) -> None:
+        from mcrelu.engines.torch_device import device_here
+
         self._device = device_here(wish)
 
     def device(self) -> str:

@@ -3,9 +3,7 @@
 Glossary
 --------
 m, D, d : networks, points, inputs
-L : number of layers, the hidden ones and the output
-H_l : (m, D, n_l), outputs of layer l at the points; H_0 are the points themselves
-Delta_l : (m, D, n_l), derivatives of the network's output by the pre-activations of layer l
+H_l, Delta_l : outputs and derivatives of the layers, as in mcrelu.theory.backprop
 K : (m, D, D), Gram matrix of the gradients of the outputs at the points (the empirical NTK),
     K = sum_l (H_{l-1} H_{l-1}^T + 1) * (Delta_l Delta_l^T), entry by entry; the 1 are the biases
 """
@@ -17,6 +15,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from mcrelu.mlp import Activation, Layer, Layers
+from mcrelu.theory import backprop
 from mcrelu.types import Floats, Ints
 
 NUMBERS_AT_ONCE = 2**18  # of activations: what is computed of some networks stays in cache
@@ -40,9 +39,9 @@ def lambda_max(layers: Layers, x: Floats, p: Floats, activation: Activation = "r
 
 def tangent_kernel(layers: Layers, x: Floats, activation: Activation = "relu") -> Floats:
     """The empirical NTK at the points, x (D, d) -> (m, D, D)."""
-    hidden = _hidden(layers, x, activation)
+    hidden = backprop.hidden_outputs(layers, x, activation)
     kernel = np.zeros((len(layers[0].weight), len(x), len(x)))
-    for inputs, delta in zip(hidden, _deltas(layers, hidden, activation), strict=True):
+    for inputs, delta in zip(hidden, backprop.deltas(layers, hidden, activation), strict=True):
         kernel += (_gram(inputs) + 1.0) * _gram(delta)
     return kernel
 
@@ -80,16 +79,16 @@ def _largest_linear(
     layers: Layers, x: Floats, y: Floats, p: Floats, activation: Activation, step_factor: float
 ) -> Floats:
     """Of few networks: candidates from the largest down, for those that have none yet."""
-    hidden = _hidden(layers, x, activation)
-    residuals = _outputs(layers, hidden) - y
-    loss = _loss(p, residuals)
-    gradient = _gradient(layers, hidden, p * residuals, activation)
+    hidden = backprop.hidden_outputs(layers, x, activation)
+    residuals = backprop.outputs(layers, hidden) - y
+    loss = backprop.loss(p, residuals)
+    gradient = backprop.gradient(layers, hidden, p * residuals, activation)
     squared = _squared_norm(gradient)
     found, open_rows = np.full(len(p), np.nan), np.arange(len(p))
     for h in CANDIDATES[::-1]:
         moved = _moved(_rows(layers, open_rows), _rows(gradient, open_rows), step_factor * h)
-        outputs = _outputs(moved, _hidden(moved, x, activation))
-        change = _loss(p[open_rows], outputs - y) - loss[open_rows]
+        outputs = backprop.outputs(moved, backprop.hidden_outputs(moved, x, activation))
+        change = backprop.loss(p[open_rows], outputs - y) - loss[open_rows]
         predicted = -step_factor * h * squared[open_rows]
         linear = np.abs(change - predicted) <= LINEAR_WITHIN * np.abs(predicted)
         found[open_rows[linear]] = h
@@ -97,41 +96,6 @@ def _largest_linear(
         if not len(open_rows):
             break
     return found
-
-
-def _hidden(layers: Layers, x: Floats, activation: Activation) -> list[Floats]:
-    """H_0 .. H_{L-1}."""
-    hidden = [np.broadcast_to(x, (len(layers[0].weight), *x.shape))]
-    for layer in layers[:-1]:
-        z = hidden[-1] @ layer.weight
-        z += layer.bias[:, None, :]
-        hidden.append(np.maximum(z, 0.0, out=z) if activation == "relu" else np.tanh(z, out=z))
-    return hidden
-
-
-def _outputs(layers: Layers, hidden: list[Floats]) -> Floats:
-    """Of the networks at the points, (m, D)."""
-    return (hidden[-1] @ layers[-1].weight)[:, :, 0] + layers[-1].bias
-
-
-def _deltas(layers: Layers, hidden: list[Floats], activation: Activation) -> list[Floats]:
-    """Delta_1 .. Delta_L."""
-    deltas = [np.ones((*hidden[0].shape[:2], 1))]
-    for layer, h in zip(layers[:0:-1], hidden[:0:-1], strict=True):
-        slope = (h > 0.0) if activation == "relu" else 1.0 - h**2
-        deltas.append(deltas[-1] @ layer.weight.transpose(0, 2, 1) * slope)
-    return deltas[::-1]
-
-
-def _gradient(
-    layers: Layers, hidden: list[Floats], errors: Floats, activation: Activation
-) -> Layers:
-    """Of the loss; errors (m, D) are its derivatives by the outputs."""
-    deltas = [errors[:, :, None] * delta for delta in _deltas(layers, hidden, activation)]
-    return tuple(
-        Layer(h.transpose(0, 2, 1) @ delta, delta.sum(axis=1))
-        for h, delta in zip(hidden, deltas, strict=True)
-    )
 
 
 def _moved(layers: Layers, gradient: Layers, h: float) -> Layers:
@@ -144,10 +108,6 @@ def _moved(layers: Layers, gradient: Layers, h: float) -> Layers:
 def _squared_norm(layers: Layers) -> Floats:
     parts = [part.reshape(len(part), -1) for layer in layers for part in layer]
     return np.sum([(part.astype(np.float64) ** 2).sum(axis=1) for part in parts], axis=0)
-
-
-def _loss(p: Floats, residuals: Floats) -> Floats:
-    return 0.5 * (p * residuals**2).sum(axis=1)
 
 
 def _gram(rows: Floats) -> Floats:

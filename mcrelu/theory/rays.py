@@ -1,7 +1,7 @@
 """Rays of a point set, and the loss of the best function that is affine on each of them.
 
 A network whose kinks all pass between the origin and the data is affine along every ray, so its
-loss cannot fall below this threshold (docs/method.md).
+loss cannot fall below this threshold (docs/method.md 4).
 
 Glossary
 --------

@@ -1,4 +1,4 @@
-"""Comparison with results of the original program, network by network (1-d golden files).
+"""Golden files of the one-dimensional experiment.
 
 A file describes one batch of the original: its options, its seed, and what became of every
 network. The same batch is drawn from the same stream (``rng: legacy``) and trained here.
@@ -6,12 +6,9 @@ network. The same batch is drawn from the same stream (``rng: legacy``) and trai
 
 from __future__ import annotations
 
-import io
-import zipfile
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -25,6 +22,7 @@ from mcrelu.theory.criterion import Form
 from mcrelu.theory.sigma import inv_lambda_max
 from mcrelu.train import Checks, stops
 from mcrelu.types import Bools, Floats, Problem, StopReason, Weights
+from mcrelu.verify.archive import Arrays, require
 
 STATUS_AGREEMENT = 0.998
 STOP_AGREEMENT = 0.995
@@ -53,16 +51,27 @@ class Agreement(NamedTuple):
     parameter_error: float | None  # largest, relative to each array's largest entry; GD only
     agrees: bool
 
+    @property
+    def measures(self) -> str:
+        """What was compared, in words."""
+        parameters = (
+            "" if self.parameter_error is None else f", parameters {self.parameter_error:.1e}"
+        )
+        return (
+            f"samples {self.same_samples:.2%}, status {self.same_status:.2%}, "
+            f"stop {self.same_stop:.2%}, step size {self.step_size_error:.1e}{parameters}"
+        )
 
-def verify_file(path: Path) -> Agreement:
+
+def verify_crossing(path: Path, golden: Arrays) -> Agreement:
     """Repeat the run that a golden file describes and compare.
 
     Raises
     ------
     UserError
-        If the file is not a golden file of the one-dimensional experiment.
+        If the file lacks arrays, or their lengths do not fit.
     """
-    golden = _load(path)
+    _check(path, golden)
     batch = _Batch.of(golden)
     status, stop, final = batch.run(stored=len(golden["a_final"]))
     same_status = float((status == golden["status"]).mean())
@@ -100,7 +109,7 @@ class _Batch:
     draws: Draws
 
     @classmethod
-    def of(cls, golden: dict[str, Any]) -> _Batch:
+    def of(cls, golden: Arrays) -> _Batch:
         width = int(golden["n_hidden"])
         points = standard_points(float(str(golden["offset"])))
         draws = legacy_draws(
@@ -139,7 +148,7 @@ class _Batch:
         return status, stop, final
 
 
-def _criteria(golden: dict[str, Any]) -> tuple[Criterion, ...]:
+def _criteria(golden: Arrays) -> tuple[Criterion, ...]:
     criteria: list[Criterion] = [Crossing()]
     if golden["use_early_stopping"]:
         criteria.append(EarlyStopping())
@@ -148,14 +157,8 @@ def _criteria(golden: dict[str, Any]) -> tuple[Criterion, ...]:
     return tuple(criteria)
 
 
-def _load(path: Path) -> dict[str, Any]:
-    golden = _read_arrays(path)
-    missing = [key for key in (*_OPTIONS, *_RESULTS) if key not in golden]
-    if missing:
-        raise UserError(
-            f"{path}: no golden file of the one-dimensional experiment, lacks {missing[0]}; "
-            "d-dimensional files cannot be verified yet"
-        )
+def _check(path: Path, golden: Arrays) -> None:
+    require(path, golden, (*_OPTIONS, *_RESULTS))
     networks = int(golden["n_parallel"])
     for key in ("status", "stop_iteration", "max_kink", "lrs", "x_weights", "val_x_weights"):
         if len(golden[key]) != networks:
@@ -163,23 +166,9 @@ def _load(path: Path) -> dict[str, Any]:
                 f"{path}: {key} has {len(golden[key])} entries, n_parallel is {networks}; "
                 "the file is damaged, give another copy"
             )
-    return golden
 
 
-def _read_arrays(path: Path) -> dict[str, Any]:
-    remedy = "give a golden file, an .npz archive"
-    try:
-        # Read whole first: numpy leaves a damaged file open.
-        archive = np.load(io.BytesIO(path.read_bytes()), allow_pickle=False)
-        arrays = {key: archive[key] for key in getattr(archive, "files", ())}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise UserError(f"{path}: cannot be read ({error}); {remedy}") from None
-    if not arrays:
-        raise UserError(f"{path}: holds no named arrays; {remedy}")
-    return arrays
-
-
-def _parameter_error(ours: Weights, golden: dict[str, Any], rows: Bools) -> float:
+def _parameter_error(ours: Weights, golden: Arrays, rows: Bools) -> float:
     errors = []
     for name, values in ours._asdict().items():
         mine = values[rows].reshape(rows.sum(), -1)

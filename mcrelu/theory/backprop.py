@@ -1,0 +1,56 @@
+"""Outputs, losses and gradients of layered networks in double precision, in numpy.
+
+Glossary
+--------
+m, D, d : networks, points, inputs
+L : number of layers, the hidden ones and the output
+H_l : (m, D, n_l), outputs of layer l at the points; H_0 are the points themselves
+Delta_l : (m, D, n_l), derivatives of the network's output by the pre-activations of layer l
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from mcrelu.mlp import Activation, Layer, Layers
+from mcrelu.types import Floats
+
+
+def hidden_outputs(layers: Layers, x: Floats, activation: Activation) -> list[Floats]:
+    """H_0 .. H_{L-1} at the points x (D, d)."""
+    hidden = [np.broadcast_to(x, (len(layers[0].weight), *x.shape))]
+    for layer in layers[:-1]:
+        z = hidden[-1] @ layer.weight
+        z += layer.bias[:, None, :]
+        hidden.append(np.maximum(z, 0.0, out=z) if activation == "relu" else np.tanh(z, out=z))
+    return hidden
+
+
+def outputs(layers: Layers, hidden: list[Floats]) -> Floats:
+    """Of the networks at the points, (m, D)."""
+    return (hidden[-1] @ layers[-1].weight)[:, :, 0] + layers[-1].bias
+
+
+def deltas(layers: Layers, hidden: list[Floats], activation: Activation) -> list[Floats]:
+    """Delta_1 .. Delta_L."""
+    backwards = [np.ones((*hidden[0].shape[:2], 1))]
+    for layer, h in zip(layers[:0:-1], hidden[:0:-1], strict=True):
+        slope = (h > 0.0) if activation == "relu" else 1.0 - h**2
+        backwards.append(backwards[-1] @ layer.weight.transpose(0, 2, 1) * slope)
+    return backwards[::-1]
+
+
+def gradient(
+    layers: Layers, hidden: list[Floats], errors: Floats, activation: Activation
+) -> Layers:
+    """Of the loss; errors (m, D) are its derivatives by the outputs."""
+    weighted = [errors[:, :, None] * delta for delta in deltas(layers, hidden, activation)]
+    return tuple(
+        Layer(h.transpose(0, 2, 1) @ delta, delta.sum(axis=1))
+        for h, delta in zip(hidden, weighted, strict=True)
+    )
+
+
+def loss(p: Floats, residuals: Floats) -> Floats:
+    """1/2 sum_j p_j r_j^2, (m, D) -> (m,)."""
+    return 0.5 * (p * residuals**2).sum(axis=1)
