@@ -3,7 +3,7 @@
 Glossary
 --------
 u : what a step adds to (a, b) is w u, to w it is <(a, b), u>; each group has its own
-odometer l : sum over the steps since the last grouping of max |u| over the groups
+odometer l : sum over the steps since the last grouping of max |u| over the groups with members
 theta : (n, q) parameters (a, b, w) of the neurons, q = d + 2
 A, W : |(a, b)| and |w| of a neuron when it was looked at
 clearance : least motion of (a, b) that changes the pattern, min_j |z_j| / |(x_j, 1)|

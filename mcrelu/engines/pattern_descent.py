@@ -59,7 +59,7 @@ class Network(NamedTuple):
     members: Ints  # (n + 1,) how many each group has
     loose: Ints  # (n,) which neurons are loose
     heap: Ints  # (n,)
-    due: Floats  # (n,)
+    due: Floats  # (n,) of members; of loose neurons what is left of their own lease
     sizes: Ints  # (2,) of heap and loose
     first: Ints  # (2,) epochs of the first kink change and loss crossing, NEVER until then
     counts: Ints  # (4,)
@@ -118,7 +118,7 @@ def _stay(net, groups, points, leg, epoch, most, losses):
         loose = net.loose[: net.sizes[IN_LOOSE]]
         if len(loose) > 0:
             spent += len(loose) + loose_functions(
-                groups, points, net.theta, loose, net.home, net.differs, net.due, odometer
+                groups, points, net.theta, loose, net.home, net.differs, net.due
             )
             if net.first[0] == NEVER:
                 _watch_loose(net, groups, loose, epoch)
@@ -134,8 +134,7 @@ def _stay(net, groups, points, leg, epoch, most, losses):
         pull_groups(groups, q - 1)
         way = step_groups(groups, q)
         if len(loose) > 0:
-            own = step_loose(groups, points, net.theta, loose, net.home, net.differs, u)
-            way = own if own > way else way
+            step_loose(groups, points, net.theta, loose, net.home, net.differs, net.due, u)
         odometer = advanced(odometer, way)
         net.c[0] += pulls
         epoch += 1
@@ -176,6 +175,7 @@ def _eject(net, groups, i, current):
         add_moments(groups.s, home, net.theta, i, -1.0)
     else:
         clear_moments(groups.s, home, current.shape[1])
+        groups.occupied[home] = 0.0
     net.theta[i] = current[0]
     _set_loose(net, i)
 
@@ -183,7 +183,7 @@ def _eject(net, groups, i, current):
 @jit()
 def _set_loose(net, i):
     net.kind[i] = LOOSE
-    net.due[i] = -1.0
+    net.due[i] = 0.0
     net.loose[net.sizes[IN_LOOSE]] = i
     net.sizes[IN_LOOSE] += 1
 
@@ -237,6 +237,7 @@ def _regroup(net, points, epoch):
         if wanted[i]:
             net.home[i] = number[i]
             net.members[number[i]] += 1
+            groups.occupied[number[i]] = 1.0
             add_moments(groups.s, number[i], net.theta, i, 1.0)
         elif net.kind[i] == LOOSE:
             net.home[i] = found

@@ -32,6 +32,7 @@ class Groups(NamedTuple):
     s: Floats  # likewise, second moments of the members' theta where P = I
     v: Floats  # ((d + 1) * G,) slopes and intercept of each group's function
     u: Floats  # ((d + 1) * G,) what a step adds to (a, b) is w u, to w <(a, b), u>
+    occupied: Floats  # (G,) 1 where a group has members
     active: Floats  # (G * R,) 1 where a group is active on a column
     active_t: Floats  # (R * G,) its transpose
     value: Floats  # ((d + 1) * R,) sums of v over the groups that are active on a column
@@ -62,6 +63,7 @@ def lay_out(words, first, number, points, q):
         np.zeros(g_lanes * q * q),
         np.zeros(inputs1 * g_lanes),
         np.zeros(inputs1 * g_lanes),
+        np.zeros(g_lanes),
         np.zeros(g_lanes * r_lanes),
         np.zeros(g_lanes * r_lanes),
         np.zeros(inputs1 * r_lanes),

@@ -57,11 +57,11 @@ def group_functions(groups, q):
 
 
 @jit()
-def loose_functions(groups, points, theta, loose, home, differs, due, odometer):
+def loose_functions(groups, points, theta, loose, home, differs, left):
     """Add the loose neurons to v of their homes, and to the outputs where they differ.
 
     ``differs`` (n, words) says at which points a loose neuron is not as its home; it is brought up
-    to date for those whose lease is over. Returns by how much all this is more than one number.
+    to date for those that have nothing ``left`` (n,) of their lease. Returns how many they are.
     """
     inputs1 = theta.shape[1] - 1
     g_lanes, nowhere = len(groups.v) // inputs1, len(groups.patterns) - 1
@@ -69,8 +69,8 @@ def loose_functions(groups, points, theta, loose, home, differs, due, odometer):
         store(groups.extra, at, fill(0.0))
     looks = 0
     for i in loose:
-        if due[i] < odometer:
-            due[i] = odometer + lease(theta, i, observe(theta, i, points, differs, i))
+        if not left[i] > 0.0:
+            left[i] = lease(theta, i, observe(theta, i, points, differs, i))
             for k in range(differs.shape[1]):
                 differs[i, k] ^= groups.patterns[home[i], k]
             looks += 1
@@ -155,7 +155,10 @@ def pull_points(groups, c, rate, inputs1):
 
 @jit()
 def step_groups(groups, q):
-    """P <- T P for every group; the largest |u|, not a number where a u is infinite or none."""
+    """P <- T P for every group; the largest |u| of those with members.
+
+    Not a number if one is infinite or none.
+    """
     wide_vectors()
     p, u = groups.p, groups.u
     inputs1 = q - 1
@@ -167,7 +170,8 @@ def step_groups(groups, q):
         for r in range(inputs1):
             own = load(u, r * g_lanes + block)
             square = multiply_add(own, own, square)
-        most, every = larger(square, most), add(every, square)
+        own = multiply(square, load(groups.occupied, block))
+        most, every = larger(own, most), add(every, own)
         for k in range(q):
             at_w = entries + (inputs1 * q + k) * LANES
             w = load(p, at_w)
@@ -182,11 +186,10 @@ def step_groups(groups, q):
 
 
 @jit()
-def step_loose(groups, points, theta, loose, home, differs, u):
-    """One step of every loose neuron; the largest of their |u|. ``u`` (d + 1,) is scratch."""
+def step_loose(groups, points, theta, loose, home, differs, left, u):
+    """One step of every loose neuron, and how far it moves; ``u`` (d + 1,) is scratch."""
     inputs1, given = theta.shape[1] - 1, len(points.inverse_norm)
     g_lanes = len(groups.u) // inputs1
-    most = 0.0
     for i in loose:
         for r in range(inputs1):
             u[r] = groups.u[r * g_lanes + home[i]]
@@ -207,5 +210,4 @@ def step_loose(groups, points, theta, loose, home, differs, u):
             moved_w += u[r] * theta[i, r]
             theta[i, r] += u[r] * w
         theta[i, inputs1] = moved_w
-        most = square if square > most else most
-    return np.sqrt(most)
+        left[i] -= np.sqrt(square)
