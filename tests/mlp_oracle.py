@@ -34,7 +34,9 @@ def forward(problem: Regression, layers: Layers) -> Forward:
     for layer in layers[:-1]:
         hidden.append(inputs[-1] @ layer.weight + layer.bias[:, None])
         inputs.append(_phi(problem, hidden[-1]))
-    return Forward(inputs, hidden, (inputs[-1] @ layers[-1].weight + layers[-1].bias[:, None])[..., 0])
+    return Forward(
+        inputs, hidden, (inputs[-1] @ layers[-1].weight + layers[-1].bias[:, None])[..., 0]
+    )
 
 
 def _phi(problem: Regression, z: Floats) -> Floats:

@@ -45,7 +45,9 @@ class Points(NamedTuple):
         padded = np.concatenate([x1, np.repeat(x1[:1], -len(x1) % LANES, axis=0)])
         norms = np.sqrt((padded * padded).sum(axis=1))
         columns = np.ascontiguousarray(padded.T).ravel()
-        return cls(columns, 1.0 / norms, *(np.array(part, dtype=np.float64) for part in (y, weight)))
+        return cls(
+            columns, 1.0 / norms, *(np.array(part, dtype=np.float64) for part in (y, weight))
+        )
 
 
 @jit()

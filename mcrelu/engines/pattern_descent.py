@@ -35,6 +35,9 @@ HUGE = 1e50
 # Steps that a lease must last for a neuron to stay in its group.
 WORTH_A_LOOK = 3.0
 
+# A largest |u| below which a step may change no bit, so that it is worth a comparison.
+TINY = 1e-12
+
 # P grows by at most e^odometer, and what cancels in P theta with it.
 LONGEST = 8.0
 
@@ -112,7 +115,7 @@ def _stay(net, groups, points, leg, epoch, most, losses):
     """Steps without regrouping, until it pays or must be; the epoch, and whether the leg ends."""
     q = net.theta.shape[1]
     current, seen, u = np.empty((1, q)), np.empty_like(net.words[:1]), np.empty(q)
-    odometer, spent = 0.0, 0
+    odometer, way, spent, before = 0.0, np.inf, 0, np.empty(0)
     while True:
         group_functions(groups, q)
         loose = net.loose[: net.sizes[IN_LOOSE]]
@@ -131,15 +134,43 @@ def _stay(net, groups, points, leg, epoch, most, losses):
         if epoch == leg.end or not odometer <= LONGEST or spent > most:
             net.counts[LOOSE_STEPS] += spent
             return epoch, epoch == leg.end
+        perhaps_at_rest = epoch % LOSS_EVERY == 0 and not way >= TINY
+        if perhaps_at_rest:
+            before = _moving(net, groups)
         pull_groups(groups, q - 1)
         way = step_groups(groups, q)
         if len(loose) > 0:
             step_loose(groups, points, net.theta, loose, net.home, net.differs, net.due, u)
         odometer = advanced(odometer, way)
         net.c[0] += pulls
+        if perhaps_at_rest and _equal(before, _moving(net, groups)):
+            losses[epoch // LOSS_EVERY - leg.start // LOSS_EVERY :] = loss
+            return leg.end, True
         epoch += 1
         while net.sizes[IN_HEAP] > 0 and net.due[net.heap[0]] < odometer:
             _look(net, groups, points, odometer, way, current, seen, epoch)
+
+
+@jit()
+def _moving(net, groups):
+    """All numbers that a step may change."""
+    q, size = net.theta.shape[1], len(groups.p)
+    numbers = np.empty(size + 1 + net.sizes[IN_LOOSE] * q)
+    numbers[:size] = groups.p
+    numbers[size] = net.c[0]
+    for k in range(net.sizes[IN_LOOSE]):
+        for r in range(q):
+            numbers[size + 1 + k * q + r] = net.theta[net.loose[k], r]
+    return numbers
+
+
+@jit()
+def _equal(first, second):
+    """Whether nothing has changed; what is not a number remains so."""
+    for k in range(len(first)):
+        if first[k] != second[k] and not (np.isnan(first[k]) and np.isnan(second[k])):
+            return False
+    return True
 
 
 @jit()
@@ -248,10 +279,12 @@ def _regroup(net, points, epoch):
 
 @jit()
 def _kind(theta, words, i):
+    active = False
+    for k in range(words.shape[1]):
+        active |= words[i, k] != np.uint64(0)
+    if not active:
+        return STILL
     for r in range(theta.shape[1]):
         if not abs(theta[i, r]) <= HUGE:
             return LOOSE
-    for k in range(words.shape[1]):
-        if words[i, k] != np.uint64(0):
-            return MEMBER
-    return STILL
+    return MEMBER

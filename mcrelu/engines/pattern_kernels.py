@@ -28,6 +28,7 @@ from mcrelu.engines.vectors import (
     multiply_add,
     store,
     total,
+    where_positive,
 )
 from mcrelu.jit import jit, wide_vectors
 
@@ -85,7 +86,9 @@ def loose_functions(groups, points, theta, loose, home, differs, left):
                 rest &= rest - np.uint64(1)
                 if j < len(points.y):
                     z = w * preactivation(theta, i, points, j)
-                    groups.extra[groups.place[j]] += -z if is_set(groups.patterns, home[i], j) else z
+                    groups.extra[groups.place[j]] += (
+                        -z if is_set(groups.patterns, home[i], j) else z
+                    )
     return looks
 
 
@@ -139,7 +142,9 @@ def pull_points(groups, c, rate, inputs1):
         at, column = k * LANES, groups.column_of[k]
         output = add(fill(c), load(groups.extra, at))
         for r in range(inputs1):
-            output = multiply_add(load(value, r * r_lanes + column), load(x, r * lanes + at), output)
+            output = multiply_add(
+                load(value, r * r_lanes + column), load(x, r * lanes + at), output
+            )
         residual = multiply_add(negative, output, load(groups.y, at))
         weighted = multiply(load(groups.weight, at), residual)
         squares = multiply_add(weighted, residual, squares)
@@ -170,7 +175,7 @@ def step_groups(groups, q):
         for r in range(inputs1):
             own = load(u, r * g_lanes + block)
             square = multiply_add(own, own, square)
-        own = multiply(square, load(groups.occupied, block))
+        own = where_positive(load(groups.occupied, block), square)
         most, every = larger(own, most), add(every, own)
         for k in range(q):
             at_w = entries + (inputs1 * q + k) * LANES
@@ -189,10 +194,10 @@ def step_groups(groups, q):
 def step_loose(groups, points, theta, loose, home, differs, left, u):
     """One step of every loose neuron, and how far it moves; ``u`` (d + 1,) is scratch."""
     inputs1, given = theta.shape[1] - 1, len(points.inverse_norm)
-    g_lanes = len(groups.u) // inputs1
+    g_lanes, nowhere = len(groups.u) // inputs1, len(groups.patterns) - 1
     for i in loose:
         for r in range(inputs1):
-            u[r] = groups.u[r * g_lanes + home[i]]
+            u[r] = groups.u[r * g_lanes + home[i]] if home[i] != nowhere else 0.0
         for k in range(differs.shape[1]):
             rest = differs[i, k]
             while rest != np.uint64(0):

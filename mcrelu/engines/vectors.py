@@ -125,6 +125,17 @@ def multiply(typingctx, a, b):  # noqa: ARG001
 
 
 @intrinsic
+def where_positive(typingctx, z, value):  # noqa: ARG001
+    """The value where z > 0, else 0."""
+
+    def generate(context, builder, signature, arguments):  # noqa: ARG001
+        zero = ir.Constant(_VECTOR, [0.0] * LANES)
+        return builder.select(builder.fcmp_ordered(">", arguments[0], zero), arguments[1], zero)
+
+    return vector(vector, vector), generate
+
+
+@intrinsic
 def positive_bits(typingctx, value):  # noqa: ARG001
     """Bit i is set where lane i is > 0."""
 

@@ -11,7 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from regressions import POINTS, he, problem_on, rows, with_biases, with_zeros
 
+from mcrelu.engines import patterned
+from mcrelu.engines.activity import Points
 from mcrelu.engines.patterned import PatternedEngine
+from mcrelu.engines.pattern_descent import Leg, Network, descend
 from mcrelu.mlp import Descent, Layer, Layers, Regression
 from mcrelu.types import Floats
 
@@ -111,3 +114,152 @@ PROBLEMS = {
     "biases": st.booleans(),
     "zeros": st.sampled_from((0.0, 0.3)),
 }
+
+
+@given(**PROBLEMS)
+@settings(deadline=None, derandomize=True, max_examples=4)
+def test_grouped_is_the_oracle(**values: object) -> None:
+    compare(*random_problem(**values))
+
+
+@pytest.mark.slow
+@given(**PROBLEMS)
+@settings(deadline=None, derandomize=True, max_examples=150)
+def test_grouped_is_the_oracle_on_many_problems(**values: object) -> None:
+    compare(*random_problem(**values))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("factor", [0.3, 1.0, 2.0, 2.5])
+@pytest.mark.parametrize("name", POINTS)
+def test_grouped_is_the_oracle_on_the_paper_s_points(name: str, factor: float) -> None:
+    problem, state = problem_on(generator(3), POINTS[name], he(generator(4), 8, [2, 60, 1]), factor)
+    compared, changes = compare(problem, state)
+    assert compared >= 0.9
+    assert changes > 10_000
+
+
+def generator(seed: int) -> np.random.Generator:
+    return np.random.Generator(np.random.Philox(seed))
+
+
+def star_problem(networks: int = 3) -> tuple[Regression, Descent]:
+    layers = he(generator(1), networks, [2, 30, 1])
+    return problem_on(generator(2), POINTS["star"], layers, 1.0, 0.8)
+
+
+def test_the_exemption_does_not_empty_the_comparison() -> None:
+    """What amplifies roundings is hardly anything, and thousands of patterns change."""
+    compared, changes = compare(*star_problem(), 1000)
+    assert compared == 1.0
+    assert changes > 1000
+
+
+def without_looks(net: Network, points: Points, leg: Leg, losses: Floats) -> None:
+    """A descent whose points give no reason to look: all are infinitely far from every kink."""
+    far = points._replace(inverse_norm=np.full_like(points.inverse_norm, np.inf))
+    descend(net, far, leg, losses)
+
+
+def test_a_descent_without_looks_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Negative control: nobody leaves a group."""
+    monkeypatch.setattr(patterned, "descend", without_looks)
+    with pytest.raises(AssertionError):
+        compare(*star_problem(), 1000)
+
+
+def test_a_wrong_step_size_is_told() -> None:
+    """Negative control of the comparison itself."""
+    problem, state = star_problem()
+    end, _ = PatternedEngine().advance(problem, state, 50)
+    other = problem._replace(step_size=problem.step_size * (1 + 1e-6))
+    wrong, _ = mlp_oracle.advance(other, state, 50)
+    right, _ = mlp_oracle.advance(problem, state, 50)
+    theta = [mlp_oracle.flat(part.layers) for part in (end, right, wrong)]
+    np.testing.assert_allclose(theta[0], theta[1], rtol=1e-9, atol=1e-12)
+    assert (np.abs(theta[0] - theta[2]).max(axis=1) > 1e-9).all()
+
+
+# --------------------------------------------------------------------------- legs and batches
+
+
+def assert_same(got: tuple[Descent, Floats], expected: tuple[Descent, Floats]) -> None:
+    """Bit for bit (two NaN are the same)."""
+    np.testing.assert_array_equal(
+        mlp_oracle.flat(got[0].layers), mlp_oracle.flat(expected[0].layers)
+    )
+    np.testing.assert_array_equal(got[0].first_kink_change, expected[0].first_kink_change)
+    np.testing.assert_array_equal(got[0].first_loss_crossing, expected[0].first_loss_crossing)
+    np.testing.assert_array_equal(got[1], expected[1])
+
+
+def test_a_leg_depends_on_plain_arrays_only() -> None:
+    problem, state = star_problem()
+    engine = PatternedEngine()
+    middle, _ = engine.advance(problem, state, 1000)
+    layers = tuple(Layer(*(part.copy() for part in layer)) for layer in middle.layers)
+    copied = middle._replace(
+        layers=layers,
+        first_kink_change=middle.first_kink_change.copy(),
+        first_loss_crossing=middle.first_loss_crossing.copy(),
+    )
+    once = engine.advance(problem, middle, 1500)
+    assert once[1].shape == (3, 1)
+    assert_same(PatternedEngine().advance(problem, copied, 1500), once)
+    assert_same(engine.advance(problem, middle, 1500), once)  # the state is as it was
+
+
+def test_neighbours_do_not_matter() -> None:
+    problem, state = star_problem()
+    state.layers[0].weight[1] *= 1e30  # one diverges
+    end, losses = PatternedEngine().advance(problem, state, 1000)
+    for k in range(3):
+        one = np.array([k])
+        alone = PatternedEngine().advance(problem.rows(one), rows(state, one), 1000)
+        assert_same(alone, (rows(end, one), losses[one]))
+    assert np.isfinite(losses[[0, 2]]).all()
+
+
+# ----------------------------------------------------------------------------------- extremes
+
+
+@pytest.mark.parametrize("factor", [5.0, 1e2, 1e10, 1e100, 1e300])
+def test_divergence_is_a_result(factor: float) -> None:
+    """Steps until overflow are those of the oracle; the end is not a number, and no crossing."""
+    layers = he(generator(1), 4, [2, 20, 1])
+    problem, state = problem_on(generator(2), POINTS["star"], layers, factor, 1e-3)
+    end, losses = PatternedEngine().advance(problem, state, 3000)
+    with np.errstate(over="ignore", invalid="ignore"):
+        expected, _ = mlp_oracle.advance(problem, state, 20)
+        got, _ = PatternedEngine().advance(problem, state, 20)
+    np.testing.assert_array_equal(got.first_kink_change, expected.first_kink_change)
+    np.testing.assert_array_equal(got.first_loss_crossing, expected.first_loss_crossing)
+    assert not (losses < problem.threshold[:, None]).any() or (end.first_loss_crossing > 0).any()
+
+
+def test_dead_networks_stand_still() -> None:
+    """Active nowhere: only the output bias moves."""
+    layers = he(generator(1), 2, [2, 5, 1])
+    layers[0].bias[:] = -100.0
+    problem, state = problem_on(generator(2), POINTS["cross"], layers, 0.5)
+    assert compare(problem, state) == (1.0, 0)
+
+
+def test_a_network_at_rest_is_done_at_once() -> None:
+    """A step that changes no bit is the last; a leg of 10^9 epochs would take minutes otherwise."""
+    layers = he(generator(1), 1, [2, 5, 1])
+    layers[0].bias[:] = -100.0
+    problem, state = problem_on(generator(2), POINTS["cross"], layers, 0.5)
+    short, early = PatternedEngine().advance(problem, state, 10_000)
+    end, losses = PatternedEngine().advance(problem, state, 10**9)
+    np.testing.assert_array_equal(mlp_oracle.flat(end.layers), mlp_oracle.flat(short.layers))
+    assert (losses == early[0, -1]).mean() > 0.99
+
+
+def test_other_networks_are_refused() -> None:
+    problem, state = star_problem(1)
+    with pytest.raises(ValueError, match="two layers with relu, not 2 with tanh"):
+        PatternedEngine().advance(problem._replace(activation="tanh"), state, 1)
+    deep = state._replace(layers=he(generator(1), 1, [2, 4, 4, 1]))
+    with pytest.raises(ValueError, match="not 3 with relu"):
+        PatternedEngine().advance(problem, deep, 1)
