@@ -3,7 +3,8 @@
 Glossary
 --------
 u : what a step adds to (a, b) is w u, to w it is <(a, b), u>; each group has its own
-odometer l : sum over the steps since the last grouping of max |u| over the groups
+odometer l : sum over the steps since the last grouping of max |u| over the groups with members
+theta : (n, q) parameters (a, b, w) of the neurons, q = d + 2
 A, W : |(a, b)| and |w| of a neuron when it was looked at
 clearance : least motion of (a, b) that changes the pattern, min_j |z_j| / |(x_j, 1)|
 lease : how far the odometer may advance until the neuron must be looked at again
@@ -26,15 +27,16 @@ ROUNDING = 1e-9
 
 
 @jit()
-def lease(theta, clearance):
-    """How far the odometer may advance until the pattern of a neuron theta = (a, b, w) may change.
+def lease(theta, i, clearance):
+    """How far the odometer may advance until the pattern of neuron i may change.
 
     0 where the clearance is rounding, or not a number.
     """
     square = 0.0
-    for r in range(len(theta) - 1):
-        square += theta[r] * theta[r]
-    a, w = np.sqrt(square), abs(theta[-1])
+    inputs1 = theta.shape[1] - 1
+    for r in range(inputs1):
+        square += theta[i, r] * theta[i, r]
+    a, w = np.sqrt(square), abs(theta[i, inputs1])
     reach = a + (clearance - ROUNDING * (a + w))
     if not a < reach:
         return 0.0
@@ -64,11 +66,11 @@ def sift_down(heap, size, due, at):
 
 
 @jit()
-def build_heap(heap, due, group_of):
-    """Make a heap of all neurons that are in a group; its size."""
+def build_heap(heap, due, wanted):
+    """Make a heap of the wanted neurons; its size."""
     size = 0
     for i in range(len(due)):
-        if group_of[i] >= 0:
+        if wanted[i]:
             heap[size] = i
             size += 1
     for at in range(size // 2 - 1, -1, -1):

@@ -1,6 +1,6 @@
 """Gradient descent of one two-layer ReLU network: steps in groups, looks, and new groups.
 
-Glossary as in :mod:`mcrelu.engines.pattern_grouping` and :mod:`mcrelu.engines.leases`.
+Glossary as in :mod:`mcrelu.engines.pattern_groups` and :mod:`mcrelu.engines.leases`.
 """
 
 from __future__ import annotations
@@ -9,153 +9,214 @@ from typing import NamedTuple
 
 import numpy as np
 
+from mcrelu.engines.activity import equal_rows, observe, same
 from mcrelu.engines.layered import BELOW, LOSS_EVERY
 from mcrelu.engines.leases import advanced, build_heap, lease, sift_down
-from mcrelu.engines.pattern_grouping import LOOSE, form_groups, move_moments, observe, same
+from mcrelu.engines.pattern_groups import add_moments, clear_moments, lay_out, materialise
 from mcrelu.engines.pattern_kernels import (
-    materialise,
+    column_functions,
+    group_functions,
+    loose_functions,
     pull_groups,
     pull_points,
     step_groups,
     step_loose,
-    sum_functions,
-    sum_loose,
 )
 from mcrelu.jit import jit
 from mcrelu.mlp import NEVER
 from mcrelu.types import Floats, Ints
 
+# What a neuron is: in a group, active nowhere so that nothing moves it, or trained by itself.
+MEMBER, STILL, LOOSE = range(3)
+
+# A neuron with such a parameter is loose: products of such numbers overflow where it does not.
+HUGE = 1e50
+
+# Steps that a lease must last for a neuron to stay in its group.
+WORTH_A_LOOK = 3.0
+
+# A largest |u| below which a step may change no bit, so that it is worth a comparison.
+TINY = 1e-12
+
 # P grows by at most e^odometer, and what cancels in P theta with it.
 LONGEST = 8.0
 
-# Regrouping costs about as much as this many steps of a loose neuron, per neuron and in any case.
-REGROUPING_PER_NEURON, REGROUPING = 4, 100
-MOST_PATIENCE = 2**20  # times the cost of regrouping, where regrouping does not help
+# Regrouping costs as much as so many steps of loose neurons, per neuron and in any case.
+PER_NEURON, IN_ANY_CASE = 1, 200
+MOST_PATIENCE = 2**20  # times that cost, where regrouping does not help
 
-# Rows of what is counted, for tuning and tests only.
+# Entries of the sizes and of the counts, the latter for tuning and tests only.
+IN_HEAP, IN_LOOSE = range(2)
 CHANGES, LOOKS, REGROUPINGS, LOOSE_STEPS = range(4)
 
 
 class Network(NamedTuple):
     """One network and the bookkeeping of its neurons."""
 
-    theta: Floats  # (n, q) members as they were when P was I, loose ones as they are
+    theta: Floats  # (n, q) members as they were when P was I, the others as they are
     c: Floats  # (1,)
-    words: Ints  # (n, words) uint64, activation patterns
-    group_of: Ints  # (n,) number of the group, STILL or LOOSE
+    words: Ints  # (n, words) uint64, patterns when the neurons were grouped
+    differs: Ints  # (n, words) uint64, where loose neurons are not as their homes
+    kind: Ints  # (n,) MEMBER, STILL or LOOSE
+    home: Ints  # (n,) group of a member, home of a loose neuron
+    members: Ints  # (n + 1,) how many each group has
     loose: Ints  # (n,) which neurons are loose
-    due: Floats  # (n,)
     heap: Ints  # (n,)
-    members: Ints  # (n,) how many neurons each group has
+    due: Floats  # (n,) of members; of loose neurons what is left of their own lease
+    sizes: Ints  # (2,) of heap and loose
     first: Ints  # (2,) epochs of the first kink change and loss crossing, NEVER until then
     counts: Ints  # (4,)
 
+    @classmethod
+    def of(cls, theta: Floats, c: Floats, points: int, first: Ints) -> Network:
+        """Before a leg; theta, c and first are trained in place."""
+        n, words = len(theta), -(-points // 64)
+
+        def integers(*shape: int) -> Ints:
+            return np.zeros(shape, dtype=np.int64)
+
+        return cls(
+            theta, c, np.zeros((n, words), dtype=np.uint64), np.zeros((n, words), dtype=np.uint64),
+            integers(n), integers(n), integers(n + 1), integers(n), integers(n), np.zeros(n),
+            integers(2), first, integers(4),
+        )  # fmt: skip
+
+
+class Leg(NamedTuple):
+    """What is to be done."""
+
+    step_size: float
+    threshold: float
+    start: int  # epochs
+    end: int
+
 
 @jit()
-def descend(theta, c, x1, y, weight, rate, threshold, epoch, epochs, first, losses, counts):
-    """Train in place.
-
-    theta (n, q), c (1,), x1 (D, d + 1), y (D,), weight (D,), first (2,), losses (epochs that are
-    multiples of LOSS_EVERY,), counts (4,).
-    """
-    n, points = len(theta), len(y)
-    norms = np.sqrt((x1 * x1).sum(axis=1))
-    net = Network(
-        theta, c, np.zeros((n, (points + 63) // 64), dtype=np.uint64),
-        np.full(n, LOOSE), np.empty(n, dtype=np.int64), np.empty(n), np.empty(n, dtype=np.int64),
-        np.empty(n, dtype=np.int64), first, counts,
-    )  # fmt: skip
-    for i in range(n):
-        observe(theta[i], x1, norms, net.words[i])
-    patience, before, done, last = 1.0, 0.0, epoch, epoch + epochs
+def descend(net, points, leg, losses):
+    """Train one network in place; losses are those after epochs that are multiples of LOSS_EVERY."""
+    for i in range(len(net.theta)):
+        observe(net.theta, i, points, net.words, i)
+    epoch, patience, before = leg.start, 1.0, 0.0
     while True:
-        groups, size = _regroup(net, x1, norms, y, weight, done)
-        loose = _loose_neurons(net)
-        cost = patience * (REGROUPING_PER_NEURON * n + REGROUPING)
-        start = done
-        done, spent, finished = _stay(
-            net, groups, x1, norms, rate, threshold, done, last, losses, epoch, size, loose, cost
-        )
-        counts[REGROUPINGS] += 1
-        counts[LOOSE_STEPS] += spent
+        groups = _regroup(net, points, epoch)
+        begin, spent = epoch, net.counts[LOOSE_STEPS]
+        most = patience * (PER_NEURON * len(net.theta) + IN_ANY_CASE)
+        epoch, finished = _stay(net, groups, points, leg, epoch, most, losses)
+        _dissolve(net, groups)
         if finished:
             break
-        _dissolve(net, groups)
-        average = spent / (done - start)
-        patience = min(2.0 * patience, MOST_PATIENCE) if average >= 0.5 * before else 1.0
-        before = _loose_neurons(net)
-    _dissolve(net, groups)
+        average = (net.counts[LOOSE_STEPS] - spent) / (epoch - begin)
+        patience = min(2.0 * patience, MOST_PATIENCE) if 2.0 * average >= before else 1.0
+        before = net.sizes[IN_LOOSE]
 
 
 @jit()
-def _stay(
-    net, groups, x1, norms, rate, threshold, epoch, last, losses, start, size, loose, most
-):  # fmt: skip
-    """Steps without regrouping; the epoch reached, steps of loose neurons, whether all is done."""
+def _stay(net, groups, points, leg, epoch, most, losses):
+    """Steps without regrouping, until it pays or must be; the epoch, and whether the leg ends."""
     q = net.theta.shape[1]
-    current, seen = np.empty(q), np.empty_like(net.words[0])
-    masked = np.empty_like(groups.y)
-    odometer, spent = 0.0, 0
+    current, seen, u = np.empty((1, q)), np.empty_like(net.words[:1]), np.empty(q)
+    odometer, way, spent, before = 0.0, np.inf, 0, np.empty(0)
     while True:
-        sum_functions(groups, q)
-        sum_loose(groups, net.theta, net.loose, loose)
-        loss = 0.5 * pull_points(groups, net.c[0], rate, q - 1)
-        if loss < BELOW * threshold and net.first[1] == NEVER:
+        group_functions(groups, q)
+        loose = net.loose[: net.sizes[IN_LOOSE]]
+        if len(loose) > 0:
+            spent += len(loose) + loose_functions(
+                groups, points, net.theta, loose, net.home, net.differs, net.due
+            )
+            if net.first[0] == NEVER:
+                _watch_loose(net, groups, loose, epoch)
+        column_functions(groups, q - 1)
+        loss, pulls = pull_points(groups, net.c[0], leg.step_size, q - 1)
+        if loss < BELOW * leg.threshold and net.first[1] == NEVER:
             net.first[1] = epoch
-        if epoch % LOSS_EVERY == 0 and epoch > start:
-            losses[epoch // LOSS_EVERY - start // LOSS_EVERY - 1] = loss
-        if epoch == last:
-            return epoch, spent, True
-        pull_groups(groups, q)
+        if epoch % LOSS_EVERY == 0 and epoch > leg.start:
+            losses[epoch // LOSS_EVERY - leg.start // LOSS_EVERY - 1] = loss
+        if epoch == leg.end or not odometer <= LONGEST or spent > most:
+            net.counts[LOOSE_STEPS] += spent
+            return epoch, epoch == leg.end
+        perhaps_at_rest = epoch % LOSS_EVERY == 0 and not way >= TINY
+        if perhaps_at_rest:
+            before = _moving(net, groups)
+        pull_groups(groups, q - 1)
         way = step_groups(groups, q)
-        step_loose(groups, net.theta, net.loose, loose, masked)
-        net.c[0] += groups.pull.sum()
-        epoch += 1
-        spent += loose
+        if len(loose) > 0:
+            step_loose(groups, points, net.theta, loose, net.home, net.differs, net.due, u)
         odometer = advanced(odometer, way)
-        if loose > 0 and net.first[0] == NEVER:
-            _watch_loose(net, loose, x1, norms, seen, epoch)
-        while size > 0 and net.due[net.heap[0]] < odometer:
-            size, loose = _look(
-                net, groups, x1, norms, odometer, size, loose, current, seen, epoch
-            )  # fmt: skip
-        if not odometer <= LONGEST or spent > most:
-            return epoch, spent, False
+        net.c[0] += pulls
+        if perhaps_at_rest and _equal(before, _moving(net, groups)):
+            losses[epoch // LOSS_EVERY - leg.start // LOSS_EVERY :] = loss
+            return leg.end, True
+        epoch += 1
+        while net.sizes[IN_HEAP] > 0 and net.due[net.heap[0]] < odometer:
+            _look(net, groups, points, odometer, way, current, seen, epoch)
 
 
 @jit()
-def _look(net, groups, x1, norms, odometer, size, loose, current, seen, epoch):
-    """Look at the neuron at the top of the heap; the new size of the heap, how many are loose."""
+def _moving(net, groups):
+    """All numbers that a step may change."""
+    q, size = net.theta.shape[1], len(groups.p)
+    numbers = np.empty(size + 1 + net.sizes[IN_LOOSE] * q)
+    numbers[:size] = groups.p
+    numbers[size] = net.c[0]
+    for k in range(net.sizes[IN_LOOSE]):
+        for r in range(q):
+            numbers[size + 1 + k * q + r] = net.theta[net.loose[k], r]
+    return numbers
+
+
+@jit()
+def _equal(first, second):
+    """Whether nothing has changed; what is not a number remains so."""
+    for k in range(len(first)):
+        if first[k] != second[k] and not (np.isnan(first[k]) and np.isnan(second[k])):
+            return False
+    return True
+
+
+@jit()
+def _look(net, groups, points, odometer, way, current, seen, epoch):
+    """Look at the neuron at the top of the heap, and let it go if it changed its pattern.
+
+    So is one that would have to be looked at again and again: to be loose costs less.
+    """
     i, heap = net.heap[0], net.heap
-    materialise(groups.p, net.group_of[i], net.theta[i], current)
-    clearance = observe(current, x1, norms, seen)
+    materialise(groups.p, net.home[i], net.theta, i, current)
+    clearance = observe(current, 0, points, seen, 0)
     net.counts[LOOKS] += 1
-    if same(seen, net.words[i]):
-        net.due[i] = odometer + lease(current, clearance)
+    stays = same(seen, 0, net.words, i)
+    if not stays:
+        _changed(net, epoch)
+    granted = lease(current, 0, clearance)
+    if stays and granted > WORTH_A_LOOK * way:
+        net.due[i] = odometer + granted
     else:
         _eject(net, groups, i, current)
-        net.loose[loose] = i
-        loose += 1
-        _changed(net, epoch)
-        size -= 1
-        heap[0] = heap[size]
-    if size > 0:
-        sift_down(heap, size, net.due, 0)
-    return size, loose
+        net.sizes[IN_HEAP] -= 1
+        heap[0] = heap[net.sizes[IN_HEAP]]
+    if net.sizes[IN_HEAP] > 0:
+        sift_down(heap, net.sizes[IN_HEAP], net.due, 0)
 
 
 @jit()
 def _eject(net, groups, i, current):
-    """Take neuron i out of its group."""
-    group, q = net.group_of[i], len(current)
-    net.members[group] -= 1
-    move_moments(groups.s, group, net.theta[i], -1.0)
-    if net.members[group] == 0:  # what subtraction left of an empty group is rounding
-        at = group // 8 * q * q * 8 + group % 8
-        for k in range(q * q):
-            groups.s[at + k * 8] = 0.0
-    net.theta[i] = current
-    net.group_of[i] = LOOSE
+    """Make a member loose."""
+    home = net.home[i]
+    net.members[home] -= 1
+    if net.members[home] > 0:
+        add_moments(groups.s, home, net.theta, i, -1.0)
+    else:
+        clear_moments(groups.s, home, current.shape[1])
+        groups.occupied[home] = 0.0
+    net.theta[i] = current[0]
+    _set_loose(net, i)
+
+
+@jit()
+def _set_loose(net, i):
+    net.kind[i] = LOOSE
+    net.due[i] = 0.0
+    net.loose[net.sizes[IN_LOOSE]] = i
+    net.sizes[IN_LOOSE] += 1
 
 
 @jit()
@@ -166,50 +227,64 @@ def _changed(net, epoch):
 
 
 @jit()
-def _watch_loose(net, loose, x1, norms, seen, epoch):
-    """Neurons that are loose although no pattern has changed yet."""
-    for i in net.loose[:loose]:
-        observe(net.theta[i], x1, norms, seen)
-        if not same(seen, net.words[i]):
-            _changed(net, epoch)
-            return
-
-
-@jit()
-def _loose_neurons(net):
-    """List the loose neurons; how many."""
-    count = 0
-    for i in range(len(net.group_of)):
-        if net.group_of[i] == LOOSE:
-            net.loose[count] = i
-            count += 1
-    return count
+def _watch_loose(net, groups, loose, epoch):
+    """Neurons may be loose, since they are huge, before any pattern has changed."""
+    for i in loose:
+        for k in range(net.words.shape[1]):
+            now = net.differs[i, k] ^ groups.patterns[net.home[i], k]
+            if now != net.words[i, k] and net.first[0] == NEVER:
+                _changed(net, epoch)
 
 
 @jit()
 def _dissolve(net, groups):
     """Make theta what every neuron is now."""
-    current = np.empty(net.theta.shape[1])
+    current = np.empty((1, net.theta.shape[1]))
     for i in range(len(net.theta)):
-        if net.group_of[i] >= 0:
-            materialise(groups.p, net.group_of[i], net.theta[i], current)
-            net.theta[i] = current
+        if net.kind[i] == MEMBER:
+            materialise(groups.p, net.home[i], net.theta, i, current)
+            net.theta[i] = current[0]
 
 
 @jit()
-def _regroup(net, x1, norms, y, weight, epoch):
-    """Form groups of what every neuron is now; they and the size of the heap."""
-    seen = np.empty_like(net.words[0])
-    for i in range(len(net.theta)):
-        clearance = observe(net.theta[i], x1, norms, seen)
-        if not same(seen, net.words[i]):
-            if net.group_of[i] != LOOSE or net.first[0] == NEVER:
-                _changed(net, epoch)
-            net.words[i] = seen
-        net.due[i] = lease(net.theta[i], clearance)
-    groups = form_groups(net.theta, net.words, net.group_of, x1, y, weight)
+def _regroup(net, points, epoch):
+    """Group all neurons by what their patterns are now."""
+    n, q = net.theta.shape
+    seen, wanted = np.empty_like(net.words[:1]), np.empty(n, dtype=np.bool_)
+    for i in range(n):
+        clearance = observe(net.theta, i, points, seen, 0)
+        if net.first[0] == NEVER and not same(seen, 0, net.words, i):
+            _changed(net, epoch)
+        net.words[i] = seen[0]
+        net.kind[i] = _kind(net.theta, net.words, i)
+        wanted[i] = net.kind[i] == MEMBER
+        net.due[i] = lease(net.theta, i, clearance)
+    number, first, found = equal_rows(net.words, wanted)
+    groups = lay_out(net.words, first, found, points, q)
+    net.counts[REGROUPINGS] += 1
     net.members[:] = 0
-    for i in range(len(net.theta)):
-        if net.group_of[i] >= 0:
-            net.members[net.group_of[i]] += 1
-    return groups, build_heap(net.heap, net.due, net.group_of)
+    net.sizes[IN_LOOSE] = 0
+    for i in range(n):
+        if wanted[i]:
+            net.home[i] = number[i]
+            net.members[number[i]] += 1
+            groups.occupied[number[i]] = 1.0
+            add_moments(groups.s, number[i], net.theta, i, 1.0)
+        elif net.kind[i] == LOOSE:
+            net.home[i] = found
+            _set_loose(net, i)
+    net.sizes[IN_HEAP] = build_heap(net.heap, net.due, wanted)
+    return groups
+
+
+@jit()
+def _kind(theta, words, i):
+    active = False
+    for k in range(words.shape[1]):
+        active |= words[i, k] != np.uint64(0)
+    if not active:
+        return STILL
+    for r in range(theta.shape[1]):
+        if not abs(theta[i, r]) <= HUGE:
+            return LOOSE
+    return MEMBER

@@ -1,16 +1,21 @@
 """The parts of a step of gradient descent for one two-layer ReLU network in groups.
 
-Glossary as in :mod:`mcrelu.engines.pattern_grouping`. All neurons of a group see the same points, so
+Glossary as in :mod:`mcrelu.engines.pattern_groups`. All neurons of a group see the same points, so
 a step acts on each theta = (a, b, w) of theirs by the same matrix T = I + [[0, u], [u^T, 0]], where
 u sums pull_j (x_j, 1) over the points on which the group is active. Hence theta(k) = P theta(0), P
 the product of the T, and the group's part of the output is <v, (x_j, 1)> with
 v = (P S P^T)[w, (a, b)], S the second moments of theta(0).
+
+A loose neuron is trained by itself. It has a home, the group that it came from, and differs from
+it in its activity at some points only: what it adds to v and takes from u is then put right there.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
+from mcrelu.engines.activity import is_set, observe, preactivation
+from mcrelu.engines.leases import lease
 from mcrelu.engines.vectors import (
     LANES,
     add,
@@ -18,6 +23,7 @@ from mcrelu.engines.vectors import (
     larger,
     largest,
     load,
+    lowest_bit,
     multiply,
     multiply_add,
     store,
@@ -28,8 +34,8 @@ from mcrelu.jit import jit, wide_vectors
 
 
 @jit()
-def sum_functions(groups, q):
-    """Groups' functions v from P and S, and their sums over the groups active on each column."""
+def group_functions(groups, q):
+    """V of every group, from P and S."""
     wide_vectors()
     p, s, v, scratch = groups.p, groups.s, groups.v, groups.scratch
     inputs1 = q - 1
@@ -40,8 +46,8 @@ def sum_functions(groups, q):
         for k in range(q):
             moved = fill(0.0)
             for r in range(q):
-                at = (r * q + k) * LANES
-                moved = multiply_add(load(p, row_w + r * LANES), load(s, entries + at), moved)
+                at = entries + (r * q + k) * LANES
+                moved = multiply_add(load(p, row_w + r * LANES), load(s, at), moved)
             store(scratch, k * LANES, moved)
         for r in range(inputs1):
             own = fill(0.0)
@@ -49,15 +55,53 @@ def sum_functions(groups, q):
                 entry = load(p, entries + (r * q + k) * LANES)
                 own = multiply_add(load(scratch, k * LANES), entry, own)
             store(v, r * g_lanes + block, own)
-    r_lanes = len(groups.value) // inputs1
-    _products(groups.active, v, groups.value, g_lanes, r_lanes, inputs1)
 
 
 @jit()
-def pull_groups(groups, q):
-    """U of every group from the columns' pulled sums."""
-    wide_vectors()
-    inputs1 = q - 1
+def loose_functions(groups, points, theta, loose, home, differs, left):
+    """Add the loose neurons to v of their homes, and to the outputs where they differ.
+
+    ``differs`` (n, words) says at which points a loose neuron is not as its home; it is brought up
+    to date for those that have nothing ``left`` (n,) of their lease. Returns how many they are.
+    """
+    inputs1 = theta.shape[1] - 1
+    g_lanes, nowhere = len(groups.v) // inputs1, len(groups.patterns) - 1
+    for at in range(0, len(groups.extra), LANES):
+        store(groups.extra, at, fill(0.0))
+    looks = 0
+    for i in loose:
+        if not left[i] > 0.0:
+            left[i] = lease(theta, i, observe(theta, i, points, differs, i))
+            for k in range(differs.shape[1]):
+                differs[i, k] ^= groups.patterns[home[i], k]
+            looks += 1
+        w = theta[i, inputs1]
+        if home[i] != nowhere:  # 0 times what is not a number is no 0
+            for r in range(inputs1):
+                groups.v[r * g_lanes + home[i]] += w * theta[i, r]
+        for k in range(differs.shape[1]):
+            rest = differs[i, k]
+            while rest != np.uint64(0):
+                j = 64 * k + lowest_bit(rest)
+                rest &= rest - np.uint64(1)
+                if j < len(points.y):
+                    z = w * preactivation(theta, i, points, j)
+                    groups.extra[groups.place[j]] += (
+                        -z if is_set(groups.patterns, home[i], j) else z
+                    )
+    return looks
+
+
+@jit()
+def column_functions(groups, inputs1):
+    """Sums of v over the groups that are active on each column."""
+    g_lanes, r_lanes = len(groups.v) // inputs1, len(groups.value) // inputs1
+    _products(groups.active, groups.v, groups.value, g_lanes, r_lanes, inputs1)
+
+
+@jit()
+def pull_groups(groups, inputs1):
+    """U of every group, from the columns' sums of pulls."""
     g_lanes, r_lanes = len(groups.v) // inputs1, len(groups.value) // inputs1
     _products(groups.active_t, groups.pulled, groups.u, r_lanes, g_lanes, inputs1)
 
@@ -87,15 +131,16 @@ def _products(matrix, given, result, rows, lanes, vectors):
 
 @jit()
 def pull_points(groups, c, rate, inputs1):
-    """Residuals and what they pull at, from the columns' functions; twice the loss."""
+    """Residuals and what they pull at, from the columns' functions; the loss and the sum of pulls."""
     wide_vectors()
     lanes, r_lanes = len(groups.y), len(groups.value) // inputs1
     x, value, pulled = groups.x, groups.value, groups.pulled
-    pulled[:] = 0.0
-    squares, negative, step = fill(0.0), fill(-1.0), fill(rate)
+    for at in range(0, len(pulled), LANES):
+        store(pulled, at, fill(0.0))
+    squares, pulls, negative, step = fill(0.0), fill(0.0), fill(-1.0), fill(rate)
     for k in range(len(groups.column_of)):
         at, column = k * LANES, groups.column_of[k]
-        output = add(fill(c), load(groups.loose_f, at))
+        output = add(fill(c), load(groups.extra, at))
         for r in range(inputs1):
             output = multiply_add(
                 load(value, r * r_lanes + column), load(x, r * lanes + at), output
@@ -104,17 +149,21 @@ def pull_points(groups, c, rate, inputs1):
         weighted = multiply(load(groups.weight, at), residual)
         squares = multiply_add(weighted, residual, squares)
         pull = multiply(step, weighted)
+        pulls = add(pulls, pull)
         store(groups.pull, at, pull)
         for r in range(inputs1):
             where = r * r_lanes + column
             own = multiply_add(pull, load(x, r * lanes + at), load(pulled, where))
             store(pulled, where, own)
-    return total(squares)
+    return 0.5 * total(squares), total(pulls)
 
 
 @jit()
 def step_groups(groups, q):
-    """P <- T P for every group; the largest |u|, not a number where one u is not."""
+    """P <- T P for every group; the largest |u| of those with members.
+
+    Not a number if one is infinite or none.
+    """
     wide_vectors()
     p, u = groups.p, groups.u
     inputs1 = q - 1
@@ -126,7 +175,8 @@ def step_groups(groups, q):
         for r in range(inputs1):
             own = load(u, r * g_lanes + block)
             square = multiply_add(own, own, square)
-        most, every = larger(square, most), add(every, square)
+        own = where_positive(load(groups.occupied, block), square)
+        most, every = larger(own, most), add(every, own)
         for k in range(q):
             at_w = entries + (inputs1 * q + k) * LANES
             w = load(p, at_w)
@@ -141,59 +191,28 @@ def step_groups(groups, q):
 
 
 @jit()
-def materialise(p, group, base, theta):
-    """Write P_group base to ``theta``, both (q,)."""
-    q = len(base)
-    at = group // LANES * q * q * LANES + group % LANES
-    for r in range(q):
-        own = 0.0
-        for k in range(q):
-            own += p[at + (r * q + k) * LANES] * base[k]
-        theta[r] = own
-
-
-@jit()
-def sum_loose(groups, theta, loose, count):
-    """The loose neurons' outputs at the points."""
-    wide_vectors()
-    groups.loose_f[:] = 0.0
-    inputs = theta.shape[1] - 2
-    for i in loose[:count]:
-        w = fill(theta[i, inputs + 1])
-        for at in range(0, len(groups.y), LANES):
-            z = _preactivations(groups.x, len(groups.y), theta, i, at)
-            own = multiply_add(w, where_positive(z, z), load(groups.loose_f, at))
-            store(groups.loose_f, at, own)
-
-
-@jit()
-def step_loose(groups, theta, loose, count, masked):
-    """One step of every loose neuron; ``masked`` is scratch, as long as the points."""
-    wide_vectors()
-    x, pull, lanes = groups.x, groups.pull, len(groups.y)
-    inputs1 = theta.shape[1] - 1
-    for i in loose[:count]:
-        for at in range(0, lanes, LANES):
-            z = _preactivations(x, lanes, theta, i, at)
-            store(masked, at, where_positive(z, load(pull, at)))
-        w = theta[i, inputs1]
-        moved_w = w
+def step_loose(groups, points, theta, loose, home, differs, left, u):
+    """One step of every loose neuron, and how far it moves; ``u`` (d + 1,) is scratch."""
+    inputs1, given = theta.shape[1] - 1, len(points.inverse_norm)
+    g_lanes, nowhere = len(groups.u) // inputs1, len(groups.patterns) - 1
+    for i in loose:
         for r in range(inputs1):
-            sums = fill(0.0)
-            for at in range(0, lanes, LANES):
-                sums = multiply_add(load(masked, at), load(x, r * lanes + at), sums)
-            own = total(sums)
-            moved_w += own * theta[i, r]
-            theta[i, r] += own * w
+            u[r] = groups.u[r * g_lanes + home[i]] if home[i] != nowhere else 0.0
+        for k in range(differs.shape[1]):
+            rest = differs[i, k]
+            while rest != np.uint64(0):
+                j = 64 * k + lowest_bit(rest)
+                rest &= rest - np.uint64(1)
+                if j < len(points.y):
+                    pull = groups.pull[groups.place[j]]
+                    pull = -pull if is_set(groups.patterns, home[i], j) else pull
+                    for r in range(inputs1):
+                        u[r] += pull * points.x[r * given + j]
+        w = theta[i, inputs1]
+        moved_w, square = w, 0.0
+        for r in range(inputs1):
+            square += u[r] * u[r]
+            moved_w += u[r] * theta[i, r]
+            theta[i, r] += u[r] * w
         theta[i, inputs1] = moved_w
-
-
-@jit(inline="always")
-def _preactivations(x, lanes, theta, i, at):
-    """Z of neuron i at eight points, rounded as by pattern_grouping.observe."""
-    inputs = theta.shape[1] - 2
-    # Padding has x = 0 and must not see the bias: its 1 is 0, too.
-    z = multiply(fill(theta[i, inputs]), load(x, inputs * lanes + at))
-    for r in range(inputs):
-        z = multiply_add(fill(theta[i, r]), load(x, r * lanes + at), z)
-    return z
+        left[i] -= np.sqrt(square)

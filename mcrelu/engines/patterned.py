@@ -14,9 +14,10 @@ from typing import ClassVar
 import numpy as np
 
 from mcrelu.engines.layered import LOSS_EVERY
-from mcrelu.engines.pattern_descent import descend
+from mcrelu.engines.activity import Points
+from mcrelu.engines.pattern_descent import Leg, Network, descend
 from mcrelu.mlp import Descent, Layer, Layers, Regression
-from mcrelu.types import Floats, Ints
+from mcrelu.types import Floats
 
 
 class PatternedEngine:
@@ -42,25 +43,20 @@ class PatternedEngine:
         first = np.stack([state.first_kink_change, state.first_loss_crossing], axis=1)
         last = state.epoch + epochs
         losses = np.empty((len(c), last // LOSS_EVERY - state.epoch // LOSS_EVERY))
-        x1 = np.column_stack([problem.x, np.ones(len(problem.x))])
-        y = np.ascontiguousarray(problem.y, dtype=np.float64)
         for k in range(len(c)):
-            descend(
-                theta[k], c[k], x1, y, np.array(problem.p[k]), float(problem.step_size[k]),
-                float(problem.threshold[k]), state.epoch, epochs, first[k], losses[k], _counts(),
-            )  # fmt: skip
+            points = Points.of(problem.x, problem.y, problem.p[k])
+            net = Network.of(theta[k], c[k], len(problem.y), first[k])
+            leg = Leg(float(problem.step_size[k]), float(problem.threshold[k]), state.epoch, last)
+            descend(net, points, leg, losses[k])
         return Descent(last, _layers(theta, c), *np.ascontiguousarray(first.T)), losses
-
-
-def _counts() -> Ints:
-    return np.zeros(4, dtype=np.int64)
 
 
 def _neurons(layers: Layers) -> tuple[Floats, Floats]:
     """All (a, b, w), (m, n, d + 2), and the output biases, (m, 1); copies."""
     hidden, output = layers
     parts = [hidden.weight.swapaxes(1, 2), hidden.bias[:, :, None], output.weight]
-    return np.concatenate(parts, axis=2, dtype=np.float64), np.array(output.bias, dtype=np.float64)
+    theta = np.concatenate(parts, axis=2, dtype=np.float64)
+    return np.ascontiguousarray(theta), np.array(output.bias, dtype=np.float64, order="C")
 
 
 def _layers(theta: Floats, c: Floats) -> Layers:

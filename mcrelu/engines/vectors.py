@@ -136,6 +136,50 @@ def where_positive(typingctx, z, value):  # noqa: ARG001
 
 
 @intrinsic
+def positive_bits(typingctx, value):  # noqa: ARG001
+    """Bit i is set where lane i is > 0."""
+
+    def generate(context, builder, signature, arguments):  # noqa: ARG001
+        zero = ir.Constant(_VECTOR, [0.0] * LANES)
+        bits = builder.fcmp_ordered(">", arguments[0], zero)
+        return builder.zext(builder.bitcast(bits, ir.IntType(LANES)), ir.IntType(64))
+
+    return types.uint64(vector), generate
+
+
+@intrinsic
+def lowest_bit(typingctx, word):  # noqa: ARG001
+    """Index of the lowest bit that is set in a word other than 0."""
+
+    def generate(context, builder, signature, arguments):  # noqa: ARG001
+        return builder.cttz(arguments[0], ir.IntType(1)(1))
+
+    return types.int64(types.uint64), generate
+
+
+@intrinsic
+def magnitude(typingctx, value):  # noqa: ARG001
+    """Absolute values."""
+
+    def generate(context, builder, signature, arguments):  # noqa: ARG001
+        kind = ir.FunctionType(_VECTOR, [_VECTOR])
+        function = cgutils.get_or_insert_function(builder.module, kind, "llvm.fabs.v8f64")
+        return builder.call(function, arguments)
+
+    return vector(vector), generate
+
+
+@intrinsic
+def smaller(typingctx, a, b):  # noqa: ARG001
+    """The smaller one, lane by lane; b where one is not a number."""
+
+    def generate(context, builder, signature, arguments):  # noqa: ARG001
+        return builder.select(builder.fcmp_ordered("<", *arguments), *arguments)
+
+    return vector(vector, vector), generate
+
+
+@intrinsic
 def larger(typingctx, a, b):  # noqa: ARG001
     """The larger one, lane by lane; b where one is not a number."""
 
@@ -157,11 +201,24 @@ def total(typingctx, value):  # noqa: ARG001
 
 @intrinsic
 def largest(typingctx, value):  # noqa: ARG001
-    """Largest of the lanes, none of which may be other than a number."""
+    """Largest of the lanes, all of which must be numbers."""
 
     def generate(context, builder, signature, arguments):  # noqa: ARG001
         def combine(a, b):
             return builder.select(builder.fcmp_ordered(">", a, b), a, b)
+
+        return _halved(builder, arguments[0], combine)
+
+    return types.float64(vector), generate
+
+
+@intrinsic
+def smallest(typingctx, value):  # noqa: ARG001
+    """Smallest of the lanes, all of which must be numbers."""
+
+    def generate(context, builder, signature, arguments):  # noqa: ARG001
+        def combine(a, b):
+            return builder.select(builder.fcmp_ordered("<", a, b), a, b)
 
         return _halved(builder, arguments[0], combine)
 

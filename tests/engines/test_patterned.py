@@ -1,0 +1,265 @@
+"""The grouped engine in R^d against the oracle, and what makes it exact."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import mlp_oracle
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from regressions import POINTS, he, problem_on, rows, with_biases, with_zeros
+
+from mcrelu.engines import patterned
+from mcrelu.engines.activity import Points
+from mcrelu.engines.patterned import PatternedEngine
+from mcrelu.engines.pattern_descent import Leg, Network, descend
+from mcrelu.mlp import Descent, Layer, Layers, Regression
+from mcrelu.types import Floats
+
+EPOCHS = 2000
+LARGE = 1e6  # parameters beyond this have diverged
+
+
+class Determined(NamedTuple):
+    """The oracle's descent of one network up to where roundings begin to decide."""
+
+    state: Descent
+    losses: Floats  # (epochs + 1,)
+    changes: int  # of patterns, counted as neurons and epochs
+
+
+def nudged(layers: Layers, seed: int) -> Layers:
+    """Every parameter moved by some dozen roundings."""
+    rng = np.random.default_rng(seed)
+    return tuple(
+        Layer(*(part * (1 + 1e-14 * rng.choice([-2, -1, 1, 2], part.shape)) for part in layer))
+        for layer in layers
+    )
+
+
+def determined(problem: Regression, state: Descent, epochs: int) -> list[Determined]:
+    """For each network the longest descent that its twin, some roundings away, does not leave.
+
+    Where a twin leaves by 1e-11 or has another pattern, or parameters diverged, the problem
+    amplifies roundings, and no two programs agree.
+    """
+    m = len(problem.p)
+    both = np.concatenate([np.arange(m)] * 2)
+    twins = [
+        Layer(*(np.concatenate(parts) for parts in zip(layer, twin, strict=True)))
+        for layer, twin in zip(state.layers, nudged(state.layers, 0), strict=True)
+    ]
+    doubled = rows(state, both)._replace(layers=tuple(twins))
+    alive, found = np.ones(m, dtype=bool), [None] * m
+    losses, changes, before = [], np.zeros(m, dtype=int), None
+    with np.errstate(over="ignore", invalid="ignore"):
+        for now, loss, pattern in mlp_oracle.trajectory(problem.rows(both), doubled):
+            theta, twin = np.split(mlp_oracle.flat(now.layers), 2)
+            size = np.abs(theta).max(axis=1)
+            close = np.abs(theta - twin).max(axis=1) <= 1e-11 * size
+            same = (pattern[:m] == pattern[m:]).all(axis=(1, 2))
+            crossed = now.first_loss_crossing[:m] == now.first_loss_crossing[m:]
+            alive &= (size < LARGE) & close & same & crossed
+            if before is not None:
+                changes = changes + (pattern[:m] != before).any(axis=1).sum(axis=1)
+            losses, before = [*losses, loss[:m]], pattern[:m]
+            for k in np.flatnonzero(alive):
+                found[k] = (rows(now, np.array([k])), now.epoch, int(changes[k]))
+            if now.epoch == state.epoch + epochs or not alive.any():
+                break
+    table = np.array(losses).T
+    return [
+        Determined(end, table[k, : epoch - state.epoch + 1], count)
+        for k, (end, epoch, count) in enumerate(found)
+    ]
+
+
+def compare(problem: Regression, state: Descent, epochs: int = EPOCHS) -> tuple[float, int]:
+    """Assert what the oracle says; the fraction of epochs compared and the pattern changes."""
+    compared, changes = 0, 0
+    for k, expected in enumerate(determined(problem, state, epochs)):
+        one = np.array([k])
+        last = expected.state.epoch - state.epoch
+        got, losses = PatternedEngine().advance(problem.rows(one), rows(state, one), last)
+        right = mlp_oracle.flat(expected.state.layers)
+        error = np.abs(mlp_oracle.flat(got.layers) - right).max() / np.abs(right).max()
+        assert error <= 1e-9
+        kept = expected.losses[1000::1000]
+        assert (np.abs(losses[0] - kept) <= 1e-9 * expected.losses.max()).all()
+        assert got.epoch == expected.state.epoch
+        assert got.first_kink_change == expected.state.first_kink_change
+        assert got.first_loss_crossing == expected.state.first_loss_crossing
+        compared, changes = compared + last, changes + expected.changes
+    return compared / (epochs * len(problem.p)), changes
+
+
+def random_problem(
+    seed: int, inputs: int, points: int, width: int, factor: float, biases: bool, zeros: float
+) -> tuple[Regression, Descent]:
+    rng = np.random.default_rng(seed)
+    layers = with_zeros(rng, he(rng, 2, [inputs, width, 1]), zeros)
+    layers = with_biases(rng, layers) if biases else layers
+    where = rng.standard_normal((points, inputs)), rng.standard_normal(points)
+    return problem_on(rng, where, layers, factor, rng.uniform(0.1, 1.0))
+
+
+PROBLEMS = {
+    "seed": st.integers(0, 2**32 - 1),
+    "inputs": st.integers(1, 4),
+    "points": st.integers(1, 80),
+    "width": st.integers(1, 60),
+    "factor": st.floats(0.3, 2.5),
+    "biases": st.booleans(),
+    "zeros": st.sampled_from((0.0, 0.3)),
+}
+
+
+@given(**PROBLEMS)
+@settings(deadline=None, derandomize=True, max_examples=4)
+def test_grouped_is_the_oracle(**values: object) -> None:
+    compare(*random_problem(**values))
+
+
+@pytest.mark.slow
+@given(**PROBLEMS)
+@settings(deadline=None, derandomize=True, max_examples=150)
+def test_grouped_is_the_oracle_on_many_problems(**values: object) -> None:
+    compare(*random_problem(**values))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("factor", [0.3, 1.0, 2.0, 2.5])
+@pytest.mark.parametrize("name", POINTS)
+def test_grouped_is_the_oracle_on_the_paper_s_points(name: str, factor: float) -> None:
+    problem, state = problem_on(generator(3), POINTS[name], he(generator(4), 8, [2, 60, 1]), factor)
+    compared, changes = compare(problem, state)
+    assert compared >= 0.9
+    assert changes > 10_000
+
+
+def generator(seed: int) -> np.random.Generator:
+    return np.random.Generator(np.random.Philox(seed))
+
+
+def star_problem(networks: int = 3) -> tuple[Regression, Descent]:
+    layers = he(generator(1), networks, [2, 30, 1])
+    return problem_on(generator(2), POINTS["star"], layers, 1.0, 0.8)
+
+
+def test_the_exemption_does_not_empty_the_comparison() -> None:
+    """What amplifies roundings is hardly anything, and thousands of patterns change."""
+    compared, changes = compare(*star_problem(), 1000)
+    assert compared == 1.0
+    assert changes > 1000
+
+
+def without_looks(net: Network, points: Points, leg: Leg, losses: Floats) -> None:
+    """A descent whose points give no reason to look: all are infinitely far from every kink."""
+    far = points._replace(inverse_norm=np.full_like(points.inverse_norm, np.inf))
+    descend(net, far, leg, losses)
+
+
+def test_a_descent_without_looks_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Negative control: nobody leaves a group."""
+    monkeypatch.setattr(patterned, "descend", without_looks)
+    with pytest.raises(AssertionError):
+        compare(*star_problem(), 1000)
+
+
+def test_a_wrong_step_size_is_told() -> None:
+    """Negative control of the comparison itself."""
+    problem, state = star_problem()
+    end, _ = PatternedEngine().advance(problem, state, 50)
+    other = problem._replace(step_size=problem.step_size * (1 + 1e-6))
+    wrong, _ = mlp_oracle.advance(other, state, 50)
+    right, _ = mlp_oracle.advance(problem, state, 50)
+    theta = [mlp_oracle.flat(part.layers) for part in (end, right, wrong)]
+    np.testing.assert_allclose(theta[0], theta[1], rtol=1e-9, atol=1e-12)
+    assert (np.abs(theta[0] - theta[2]).max(axis=1) > 1e-9).all()
+
+
+# --------------------------------------------------------------------------- legs and batches
+
+
+def assert_same(got: tuple[Descent, Floats], expected: tuple[Descent, Floats]) -> None:
+    """Bit for bit (two NaN are the same)."""
+    np.testing.assert_array_equal(
+        mlp_oracle.flat(got[0].layers), mlp_oracle.flat(expected[0].layers)
+    )
+    np.testing.assert_array_equal(got[0].first_kink_change, expected[0].first_kink_change)
+    np.testing.assert_array_equal(got[0].first_loss_crossing, expected[0].first_loss_crossing)
+    np.testing.assert_array_equal(got[1], expected[1])
+
+
+def test_a_leg_depends_on_plain_arrays_only() -> None:
+    problem, state = star_problem()
+    engine = PatternedEngine()
+    middle, _ = engine.advance(problem, state, 1000)
+    layers = tuple(Layer(*(part.copy() for part in layer)) for layer in middle.layers)
+    copied = middle._replace(
+        layers=layers,
+        first_kink_change=middle.first_kink_change.copy(),
+        first_loss_crossing=middle.first_loss_crossing.copy(),
+    )
+    once = engine.advance(problem, middle, 1500)
+    assert once[1].shape == (3, 1)
+    assert_same(PatternedEngine().advance(problem, copied, 1500), once)
+    assert_same(engine.advance(problem, middle, 1500), once)  # the state is as it was
+
+
+def test_neighbours_do_not_matter() -> None:
+    problem, state = star_problem()
+    state.layers[0].weight[1] *= 1e30  # one diverges
+    end, losses = PatternedEngine().advance(problem, state, 1000)
+    for k in range(3):
+        one = np.array([k])
+        alone = PatternedEngine().advance(problem.rows(one), rows(state, one), 1000)
+        assert_same(alone, (rows(end, one), losses[one]))
+    assert np.isfinite(losses[[0, 2]]).all()
+
+
+# ----------------------------------------------------------------------------------- extremes
+
+
+@pytest.mark.parametrize("factor", [5.0, 1e2, 1e10, 1e100, 1e300])
+def test_divergence_is_a_result(factor: float) -> None:
+    """Steps until overflow are those of the oracle; the end is not a number, and no crossing."""
+    layers = he(generator(1), 4, [2, 20, 1])
+    problem, state = problem_on(generator(2), POINTS["star"], layers, factor, 1e-3)
+    end, losses = PatternedEngine().advance(problem, state, 3000)
+    with np.errstate(over="ignore", invalid="ignore"):
+        expected, _ = mlp_oracle.advance(problem, state, 20)
+        got, _ = PatternedEngine().advance(problem, state, 20)
+    np.testing.assert_array_equal(got.first_kink_change, expected.first_kink_change)
+    np.testing.assert_array_equal(got.first_loss_crossing, expected.first_loss_crossing)
+    assert not (losses < problem.threshold[:, None]).any() or (end.first_loss_crossing > 0).any()
+
+
+def test_dead_networks_stand_still() -> None:
+    """Active nowhere: only the output bias moves."""
+    layers = he(generator(1), 2, [2, 5, 1])
+    layers[0].bias[:] = -100.0
+    problem, state = problem_on(generator(2), POINTS["cross"], layers, 0.5)
+    assert compare(problem, state) == (1.0, 0)
+
+
+def test_a_network_at_rest_is_done_at_once() -> None:
+    """A step that changes no bit is the last; a leg of 10^9 epochs would take minutes otherwise."""
+    layers = he(generator(1), 1, [2, 5, 1])
+    layers[0].bias[:] = -100.0
+    problem, state = problem_on(generator(2), POINTS["cross"], layers, 0.5)
+    short, early = PatternedEngine().advance(problem, state, 10_000)
+    end, losses = PatternedEngine().advance(problem, state, 10**9)
+    np.testing.assert_array_equal(mlp_oracle.flat(end.layers), mlp_oracle.flat(short.layers))
+    assert (losses == early[0, -1]).mean() > 0.99
+
+
+def test_other_networks_are_refused() -> None:
+    problem, state = star_problem(1)
+    with pytest.raises(ValueError, match="two layers with relu, not 2 with tanh"):
+        PatternedEngine().advance(problem._replace(activation="tanh"), state, 1)
+    deep = state._replace(layers=he(generator(1), 1, [2, 4, 4, 1]))
+    with pytest.raises(ValueError, match="not 3 with relu"):
+        PatternedEngine().advance(problem, deep, 1)
