@@ -19,6 +19,7 @@ from mcrelu.types import Floats, Ints
 
 Array = NDArray[Any]  # float64, or float32 where an engine trains in it
 Activation = Literal["relu", "tanh"]
+Precision = Literal["float64", "float32"]  # of parameters and training
 
 NEVER = -1  # in arrays of epochs; rows have nulls instead
 

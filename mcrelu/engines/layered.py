@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import ClassVar, Protocol
 
-from mcrelu.mlp import Descent, Regression
+from mcrelu.mlp import Descent, Precision, Regression
 from mcrelu.types import Floats
 
 LOSS_EVERY = 1000  # epochs; legs are multiples of it
@@ -55,7 +55,7 @@ def block_memory(networks: int, sizes: Sequence[int]) -> int:
     return 8 * networks * parameters * COPIES
 
 
-def layered_engine(name: str, device: str = "cpu", precision: str = "float64") -> LayeredEngine:
+def layered_engine(name: str, device: str = "cpu", precision: Precision = "float64") -> LayeredEngine:
     """An engine by name; torch is imported only if it is the one.
 
     Raises

@@ -24,7 +24,6 @@ class PatternedEngine:
     """Gradient descent of two-layer ReLU networks in float64, one network after the other."""
 
     name: ClassVar[str] = "grouped"
-    semantics: ClassVar[int] = 1
 
     def advance(self, problem: Regression, state: Descent, epochs: int) -> tuple[Descent, Floats]:
         """Train by ``epochs`` steps; see :class:`mcrelu.engines.layered.LayeredEngine`.

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import ClassVar, Literal, NamedTuple
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 import torch
@@ -18,7 +18,7 @@ from torch import Tensor
 
 from mcrelu.engines.layered import BELOW, LOSS_EVERY
 from mcrelu.engines.torch_passes import Passes, Shape
-from mcrelu.mlp import NEVER, Array, Descent, Layer, Layers, Regression
+from mcrelu.mlp import NEVER, Array, Descent, Layer, Layers, Precision, Regression
 from mcrelu.types import Floats, Ints
 
 # What a step touches: enough networks to be worth the calls, few enough for a core's cache.
@@ -27,14 +27,11 @@ MOST_AT_ONCE = 64  # of small networks on the CPU: few are filled up to so many
 BYTES_ON_DEVICE = 2**30  # on a CUDA device
 EPOCHS_AT_ONCE = 50  # that run before anyone looks at their losses and patterns
 
-Precision = Literal["float32", "float64"]
-
 
 class TorchEngine:
     """Any depth, relu or tanh; parameters are kept in ``precision``, also between legs."""
 
     name: ClassVar[str] = "torch"
-    semantics: ClassVar[int] = 1
 
     def __init__(self, device: str = "cpu", precision: Precision = "float64") -> None:
         """``device`` is "cpu", "cuda" or "cuda:i"."""

@@ -14,7 +14,9 @@ from mcrelu.errors import ResourceError
 
 PROBE_SECONDS = 10.0
 
-# Without them a node that vanishes silently holds its blocks for minutes, not seconds.
+# Without them a node that vanishes silently holds its blocks for minutes, not seconds. Only for a
+# cluster that is started here: where the other end was started without them it takes the pings for
+# an attack ("Too many pings") and closes the connection.
 KEEPALIVE = {
     "RAY_grpc_client_keepalive_time_ms": "10000",
     "RAY_grpc_client_keepalive_timeout_ms": "10000",
@@ -23,7 +25,8 @@ KEEPALIVE = {
 
 def embed(workers: int | None = None) -> None:
     """Start a cluster of this process's own, with ``workers`` CPUs (default: all) and all GPUs."""
-    _configure()
+    for name, value in KEEPALIVE.items():
+        os.environ.setdefault(name, value)
     ray.init(
         address="local",
         num_cpus=workers,
@@ -43,7 +46,6 @@ def join(address: str) -> None:
         If there is no cluster at the address, or it refuses the token.
     """
     _probe(address)
-    _configure()
     if _token_file().exists() or "RAY_AUTH_TOKEN" in os.environ:
         os.environ.setdefault("RAY_AUTH_MODE", "token")
     try:
@@ -79,11 +81,6 @@ def _no_cluster(address: str, why: str) -> ResourceError:
         f"no Ray cluster at {address} ({why}); give host:port as 'ray start --head' prints it, "
         "leave --address and RAY_ADDRESS out for a local cluster, or use --serial"
     )
-
-
-def _configure() -> None:
-    for name, value in KEEPALIVE.items():
-        os.environ.setdefault(name, value)
 
 
 def _token_file() -> Path:

@@ -7,11 +7,10 @@ from typing import Any, ClassVar, Literal
 
 from mcrelu.datasets import inputs_of
 from mcrelu.engines.layered import block_memory
-from mcrelu.mlp import Activation
+from mcrelu.mlp import Activation, Precision
 from mcrelu.sweep.cell import Cell, digest
 
 StepSize = Literal["inv_lambda_max", "published"]
-Precision = Literal["float64", "float32"]
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,10 @@ from pydantic import AfterValidator, Field, model_validator
 
 from mcrelu.datasets import KNOWN, is_point_set
 from mcrelu.engines.layered import LEG, SEMANTICS
+from mcrelu.mlp import Precision
 from mcrelu.sweep.cell import Cell
 from mcrelu.sweep.model import CommonSpec, Model, Values
-from mcrelu.sweep.star_cell import Precision, StarCell, StepSize
+from mcrelu.sweep.star_cell import StarCell, StepSize
 
 MAX_WIDTH = 2**20
 MAX_EPOCHS = 2**31 - 1
