@@ -244,6 +244,7 @@ def test_cuda_agrees_with_the_cpu() -> None:
 def test_a_block_of_the_widest_networks_fits_in_4_gigabytes() -> None:
     """A thousand networks of width 8192 from their draws on; a few epochs."""
     code = """
+import resource
 import numpy as np
 from mcrelu.datasets import labelled_points
 from mcrelu.engines.torch_mlp import TorchEngine
