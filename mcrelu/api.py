@@ -16,9 +16,10 @@ from mcrelu.runtime.work import work_of
 from mcrelu.stats.comparison import compare, counts_of, pool, published_counts
 from mcrelu.stats.reduce import cell_table, reduce
 from mcrelu.stats.sample import sample
+from mcrelu.store.checkpoints import newest_epoch
 from mcrelu.store.files import Files
 from mcrelu.store.output import STATUS, Output
-from mcrelu.sweep.cell import Cell
+from mcrelu.sweep.cell import Block, Cell
 from mcrelu.sweep.sweep import Sweep
 
 PAPER = "paper:"
@@ -65,6 +66,8 @@ class Run:
         Where a precision is asked for, what is wanted is projected from what is there.
         """
         tally = work_of(self.output).tally
+        reached = [newest_epoch(self.output.files, block) for block in self._half_done()]
+        epochs = [epoch for epoch in reached if epoch is not None]
         return {
             "out": self.out,
             "blocks": tally.blocks,
@@ -73,9 +76,15 @@ class Run:
             "networks_done": tally.networks_done,
             "cells": len(self.sweep.cells),
             "cells_precise": tally.precise,
+            "blocks_begun": len(epochs),
+            "epochs_of_begun": [min(epochs), max(epochs)] if epochs else None,
             "failed_blocks": len(self.output.files.names(ERRORS)),
             "last_run": self.output.read_json(STATUS),
         }
+
+    def _half_done(self) -> list[Block]:
+        """The missing blocks, where blocks have checkpoints."""
+        return self.output.missing() if self.sweep.experiment == "star" else []
 
     def networks(self, cell: Cell) -> pa.Table:
         """One row per network of a cell, of those that its row in :meth:`table` counts."""

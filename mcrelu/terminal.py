@@ -167,10 +167,18 @@ def status_table(status: dict[str, Any]) -> Table:
         *([] if precise is None else [("precise cells", f"{precise} of {status['cells']}")]),
         ("blocks", f"{status['blocks_done']} of {about}{status['blocks']}"),
         ("networks", f"{status['networks_done']} of {about}{status['networks']}"),
+        *([("begun blocks", _begun(status))] if status["blocks_begun"] else []),
         ("failed blocks", str(status["failed_blocks"])),
         ("last run", f"{last['state']}, {duration(last['seconds'])}, {last['updated']}"),
     ]
     return facts_table(status["out"], rows)
+
+
+def _begun(status: dict[str, Any]) -> str:
+    """How far the blocks are that have a checkpoint but no rows yet."""
+    first, last = status["epochs_of_begun"]
+    span = f"{last}" if first == last else f"{first} to {last}"
+    return f"{status['blocks_begun']}, at epoch {span}"
 
 
 def facts_table(title: str, rows: list[tuple[str, str]]) -> Table:

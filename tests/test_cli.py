@@ -240,3 +240,69 @@ def test_doctor_finds_this_installation_well(tmp_path: Path) -> None:
     said = mcrelu("doctor", "--json", cwd=tmp_path)
     assert said.returncode == 0, said.stdout
     assert {one["name"] for one in json.loads(said.stdout)["findings"]} >= {"ray", "kernels"}
+
+
+# --- star sweeps ----------------------------------------------------------------------------
+
+STAR = """
+version: 1
+experiment: star
+seed: 7
+networks: 6
+epochs: 2000
+cells: {width: [6, 8], data: [star-11], step_factor: [1, 2]}
+block_size: 4
+"""
+
+
+@pytest.fixture(scope="module")
+def finished_star(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("star")
+    (folder / "spec.yaml").write_text(STAR)
+    done = mcrelu("run", "spec.yaml", "--out", "out", "--serial", "--json", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    (folder / "run.json").write_text(done.stdout)
+    return folder
+
+
+def test_a_star_run_writes_what_it_names(finished_star: Path) -> None:
+    said = json.loads((finished_star / "run.json").read_text())
+    assert [cell["networks"] for cell in said["cells"]] == [6] * 4
+    assert {Path(path).name for path in said["figures"]} == {"star.png", "star.pdf", "star.svg"}
+    report = Path(said["report"]).read_text()
+    assert "h = 2/λ_max" in report
+    assert "<svg" in report
+    assert (finished_star / "out" / "tables" / "progress.csv").stat().st_size > 0
+
+
+@pytest.mark.parametrize("command", ["status", "reduce", "plot"])
+def test_commands_on_a_star_output(finished_star: Path, command: str) -> None:
+    done = mcrelu(command, "out", "--json", cwd=finished_star)
+    assert done.returncode == 0, done.stderr
+    assert len(done.stdout.splitlines()) == 1
+    assert json.loads(done.stdout)
+
+
+def test_a_star_output_is_compared_with_another(finished_star: Path) -> None:
+    done = mcrelu("compare", "out", "out", "--json", cwd=finished_star)
+    assert done.returncode == 0, done.stderr
+    points = json.loads(done.stdout)["points"]
+    assert {(point["event"], point["width"]) for point in points} == {
+        (event, width) for event in ("kink", "loss") for width in (6, 8)
+    }
+
+
+def test_nothing_in_common_with_figure_8_is_one_line(finished_star: Path) -> None:
+    done = mcrelu("compare", "out", "paper:fig8", cwd=finished_star)
+    assert done.returncode == 2
+    assert len(done.stderr.splitlines()) == 1
+    assert "nothing to compare" in done.stderr
+
+
+def test_a_plan_of_a_star_sweep_writes_nothing(tmp_path: Path) -> None:
+    (tmp_path / "spec.yaml").write_text(STAR)
+    done = mcrelu("plan", "spec.yaml", "--json", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    cells = json.loads(done.stdout)["cells"]
+    assert all(cell["core_seconds"] > 0 for cell in cells)
+    assert [path.name for path in tmp_path.iterdir()] == ["spec.yaml"]

@@ -55,7 +55,9 @@ def block_memory(networks: int, sizes: Sequence[int]) -> int:
     return 8 * networks * parameters * COPIES
 
 
-def layered_engine(name: str, device: str = "cpu", precision: Precision = "float64") -> LayeredEngine:
+def layered_engine(
+    name: str, device: str = "cpu", precision: Precision = "float64"
+) -> LayeredEngine:
     """An engine by name; torch is imported only if it is the one.
 
     Raises

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from mcrelu.data import point_weights, sample_size
 from mcrelu.datasets import LabelledPoints, labelled_points
@@ -44,21 +45,9 @@ class StarExperiment:
 
     def rows(self, task: BlockTask) -> BlockRows:
         """Train a block to its last epoch, from its newest checkpoint on if there is one."""
-        block, cell = task.block, star_cell(task.block)
-        start = start_of(block, task.origin)
-        files = Files.at(task.out)
-        reached = latest_checkpoint(files, block, task.origin, cell.epochs)
-        engine = layered_engine(cell.engine, task.device, cell.precision)
-        for checkpoint in legs(engine, start.problem, reached or _fresh(start, cell), cell.epochs):
-            reached = checkpoint
-            if _worth_keeping(checkpoint.state.epoch, cell):
-                publish_checkpoint(files, block, task.origin, checkpoint)
-        assert reached is not None
-        x, y, p = start.problem.x, start.problem.y, start.problem.p
-        linear = linear_step_size(start.layers, x, y, p, cell.activation)
-        loss = losses_of(start.problem, reached.state.layers)
-        table = star_rows(block, start.problem, linear, reached.state, loss, reached.losses)
-        return BlockRows(table, int((reached.state.first_kink_change != NEVER).sum()))
+        # Products of matrices may depend on the number of threads; rows must not.
+        with threadpool_limits(1):
+            return _rows(task)
 
     def toys(self, cell: Cell) -> Iterator[Cell]:
         """A cell that takes no time and runs every kernel that a cell may need."""
@@ -79,6 +68,24 @@ class StarExperiment:
             if seconds > CALIBRATION_SECONDS or epochs == cell.epochs:
                 return seconds / epochs * cell.epochs
             epochs = min(4 * epochs, cell.epochs)
+
+
+def _rows(task: BlockTask) -> BlockRows:
+    block, cell = task.block, star_cell(task.block)
+    start = start_of(block, task.origin)
+    files = Files.at(task.out)
+    reached = latest_checkpoint(files, block, task.origin, cell.epochs)
+    engine = layered_engine(cell.engine, task.device, cell.precision)
+    for checkpoint in legs(engine, start.problem, reached or _fresh(start, cell), cell.epochs):
+        reached = checkpoint
+        if _worth_keeping(checkpoint.state.epoch, cell):
+            publish_checkpoint(files, block, task.origin, checkpoint)
+    assert reached is not None
+    x, y, p = start.problem.x, start.problem.y, start.problem.p
+    linear = linear_step_size(start.layers, x, y, p, cell.activation)
+    loss = losses_of(start.problem, reached.state.layers)
+    table = star_rows(block, start.problem, linear, reached.state, loss, reached.losses)
+    return BlockRows(table, int((reached.state.first_kink_change != NEVER).sum()))
 
 
 def legs(

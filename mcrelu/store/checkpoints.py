@@ -66,6 +66,12 @@ def latest_checkpoint(
     return None
 
 
+def newest_epoch(files: Files, block: Block) -> int | None:
+    """The epoch of a block's newest checkpoint by its name, good or not; None without."""
+    names = files.names(_folder(block))
+    return int(names[-1].removesuffix(".npz")) if names else None
+
+
 def _folder(block: Block) -> str:
     return f"checkpoints/{block.cell.id}/{block.index:06d}"
 
