@@ -18,6 +18,7 @@ from torch import Tensor
 
 from mcrelu.engines.layered import BELOW, LOSS_EVERY
 from mcrelu.engines.torch_passes import Passes, Shape
+from mcrelu.errors import ResourceError
 from mcrelu.mlp import NEVER, Array, Descent, Layer, Layers, Precision, Regression
 from mcrelu.types import Floats, Ints
 
@@ -34,8 +35,20 @@ class TorchEngine:
     name: ClassVar[str] = "torch"
 
     def __init__(self, device: str = "cpu", precision: Precision = "float64") -> None:
-        """``device`` is "cpu", "cuda" or "cuda:i"."""
-        self._like = torch.empty(0, dtype=getattr(torch, precision), device=device)
+        """``device`` is "cpu", "cuda" or "cuda:i".
+
+        Raises
+        ------
+        ResourceError
+            If there is no such device.
+        """
+        try:
+            self._like = torch.empty(0, dtype=getattr(torch, precision), device=device)
+        except (RuntimeError, AssertionError) as error:
+            reason = str(error).splitlines()[0]
+            raise ResourceError(
+                f"device {device!r} cannot be used ({reason}); cpu is always there"
+            ) from None
 
     def advance(self, problem: Regression, state: Descent, epochs: int) -> tuple[Descent, Floats]:
         """Train by ``epochs`` steps; see :class:`mcrelu.engines.layered.LayeredEngine`."""

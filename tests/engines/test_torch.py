@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from mcrelu.datasets import labelled_points
+from mcrelu.errors import ResourceError
 from mcrelu.init import he_layers
 from mcrelu.mlp import NEVER, Activation, Descent, Layer, Layers, Regression
 from mcrelu.rng import layered_draws
@@ -180,6 +181,13 @@ def test_given_arrays_are_not_written_to() -> None:
         np.testing.assert_array_equal(array, copy)
 
 
+@pytest.mark.parametrize("device", ["cuda:97", "gpu"])
+def test_a_device_that_is_not_there(device: str) -> None:
+    with pytest.raises(ResourceError, match=f"device '{device}'") as caught:
+        TorchEngine(device)
+    assert "\n" not in str(caught.value)
+
+
 # --------------------------------------------------------------------------- bit for bit
 
 
@@ -248,6 +256,7 @@ import resource
 import numpy as np
 from mcrelu.datasets import labelled_points
 from mcrelu.engines.torch_mlp import TorchEngine
+from mcrelu.errors import ResourceError
 from mcrelu.init import he_layers
 from mcrelu.mlp import Descent, Regression
 from mcrelu.rng import layered_draws

@@ -24,7 +24,7 @@ from small_sweeps import (
 from star_sweeps import star_spec, star_sweep
 
 from mcrelu.engines.patterned import PatternedEngine
-from mcrelu.errors import ExitCode, ForeignOutputError
+from mcrelu.errors import ExitCode, ForeignOutputError, ResourceError
 from mcrelu.mlp import Descent, outputs_of
 from mcrelu.runtime.serial import SerialExecutor
 from mcrelu.runtime.star import points_of, start_of
@@ -279,13 +279,11 @@ def test_a_torn_or_foreign_checkpoint_is_passed_over(tmp_path: Path) -> None:
 # --- faults ---------------------------------------------------------------------------------
 
 
-def test_without_its_device_a_block_fails_and_says_why(tmp_path: Path) -> None:
+def test_without_its_device_a_run_ends_by_one_line(tmp_path: Path) -> None:
     torch = pytest.importorskip("torch")
     if torch.cuda.is_available():
         pytest.skip("there is a CUDA device")
     wanted = star_sweep(**(TORCH | {"cells": {"width": [4], "data": ["standard"], "depth": [2]}}))
-    failed = output(tmp_path, wanted)
-    assert do_sweep(failed, lambda: SerialExecutor("cuda")) == ExitCode.FAILED_BLOCKS
-    error = failed.read_json(f"errors/{wanted.cells[0].id}-000000.json")
-    assert error is not None
-    assert "CUDA" in error["error"].upper()
+    with pytest.raises(ResourceError, match="device 'cuda' cannot be used") as caught:
+        do_sweep(output(tmp_path, wanted), lambda: SerialExecutor("cuda"))
+    assert len(str(caught.value).splitlines()) == 1
