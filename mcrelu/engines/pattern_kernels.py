@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from mcrelu.engines.activity import is_set, observe, preactivation
+from mcrelu.engines.activity import clearance, is_set, observe, preactivation
 from mcrelu.engines.leases import lease
 from mcrelu.engines.vectors import (
     LANES,
@@ -58,11 +58,13 @@ def group_functions(groups, q):
 
 
 @jit()
-def loose_functions(groups, points, theta, loose, home, differs, left):
+def loose_functions(groups, points, theta, loose, home, differs, left, lend):
     """Add the loose neurons to v of their homes, and to the outputs where they differ.
 
     ``differs`` (n, words) says at which points a loose neuron is not as its home; it is brought up
-    to date for those that have nothing ``left`` (n,) of their lease. Returns how many they are.
+    to date for those that have nothing ``left`` (n,) of their lease. Most of them sit on a point and
+    would not get a lease worth its price: only where ``lend`` is true they ask. Returns how many
+    they are.
     """
     inputs1 = theta.shape[1] - 1
     g_lanes, nowhere = len(groups.v) // inputs1, len(groups.patterns) - 1
@@ -71,7 +73,9 @@ def loose_functions(groups, points, theta, loose, home, differs, left):
     looks = 0
     for i in loose:
         if not left[i] > 0.0:
-            left[i] = lease(theta, i, observe(theta, i, points, differs, i))
+            observe(theta, i, points, differs, i)
+            if lend:
+                left[i] = lease(theta, i, clearance(theta, i, points))
             for k in range(differs.shape[1]):
                 differs[i, k] ^= groups.patterns[home[i], k]
             looks += 1

@@ -1,4 +1,4 @@
-"""The grouped engine in d dimensions: two-layer ReLU networks at a cost that hardly depends on width.
+"""The grouped engine in d dimensions: two-layer ReLU networks at a cost that no width raises much.
 
 All neurons with one activation pattern move by one common matrix while they keep it
 (:mod:`mcrelu.engines.pattern_kernels`). When a neuron may have changed its pattern is bounded by how
@@ -13,8 +13,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from mcrelu.engines.layered import LOSS_EVERY
 from mcrelu.engines.activity import Points
+from mcrelu.engines.layered import LOSS_EVERY
 from mcrelu.engines.pattern_descent import Leg, Network, descend
 from mcrelu.mlp import Descent, Layer, Layers, Regression
 from mcrelu.types import Floats

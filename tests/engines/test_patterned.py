@@ -13,8 +13,8 @@ from regressions import POINTS, he, problem_on, rows, with_biases, with_zeros
 
 from mcrelu.engines import patterned
 from mcrelu.engines.activity import Points
-from mcrelu.engines.patterned import PatternedEngine
 from mcrelu.engines.pattern_descent import Leg, Network, descend
+from mcrelu.engines.patterned import PatternedEngine
 from mcrelu.mlp import Descent, Layer, Layers, Regression
 from mcrelu.types import Floats
 
