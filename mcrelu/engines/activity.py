@@ -101,7 +101,7 @@ def is_set(words, i, j):
 @jit()
 def same(first, i, second, k):
     """Whether row i of one array of patterns equals row k of another."""
-    for word in range(first.shape[1]):
+    for word in range(first.shape[1]):  # noqa: SIM110 - numba knows no all()
         if first[i, word] != second[k, word]:
             return False
     return True

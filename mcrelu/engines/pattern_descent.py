@@ -95,7 +95,7 @@ class Leg(NamedTuple):
 
 @jit()
 def descend(net, points, leg, losses):
-    """Train one network in place; losses are those after epochs that are multiples of LOSS_EVERY."""
+    """Train one network in place; losses are those after every LOSS_EVERY epochs."""
     for i in range(len(net.theta)):
         observe(net.theta, i, points, net.words, i)
     epoch, finished = leg.start, False
@@ -134,10 +134,7 @@ def _stay(net, groups, points, leg, epoch, losses):
                 _watch_loose(net, groups, loose, epoch)
         column_functions(groups, q - 1)
         loss, pulls = pull_points(groups, net.c[0], leg.step_size, q - 1)
-        if loss < BELOW * leg.threshold and net.first[1] == NEVER:
-            net.first[1] = epoch
-        if epoch % LOSS_EVERY == 0 and epoch > leg.start:
-            losses[epoch // LOSS_EVERY - leg.start // LOSS_EVERY - 1] = loss
+        _record_loss(net, leg, epoch, loss, losses)
         if epoch == leg.end or not odometer <= LONGEST or steps * len(loose) > spent + cost:
             net.counts[LOOSE_STEPS] += spent
             return epoch, epoch == leg.end
@@ -151,13 +148,21 @@ def _stay(net, groups, points, leg, epoch, losses):
         odometer = advanced(odometer, way)
         net.c[0] += pulls
         if perhaps_at_rest and _equal(before, _moving(net, groups)):
-            for k in range(epoch // LOSS_EVERY - leg.start // LOSS_EVERY, len(losses)):
-                losses[k] = loss
+            for multiple in range(epoch + LOSS_EVERY, leg.end + 1, LOSS_EVERY):
+                _record_loss(net, leg, multiple, loss, losses)
             return leg.end, True
         epoch += 1
         steps += 1
         while net.sizes[IN_HEAP] > 0 and net.due[net.heap[0]] < odometer:
             _look(net, groups, points, odometer, way, current, seen, epoch)
+
+
+@jit()
+def _record_loss(net, leg, epoch, loss, losses):
+    if loss < BELOW * leg.threshold and net.first[1] == NEVER:
+        net.first[1] = epoch
+    if epoch % LOSS_EVERY == 0 and epoch > leg.start:
+        losses[epoch // LOSS_EVERY - leg.start // LOSS_EVERY - 1] = loss
 
 
 @jit()
