@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import mlp_oracle
 import numpy as np
 
@@ -40,7 +42,7 @@ def he(rng: np.random.Generator, networks: int, widths: list[int]) -> Layers:
             rng.standard_normal((networks, fan_in, fan_out)) * np.sqrt(2.0 / fan_in),
             np.zeros((networks, fan_out)),
         )
-        for fan_in, fan_out in zip(widths[:-1], widths[1:], strict=True)
+        for fan_in, fan_out in pairwise(widths)
     )
 
 

@@ -52,19 +52,34 @@ class Points(NamedTuple):
 
 @jit()
 def observe(theta, i, points, words, k):
-    """Write the pattern of neuron i to row k of ``words``; its clearance."""
+    """Write the pattern of neuron i to row k of ``words``."""
     wide_vectors()
-    x, lanes, inputs = points.x, len(points.inverse_norm), theta.shape[1] - 2
     for word in range(words.shape[1]):
         words[k, word] = np.uint64(0)
-    clearance = fill(np.inf)
-    for at in range(0, lanes, LANES):
-        z = fill(theta[i, inputs])
-        for r in range(inputs):
-            z = multiply_add(fill(theta[i, r]), load(x, r * lanes + at), z)
-        words[k, at >> 6] |= positive_bits(z) << np.uint64(at & 63)
-        clearance = smaller(multiply(magnitude(z), load(points.inverse_norm, at)), clearance)
-    return smallest(clearance)
+    for at in range(0, len(points.inverse_norm), LANES):
+        active = positive_bits(_preactivations(theta, i, points, at))
+        words[k, at >> 6] |= active << np.uint64(at & 63)
+
+
+@jit()
+def clearance(theta, i, points):
+    """The least motion of (a, b) that changes the pattern of neuron i."""
+    wide_vectors()
+    least = fill(np.inf)
+    for at in range(0, len(points.inverse_norm), LANES):
+        size = magnitude(_preactivations(theta, i, points, at))
+        least = smaller(multiply(size, load(points.inverse_norm, at)), least)
+    return smallest(least)
+
+
+@jit(inline="always")
+def _preactivations(theta, i, points, at):
+    """Z of neuron i at eight points."""
+    lanes, inputs = len(points.inverse_norm), theta.shape[1] - 2
+    z = fill(theta[i, inputs])
+    for r in range(inputs):
+        z = multiply_add(fill(theta[i, r]), load(points.x, r * lanes + at), z)
+    return z
 
 
 @jit()
@@ -86,7 +101,7 @@ def is_set(words, i, j):
 @jit()
 def same(first, i, second, k):
     """Whether row i of one array of patterns equals row k of another."""
-    for word in range(first.shape[1]):
+    for word in range(first.shape[1]):  # noqa: SIM110 - numba knows no all()
         if first[i, word] != second[k, word]:
             return False
     return True

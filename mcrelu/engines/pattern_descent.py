@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mcrelu.engines.activity import equal_rows, observe, same
+from mcrelu.engines.activity import clearance, equal_rows, observe, same
 from mcrelu.engines.layered import BELOW, LOSS_EVERY
 from mcrelu.engines.leases import advanced, build_heap, lease, sift_down
 from mcrelu.engines.pattern_groups import add_moments, clear_moments, lay_out, materialise
@@ -35,6 +35,9 @@ HUGE = 1e50
 # Steps that a lease must last for a neuron to stay in its group.
 WORTH_A_LOOK = 3.0
 
+# Epochs from one step that gives leases to loose neurons to the next.
+LEND_EVERY = 8
+
 # A largest |u| below which a step may change no bit, so that it is worth a comparison.
 TINY = 1e-12
 
@@ -42,8 +45,7 @@ TINY = 1e-12
 LONGEST = 8.0
 
 # Regrouping costs as much as so many steps of loose neurons, per neuron and in any case.
-PER_NEURON, IN_ANY_CASE = 1, 200
-MOST_PATIENCE = 2**20  # times that cost, where regrouping does not help
+PER_NEURON, IN_ANY_CASE = 2, 150
 
 # Entries of the sizes and of the counts, the latter for tuning and tests only.
 IN_HEAP, IN_LOOSE = range(2)
@@ -93,45 +95,47 @@ class Leg(NamedTuple):
 
 @jit()
 def descend(net, points, leg, losses):
-    """Train one network in place; losses are those after epochs that are multiples of LOSS_EVERY."""
+    """Train one network in place; losses are those after every LOSS_EVERY epochs."""
     for i in range(len(net.theta)):
         observe(net.theta, i, points, net.words, i)
-    epoch, patience, before = leg.start, 1.0, 0.0
-    while True:
+    epoch, finished = leg.start, False
+    while not finished:
         groups = _regroup(net, points, epoch)
-        begin, spent = epoch, net.counts[LOOSE_STEPS]
-        most = patience * (PER_NEURON * len(net.theta) + IN_ANY_CASE)
-        epoch, finished = _stay(net, groups, points, leg, epoch, most, losses)
+        epoch, finished = _stay(net, groups, points, leg, epoch, losses)
         _dissolve(net, groups)
-        if finished:
-            break
-        average = (net.counts[LOOSE_STEPS] - spent) / (epoch - begin)
-        patience = min(2.0 * patience, MOST_PATIENCE) if 2.0 * average >= before else 1.0
-        before = net.sizes[IN_LOOSE]
 
 
 @jit()
-def _stay(net, groups, points, leg, epoch, most, losses):
-    """Steps without regrouping, until it pays or must be; the epoch, and whether the leg ends."""
+def _stay(net, groups, points, leg, epoch, losses):
+    """Steps without regrouping, until it pays or must be; the epoch, and whether the leg ends.
+
+    It pays as soon as the loose neurons there are now cost more per step than was spent per step
+    since the last time, regrouping included: neurons that are loose again at once, since they sit
+    on a data point, are no reason to regroup, those that have become loose one by one are.
+    """
     q = net.theta.shape[1]
-    current, seen, u = np.empty((1, q)), np.empty_like(net.words[:1]), np.empty(q)
-    odometer, way, spent, before = 0.0, np.inf, 0, np.empty(0)
+    current, seen, u = (
+        np.empty((1, q)),
+        np.empty((1, net.words.shape[1]), dtype=np.uint64),
+        np.empty(q),
+    )
+    odometer, way, steps, spent, before = 0.0, np.inf, 0, 0, np.empty(0)
+    cost = PER_NEURON * len(net.theta) + IN_ANY_CASE
     while True:
         group_functions(groups, q)
         loose = net.loose[: net.sizes[IN_LOOSE]]
         if len(loose) > 0:
-            spent += len(loose) + loose_functions(
-                groups, points, net.theta, loose, net.home, net.differs, net.due
-            )
+            net.counts[LOOKS] += loose_functions(
+                groups, points, net.theta, loose, net.home, net.differs, net.due,
+                epoch % LEND_EVERY == 0,
+            )  # fmt: skip
+            spent += len(loose)
             if net.first[0] == NEVER:
                 _watch_loose(net, groups, loose, epoch)
         column_functions(groups, q - 1)
         loss, pulls = pull_points(groups, net.c[0], leg.step_size, q - 1)
-        if loss < BELOW * leg.threshold and net.first[1] == NEVER:
-            net.first[1] = epoch
-        if epoch % LOSS_EVERY == 0 and epoch > leg.start:
-            losses[epoch // LOSS_EVERY - leg.start // LOSS_EVERY - 1] = loss
-        if epoch == leg.end or not odometer <= LONGEST or spent > most:
+        _record_loss(net, leg, epoch, loss, losses)
+        if epoch == leg.end or not odometer <= LONGEST or steps * len(loose) > spent + cost:
             net.counts[LOOSE_STEPS] += spent
             return epoch, epoch == leg.end
         perhaps_at_rest = epoch % LOSS_EVERY == 0 and not way >= TINY
@@ -144,11 +148,21 @@ def _stay(net, groups, points, leg, epoch, most, losses):
         odometer = advanced(odometer, way)
         net.c[0] += pulls
         if perhaps_at_rest and _equal(before, _moving(net, groups)):
-            losses[epoch // LOSS_EVERY - leg.start // LOSS_EVERY :] = loss
+            for multiple in range(epoch + LOSS_EVERY, leg.end + 1, LOSS_EVERY):
+                _record_loss(net, leg, multiple, loss, losses)
             return leg.end, True
         epoch += 1
+        steps += 1
         while net.sizes[IN_HEAP] > 0 and net.due[net.heap[0]] < odometer:
             _look(net, groups, points, odometer, way, current, seen, epoch)
+
+
+@jit()
+def _record_loss(net, leg, epoch, loss, losses):
+    if loss < BELOW * leg.threshold and net.first[1] == NEVER:
+        net.first[1] = epoch
+    if epoch % LOSS_EVERY == 0 and epoch > leg.start:
+        losses[epoch // LOSS_EVERY - leg.start // LOSS_EVERY - 1] = loss
 
 
 @jit()
@@ -156,7 +170,8 @@ def _moving(net, groups):
     """All numbers that a step may change."""
     q, size = net.theta.shape[1], len(groups.p)
     numbers = np.empty(size + 1 + net.sizes[IN_LOOSE] * q)
-    numbers[:size] = groups.p
+    for k in range(size):
+        numbers[k] = groups.p[k]
     numbers[size] = net.c[0]
     for k in range(net.sizes[IN_LOOSE]):
         for r in range(q):
@@ -181,12 +196,12 @@ def _look(net, groups, points, odometer, way, current, seen, epoch):
     """
     i, heap = net.heap[0], net.heap
     materialise(groups.p, net.home[i], net.theta, i, current)
-    clearance = observe(current, 0, points, seen, 0)
+    observe(current, 0, points, seen, 0)
     net.counts[LOOKS] += 1
     stays = same(seen, 0, net.words, i)
     if not stays:
         _changed(net, epoch)
-    granted = lease(current, 0, clearance)
+    granted = lease(current, 0, clearance(current, 0, points))
     if stays and granted > WORTH_A_LOOK * way:
         net.due[i] = odometer + granted
     else:
@@ -207,8 +222,15 @@ def _eject(net, groups, i, current):
     else:
         clear_moments(groups.s, home, current.shape[1])
         groups.occupied[home] = 0.0
-    net.theta[i] = current[0]
+    _copy(current, 0, net.theta, i)
     _set_loose(net, i)
+
+
+@jit()
+def _copy(source, i, target, k):
+    """Row i of an array to row k of another."""
+    for r in range(source.shape[1]):
+        target[k, r] = source[i, r]
 
 
 @jit()
@@ -243,22 +265,22 @@ def _dissolve(net, groups):
     for i in range(len(net.theta)):
         if net.kind[i] == MEMBER:
             materialise(groups.p, net.home[i], net.theta, i, current)
-            net.theta[i] = current[0]
+            _copy(current, 0, net.theta, i)
 
 
 @jit()
 def _regroup(net, points, epoch):
     """Group all neurons by what their patterns are now."""
     n, q = net.theta.shape
-    seen, wanted = np.empty_like(net.words[:1]), np.empty(n, dtype=np.bool_)
+    seen, wanted = np.empty((1, net.words.shape[1]), dtype=np.uint64), np.empty(n, dtype=np.bool_)
     for i in range(n):
-        clearance = observe(net.theta, i, points, seen, 0)
+        observe(net.theta, i, points, seen, 0)
         if net.first[0] == NEVER and not same(seen, 0, net.words, i):
             _changed(net, epoch)
-        net.words[i] = seen[0]
+        _copy(seen, 0, net.words, i)
         net.kind[i] = _kind(net.theta, net.words, i)
         wanted[i] = net.kind[i] == MEMBER
-        net.due[i] = lease(net.theta, i, clearance)
+        net.due[i] = lease(net.theta, i, clearance(net.theta, i, points))
     number, first, found = equal_rows(net.words, wanted)
     groups = lay_out(net.words, first, found, points, q)
     net.counts[REGROUPINGS] += 1

@@ -50,7 +50,8 @@ def lay_out(words, first, number, points, q):
     """Groups with P = I and no members, with the patterns of some rows of ``words``."""
     patterns = np.zeros((number + 1, words.shape[1]), dtype=np.uint64)
     for g in range(number):
-        patterns[g] = words[first[g]]
+        for k in range(words.shape[1]):
+            patterns[g, k] = words[first[g], k]
     column, slot, columns = _columns(patterns, len(points.y))
     start, column_of = _vectors_of_slots(column, slot)
     inputs1, lanes = q - 1, len(column_of) * LANES

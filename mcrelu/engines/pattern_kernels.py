@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from mcrelu.engines.activity import is_set, observe, preactivation
+from mcrelu.engines.activity import clearance, is_set, observe, preactivation
 from mcrelu.engines.leases import lease
 from mcrelu.engines.vectors import (
     LANES,
@@ -58,11 +58,12 @@ def group_functions(groups, q):
 
 
 @jit()
-def loose_functions(groups, points, theta, loose, home, differs, left):
+def loose_functions(groups, points, theta, loose, home, differs, left, lend):
     """Add the loose neurons to v of their homes, and to the outputs where they differ.
 
     ``differs`` (n, words) says at which points a loose neuron is not as its home; it is brought up
-    to date for those that have nothing ``left`` (n,) of their lease. Returns how many they are.
+    to date for those that have nothing ``left`` (n,) of their lease. Most of them sit on a point,
+    where leases are short: only if ``lend`` is true they ask for one. Returns how many they are.
     """
     inputs1 = theta.shape[1] - 1
     g_lanes, nowhere = len(groups.v) // inputs1, len(groups.patterns) - 1
@@ -71,7 +72,9 @@ def loose_functions(groups, points, theta, loose, home, differs, left):
     looks = 0
     for i in loose:
         if not left[i] > 0.0:
-            left[i] = lease(theta, i, observe(theta, i, points, differs, i))
+            observe(theta, i, points, differs, i)
+            if lend:
+                left[i] = lease(theta, i, clearance(theta, i, points))
             for k in range(differs.shape[1]):
                 differs[i, k] ^= groups.patterns[home[i], k]
             looks += 1
@@ -79,17 +82,22 @@ def loose_functions(groups, points, theta, loose, home, differs, left):
         if home[i] != nowhere:  # 0 times what is not a number is no 0
             for r in range(inputs1):
                 groups.v[r * g_lanes + home[i]] += w * theta[i, r]
-        for k in range(differs.shape[1]):
-            rest = differs[i, k]
-            while rest != np.uint64(0):
-                j = 64 * k + lowest_bit(rest)
-                rest &= rest - np.uint64(1)
-                if j < len(points.y):
-                    z = w * preactivation(theta, i, points, j)
-                    groups.extra[groups.place[j]] += (
-                        -z if is_set(groups.patterns, home[i], j) else z
-                    )
+        _put_right(groups, points, theta, i, home[i], differs)
     return looks
+
+
+@jit()
+def _put_right(groups, points, theta, i, home, differs):
+    """Correct the outputs where neuron i is not as its home."""
+    w = theta[i, theta.shape[1] - 1]
+    for k in range(differs.shape[1]):
+        rest = differs[i, k]
+        while rest != np.uint64(0):
+            j = 64 * k + lowest_bit(rest)
+            rest &= rest - np.uint64(1)
+            if j < len(points.y):
+                z = w * preactivation(theta, i, points, j)
+                groups.extra[groups.place[j]] += -z if is_set(groups.patterns, home, j) else z
 
 
 @jit()
@@ -131,7 +139,7 @@ def _products(matrix, given, result, rows, lanes, vectors):
 
 @jit()
 def pull_points(groups, c, rate, inputs1):
-    """Residuals and what they pull at, from the columns' functions; the loss and the sum of pulls."""
+    """Residuals and what they pull at, from the columns' functions; the loss, the sum of pulls."""
     wide_vectors()
     lanes, r_lanes = len(groups.y), len(groups.value) // inputs1
     x, value, pulled = groups.x, groups.value, groups.pulled

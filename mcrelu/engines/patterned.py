@@ -1,10 +1,10 @@
-"""The grouped engine in d dimensions: two-layer ReLU networks at a cost that hardly depends on width.
+"""The grouped engine in d dimensions: two-layer ReLU networks at a cost that no width raises much.
 
 All neurons with one activation pattern move by one common matrix while they keep it
-(:mod:`mcrelu.engines.pattern_kernels`). When a neuron may have changed its pattern is bounded by how
-far its group has moved it (:mod:`mcrelu.engines.leases`), so it is looked at now and then only; at
-the very step at which it does change, it becomes loose and is trained by itself until the network
-is grouped anew (:mod:`mcrelu.engines.pattern_descent`). Nothing is approximated.
+(:mod:`mcrelu.engines.pattern_kernels`). How far a group has moved bounds when a neuron may change
+its pattern (:mod:`mcrelu.engines.leases`), so each is looked at now and then only; at the very step
+at which it does change, it becomes loose and is trained by itself until the network is grouped anew
+(:mod:`mcrelu.engines.pattern_descent`). Nothing is approximated.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from mcrelu.engines.layered import LOSS_EVERY
 from mcrelu.engines.activity import Points
+from mcrelu.engines.layered import LOSS_EVERY
 from mcrelu.engines.pattern_descent import Leg, Network, descend
 from mcrelu.mlp import Descent, Layer, Layers, Regression
 from mcrelu.types import Floats

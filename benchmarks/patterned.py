@@ -1,0 +1,141 @@
+"""The grouped engine in R^d against the torch engine on the star, and its widths.
+
+``python -m benchmarks.patterned [--json]``
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import sys
+from typing import Any
+
+import numpy as np
+
+from benchmarks.interleaved import Contestant, arguments, medians, ratio, show, take_turns
+from mcrelu.engines.layered import LayeredEngine
+from mcrelu.engines.patterned import PatternedEngine
+from mcrelu.mlp import Descent, Layer, Regression
+from mcrelu.types import Floats
+
+RAYS, RADII, TARGETS = 11, (0.9, 1.0, 1.1), (1.0, -2.0, 1.0)
+SEED = 20200212
+SETTLED = 10_000  # epochs before the ones that are timed
+NETWORKS, EPOCHS = 4, 20_000
+SLOW_WORK = 20_000_000  # points times neurons times epochs of a timed run of the other engine
+MOST_NETWORKS, MOST_NEURONS = 64, 16_384  # at once there
+AGREEMENT_NETWORKS, AGREEMENT_EPOCHS, TOLERANCE = 4, 200, 1e-9
+
+
+def main() -> None:
+    parser = arguments(__doc__ or "", rounds=7)
+    parser.set_defaults(widths=[128, 512, 2048, 8192])
+    options = parser.parse_args()
+    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})  # one core for all
+    torch = has_torch()
+    if not torch:
+        print("the torch engine cannot be imported: left out", file=sys.stderr)
+    tables = {"grouped engine, us per network and epoch": widths_table(options)}
+    if torch:
+        tables["us per network and epoch"] = [
+            versus_torch(width, options.rounds) for width in options.widths
+        ]
+    show(tables, options.json)
+
+
+def has_torch() -> bool:
+    """Whether the torch engine is there."""
+    return all(
+        importlib.util.find_spec(name) is not None for name in ("torch", "mcrelu.engines.torch_mlp")
+    )
+
+
+def star_problem(networks: int, width: int) -> tuple[Regression, Descent]:
+    """He networks on 11 rays with h = 1/lambda_max; the threshold is out of reach."""
+    rng = np.random.Generator(np.random.Philox(SEED))
+    angle = 2 * np.pi * np.arange(RAYS) / RAYS
+    directions = np.column_stack([np.cos(angle), np.sin(angle)])
+    x = (np.array(RADII)[:, None, None] * directions).reshape(-1, 2)
+    y = np.repeat(TARGETS, RAYS)
+    a = rng.standard_normal((networks, 2, width))
+    w = rng.standard_normal((networks, width, 1)) * np.sqrt(2 / width)
+    p = rng.multinomial(width**2, np.full(len(y), 1 / len(y)), size=networks) / width**2
+    step_size = np.array([inv_lambda_max(x, a[k], w[k, :, 0], p[k]) for k in range(networks)])
+    layers = (Layer(a, np.zeros((networks, width))), Layer(w, np.zeros((networks, 1))))
+    problem = Regression(x, y, p, step_size, np.zeros(networks))
+    return problem, Descent.start(layers)
+
+
+def inv_lambda_max(x: Floats, a: Floats, w: Floats, p: Floats) -> float:
+    """1 / lambda_max of the empirical NTK of one network without biases."""
+    z = x @ a
+    hidden, delta = np.maximum(z, 0.0), np.where(z > 0, w, 0.0)
+    gram = hidden @ hidden.T + 1.0 + (x @ x.T + 1.0) * (delta @ delta.T)
+    return 1.0 / np.linalg.eigvalsh(np.sqrt(np.outer(p, p)) * gram)[-1]
+
+
+def contestant(
+    name: str, engine: LayeredEngine, width: int, networks: int, epochs: int
+) -> Contestant:
+    """A leg from the settled state, the same each time."""
+    problem, state = star_problem(networks, width)
+    state, _ = PatternedEngine().advance(problem, state, SETTLED)
+
+    def leg() -> None:
+        engine.advance(problem, state, epochs)
+
+    return Contestant(name, leg, networks * epochs)
+
+
+def widths_table(options: Any) -> list[dict[str, Any]]:
+    """The grouped engine at all widths in turns, and each width's ratio to the first."""
+    times = take_turns(
+        [contestant(str(n), PatternedEngine(), n, NETWORKS, EPOCHS) for n in options.widths],
+        options.rounds,
+    )
+    first = str(options.widths[0])
+    return [
+        {"n": name, "us": us, f"n / {first}": ratio(times, name, first)}
+        for name, us in medians(times, 1e6).items()
+    ]
+
+
+def versus_torch(width: int, rounds: int) -> dict[str, Any]:
+    """Agreement first, then both engines in turns."""
+    from mcrelu.engines.torch_mlp import TorchEngine
+
+    error = largest_difference(TorchEngine(), width)
+    if not error < TOLERANCE:
+        raise SystemExit(f"n={width}: engines differ by {error:.1e} (relative)")
+    networks = max(1, min(MOST_NETWORKS, MOST_NEURONS // width))
+    epochs = max(5, SLOW_WORK // (33 * networks * width))
+    times = take_turns(
+        [
+            contestant("grouped", PatternedEngine(), width, NETWORKS, EPOCHS),
+            contestant("torch", TorchEngine(), width, networks, epochs),
+        ],
+        rounds,
+    )
+    return {
+        "n": width,
+        "error": f"{error:.0e}",
+        **medians(times, 1e6),
+        "torch / grouped": ratio(times, "torch", "grouped"),
+    }
+
+
+def largest_difference(other: LayeredEngine, width: int) -> float:
+    """Largest difference of the parameters on a small batch, relative to the largest."""
+    problem, state = star_problem(AGREEMENT_NETWORKS, width)
+    ours, theirs = (
+        engine.advance(problem, state, AGREEMENT_EPOCHS)[0].layers
+        for engine in (PatternedEngine(), other)
+    )
+    pairs = [
+        (u, v) for one, two in zip(ours, theirs, strict=True) for u, v in zip(one, two, strict=True)
+    ]
+    return max(np.abs(u - v).max() for u, v in pairs) / max(np.abs(u).max() for u, _ in pairs)
+
+
+if __name__ == "__main__":
+    main()
