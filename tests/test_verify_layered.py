@@ -12,6 +12,7 @@ import pytest
 
 from mcrelu.errors import ExitCode, ResourceError, UserError
 from mcrelu.verify import LayeredAgreement, verify_file
+from mcrelu.verify.layered import EARLY
 
 GOLDEN = Path(__file__).parent / "golden"
 STAR = GOLDEN / "star11_n128.npz"
@@ -110,6 +111,20 @@ def test_tampered_copy_disagrees(tmp_path: Path, short: dict[str, Any], change: 
     changed = {key: value.copy() for key, value in short.items()}
     change(changed)
     assert not verify_copy(tmp_path, changed).agrees
+
+
+def test_later_crossings_are_compared_roughly(tmp_path: Path) -> None:
+    """In a golden file at its full length: some per cent later agrees, twice as late does not."""
+    pytest.importorskip("torch")
+    golden = content(DEEP)
+    late = golden["mse_first_crossed"] > EARLY
+    assert late.sum() >= 5
+    for factor, agrees in ((1.05, True), (2.0, False)):
+        changed = golden["mse_first_crossed"].copy()
+        changed[late] = factor * changed[late]
+        agreement = verify_copy(tmp_path, golden | {"mse_first_crossed": changed})
+        assert agreement.agrees == agrees
+        assert agreement.same_early == 1.0
 
 
 def test_one_network_may_differ(tmp_path: Path, short: dict[str, Any]) -> None:
