@@ -12,7 +12,7 @@ import numpy as np
 from mcrelu.engines.activity import clearance, equal_rows, observe, same
 from mcrelu.engines.layered import BELOW, LOSS_EVERY
 from mcrelu.engines.leases import advanced, build_heap, lease, sift_down
-from mcrelu.engines.pattern_groups import add_moments, clear_moments, lay_out, materialise
+from mcrelu.engines.pattern_groups import add_moments, clear_group, lay_out, materialise
 from mcrelu.engines.pattern_kernels import (
     column_functions,
     group_functions,
@@ -220,8 +220,7 @@ def _eject(net, groups, i, current):
     if net.members[home] > 0:
         add_moments(groups.s, home, net.theta, i, -1.0)
     else:
-        clear_moments(groups.s, home, current.shape[1])
-        groups.occupied[home] = 0.0
+        clear_group(groups, home, current.shape[1])
     _copy(current, 0, net.theta, i)
     _set_loose(net, i)
 

@@ -168,11 +168,13 @@ def add_moments(s, group, theta, i, sign):
 
 
 @jit()
-def clear_moments(s, group, q):
-    """What subtraction left of an empty group is rounding: it must be 0."""
+def clear_group(groups, group, q):
+    """A group without members: nothing is left of its moments, and its P must not grow unseen."""
     at = group // LANES * q * q * LANES + group % LANES
     for k in range(q * q):
-        s[at + k * LANES] = 0.0
+        groups.s[at + k * LANES] = 0.0
+        groups.p[at + k * LANES] = 0.0  # a step keeps it 0
+    groups.occupied[group] = 0.0
 
 
 @jit()
