@@ -15,7 +15,8 @@ from mcrelu.errors import UserError
 from mcrelu.train import train
 from mcrelu.types import StopReason
 from mcrelu.verify import verify_file
-from mcrelu.verify.crossing import PARAMETER_TOLERANCE, Agreement, _Batch
+from mcrelu.verify.consistency import contradicted
+from mcrelu.verify.crossing import PARAMETER_TOLERANCE, STATUS_AGREEMENT, Agreement, _Batch
 
 GOLDEN = Path(__file__).parent / "golden"
 KINDS = ("adam", "gd", "sgd")
@@ -92,6 +93,31 @@ def test_one_wrong_status_disagrees(tmp_path: Path) -> None:
     assert not agreement.agrees
     assert agreement.same_status == 127 / 128
     assert (agreement.same_samples, agreement.same_stop) == (1.0, 1.0)
+
+
+LARGE = next(path for path in FILES if path.stem == "gd_n4_degenerate")
+
+
+@pytest.mark.parametrize("status", StopReason)
+def test_a_status_that_the_file_contradicts_is_found_in_any_network(status: StopReason) -> None:
+    """Where 0.2 % may differ one of 512 would pass; this file has all statuses but two."""
+    golden = content(LARGE)
+    batch, truth = _Batch.of(golden), golden["status"].copy()
+    a = batch.problem.weights.rows(np.arange(len(truth))).a
+    assert not contradicted(golden, batch.problem.points, a, truth).any()
+    golden["status"][:] = status
+    found = contradicted(golden, batch.problem.points, a, truth)
+    assert np.array_equal(found, truth != status)
+
+
+def test_one_wrong_status_of_512_disagrees(tmp_path: Path) -> None:
+    changed = content(LARGE)
+    row = np.flatnonzero(changed["status"] == StopReason.LOCALLY_CONVERGED)[-1]
+    changed["status"][row] = StopReason.A_DEGENERATE
+    agreement = verify_copy(tmp_path, changed)
+    assert agreement.same_status == 511 / 512 > STATUS_AGREEMENT
+    assert agreement.contradictions == 1
+    assert not agreement.agrees
 
 
 def test_one_wrong_stop_iteration_disagrees(tmp_path: Path) -> None:

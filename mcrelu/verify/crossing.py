@@ -23,6 +23,7 @@ from mcrelu.theory.sigma import inv_lambda_max
 from mcrelu.train import Checks, stops
 from mcrelu.types import Bools, Floats, Problem, StopReason, Weights
 from mcrelu.verify.archive import Arrays, require
+from mcrelu.verify.consistency import contradicted
 
 STATUS_AGREEMENT = 0.998
 STOP_AGREEMENT = 0.995
@@ -49,6 +50,7 @@ class Agreement(NamedTuple):
     same_stop: float  # fraction with the same stop iteration
     step_size_error: float  # largest relative
     parameter_error: float | None  # largest, relative to each array's largest entry; GD only
+    contradictions: int  # statuses that the rest of the file rules out
     agrees: bool
 
     @property
@@ -57,9 +59,11 @@ class Agreement(NamedTuple):
         parameters = (
             "" if self.parameter_error is None else f", parameters {self.parameter_error:.1e}"
         )
+        k = self.contradictions
+        ruled_out = f", {k} statuses contradict the file" if k else ""
         return (
             f"samples {self.same_samples:.2%}, status {self.same_status:.2%}, "
-            f"stop {self.same_stop:.2%}, step size {self.step_size_error:.1e}{parameters}"
+            f"stop {self.same_stop:.2%}, step size {self.step_size_error:.1e}{parameters}{ruled_out}"
         )
 
 
@@ -84,6 +88,8 @@ def verify_crossing(path: Path, golden: Arrays) -> Agreement:
     converged = golden["status"][: len(golden["a_final"])] == StopReason.LOCALLY_CONVERGED
     compare_parameters = batch.problem.optimizer == "gd" and converged.any()
     parameter_error = _parameter_error(final, golden, converged) if compare_parameters else None
+    a = batch.problem.weights.rows(np.arange(len(status))).a
+    contradictions = contradicted(golden, batch.problem.points, a, status)
     return Agreement(
         file=str(path),
         networks=len(status),
@@ -92,7 +98,9 @@ def verify_crossing(path: Path, golden: Arrays) -> Agreement:
         same_stop=same_stop,
         step_size_error=step_size_error,
         parameter_error=parameter_error,
+        contradictions=int(contradictions.sum()),
         agrees=same_samples == 1.0
+        and not contradictions.any()
         and same_status >= STATUS_AGREEMENT
         and same_stop >= STOP_AGREEMENT
         and step_size_error <= STEP_SIZE_TOLERANCE
