@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-EXAMPLES = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "python.md").read_text(), re.S)
+EXAMPLES = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "python.md").read_text(), re.DOTALL)
 
 
 def complete(example: str) -> bool:
@@ -16,7 +16,7 @@ def complete(example: str) -> bool:
     return "print(" in example
 
 
-@pytest.mark.parametrize("example", filter(complete, EXAMPLES))
+@pytest.mark.parametrize("example", [one for one in EXAMPLES if complete(one)])
 def test_examples_run(example: str, capsys: pytest.CaptureFixture[str]) -> None:
     exec(compile(example, "docs/python.md", "exec"), {})
     assert capsys.readouterr().out

@@ -26,7 +26,7 @@ from mcrelu.engines.vectors import (
     smaller,
     smallest,
 )
-from mcrelu.jit import fma, jit, wide_vectors
+from mcrelu.jit import jit, wide_vectors
 from mcrelu.types import Floats
 
 
@@ -79,16 +79,6 @@ def _preactivations(theta, i, points, at):
     z = fill(theta[i, inputs])
     for r in range(inputs):
         z = multiply_add(fill(theta[i, r]), load(points.x, r * lanes + at), z)
-    return z
-
-
-@jit()
-def preactivation(theta, i, points, j):
-    """Z of neuron i at point j, rounded as :func:`observe` does."""
-    lanes, inputs = len(points.inverse_norm), theta.shape[1] - 2
-    z = theta[i, inputs]
-    for r in range(inputs):
-        z = fma(theta[i, r], points.x[r * lanes + j], z)
     return z
 
 

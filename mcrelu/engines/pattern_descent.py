@@ -12,15 +12,21 @@ import numpy as np
 from mcrelu.engines.activity import clearance, equal_rows, observe, same
 from mcrelu.engines.layered import BELOW, LOSS_EVERY
 from mcrelu.engines.leases import advanced, build_heap, lease, sift_down
+from mcrelu.engines.pattern_crowd import (
+    Crowd,
+    clear_crowd,
+    crowd_functions,
+    read_crowd,
+    step_crowd,
+    write_crowd,
+)
 from mcrelu.engines.pattern_groups import add_moments, clear_group, lay_out, materialise
 from mcrelu.engines.pattern_kernels import (
     column_functions,
     group_functions,
-    loose_functions,
     pull_groups,
     pull_points,
     step_groups,
-    step_loose,
 )
 from mcrelu.jit import jit
 from mcrelu.mlp import NEVER
@@ -33,10 +39,7 @@ MEMBER, STILL, LOOSE = range(3)
 HUGE = 1e50
 
 # Steps that a lease must last for a neuron to stay in its group.
-WORTH_A_LOOK = 3.0
-
-# Epochs from one step that gives leases to loose neurons to the next.
-LEND_EVERY = 8
+WORTH_A_LOOK = 8.0
 
 # A largest |u| below which a step may change no bit, so that it is worth a comparison.
 TINY = 1e-12
@@ -45,7 +48,7 @@ TINY = 1e-12
 LONGEST = 8.0
 
 # Regrouping costs as much as so many steps of loose neurons, per neuron and in any case.
-PER_NEURON, IN_ANY_CASE = 2, 150
+PER_NEURON, IN_ANY_CASE = 10, 1000
 
 # Entries of the sizes and of the counts, the latter for tuning and tests only.
 IN_HEAP, IN_LOOSE = range(2)
@@ -55,19 +58,19 @@ CHANGES, LOOKS, REGROUPINGS, LOOSE_STEPS = range(4)
 class Network(NamedTuple):
     """One network and the bookkeeping of its neurons."""
 
-    theta: Floats  # (n, q) members as they were when P was I, the others as they are
+    theta: Floats  # (n, q) members as they were when P was I, loose ones as they once were
     c: Floats  # (1,)
     words: Ints  # (n, words) uint64, patterns when the neurons were grouped
-    differs: Ints  # (n, words) uint64, where loose neurons are not as their homes
     kind: Ints  # (n,) MEMBER, STILL or LOOSE
-    home: Ints  # (n,) group of a member, home of a loose neuron
+    home: Ints  # (n,) group of a member
     members: Ints  # (n + 1,) how many each group has
     loose: Ints  # (n,) which neurons are loose
     heap: Ints  # (n,)
-    due: Floats  # (n,) of members; of loose neurons what is left of their own lease
+    due: Floats  # (n,)
     sizes: Ints  # (2,) of heap and loose
     first: Ints  # (2,) epochs of the first kink change and loss crossing, NEVER until then
     counts: Ints  # (4,)
+    crowd: Crowd
 
     @classmethod
     def of(cls, theta: Floats, c: Floats, points: int, first: Ints) -> Network:
@@ -78,9 +81,9 @@ class Network(NamedTuple):
             return np.zeros(shape, dtype=np.int64)
 
         return cls(
-            theta, c, np.zeros((n, words), dtype=np.uint64), np.zeros((n, words), dtype=np.uint64),
+            theta, c, np.zeros((n, words), dtype=np.uint64),
             integers(n), integers(n), integers(n + 1), integers(n), integers(n), np.zeros(n),
-            integers(2), first, integers(4),
+            integers(2), first, integers(4), Crowd.of(n, theta.shape[1], points),
         )  # fmt: skip
 
 
@@ -114,28 +117,21 @@ def _stay(net, groups, points, leg, epoch, losses):
     on a data point, are no reason to regroup, those that have become loose one by one are.
     """
     q = net.theta.shape[1]
-    current, seen, u = (
-        np.empty((1, q)),
-        np.empty((1, net.words.shape[1]), dtype=np.uint64),
-        np.empty(q),
-    )
+    current, seen = np.empty((1, q)), np.empty((1, net.words.shape[1]), dtype=np.uint64)
     odometer, way, steps, spent, before = 0.0, np.inf, 0, 0, np.empty(0)
     cost = PER_NEURON * len(net.theta) + IN_ANY_CASE
     while True:
         group_functions(groups, q)
-        loose = net.loose[: net.sizes[IN_LOOSE]]
-        if len(loose) > 0:
-            net.counts[LOOKS] += loose_functions(
-                groups, points, net.theta, loose, net.home, net.differs, net.due,
-                epoch % LEND_EVERY == 0,
-            )  # fmt: skip
-            spent += len(loose)
+        loose = net.sizes[IN_LOOSE]
+        if loose > 0:
+            crowd_functions(net.crowd, loose, points, groups, q)
+            spent += loose
             if net.first[0] == NEVER:
-                _watch_loose(net, groups, loose, epoch)
+                _watch_loose(net, points, current, seen, epoch)
         column_functions(groups, q - 1)
         loss, pulls = pull_points(groups, net.c[0], leg.step_size, q - 1)
         _record_loss(net, leg, epoch, loss, losses)
-        if epoch == leg.end or not odometer <= LONGEST or steps * len(loose) > spent + cost:
+        if epoch == leg.end or not odometer <= LONGEST or steps * loose > spent + cost:
             net.counts[LOOSE_STEPS] += spent
             return epoch, epoch == leg.end
         perhaps_at_rest = epoch % LOSS_EVERY == 0 and not way >= TINY
@@ -143,8 +139,8 @@ def _stay(net, groups, points, leg, epoch, losses):
             before = _moving(net, groups)
         pull_groups(groups, q - 1)
         way = step_groups(groups, q)
-        if len(loose) > 0:
-            step_loose(groups, points, net.theta, loose, net.home, net.differs, net.due, u)
+        if loose > 0:
+            step_crowd(net.crowd, loose, points, groups, q)
         odometer = advanced(odometer, way)
         net.c[0] += pulls
         if perhaps_at_rest and _equal(before, _moving(net, groups)):
@@ -168,14 +164,13 @@ def _record_loss(net, leg, epoch, loss, losses):
 @jit()
 def _moving(net, groups):
     """All numbers that a step may change."""
-    q, size = net.theta.shape[1], len(groups.p)
-    numbers = np.empty(size + 1 + net.sizes[IN_LOOSE] * q)
+    size, crowd = len(groups.p), net.crowd.theta
+    numbers = np.empty(size + 1 + len(crowd))
     for k in range(size):
         numbers[k] = groups.p[k]
     numbers[size] = net.c[0]
-    for k in range(net.sizes[IN_LOOSE]):
-        for r in range(q):
-            numbers[size + 1 + k * q + r] = net.theta[net.loose[k], r]
+    for k in range(len(crowd)):
+        numbers[size + 1 + k] = crowd[k]
     return numbers
 
 
@@ -221,8 +216,7 @@ def _eject(net, groups, i, current):
         add_moments(groups.s, home, net.theta, i, -1.0)
     else:
         clear_group(groups, home, current.shape[1])
-    _copy(current, 0, net.theta, i)
-    _set_loose(net, i)
+    _set_loose(net, i, current, 0)
 
 
 @jit()
@@ -233,11 +227,13 @@ def _copy(source, i, target, k):
 
 
 @jit()
-def _set_loose(net, i):
+def _set_loose(net, i, rows, row):
+    """Let neuron i be loose, with the parameters in a row of an array (.., q)."""
+    k = net.sizes[IN_LOOSE]
     net.kind[i] = LOOSE
-    net.due[i] = 0.0
-    net.loose[net.sizes[IN_LOOSE]] = i
-    net.sizes[IN_LOOSE] += 1
+    net.loose[k] = i
+    write_crowd(net.crowd, k, rows, row)
+    net.sizes[IN_LOOSE] = k + 1
 
 
 @jit()
@@ -248,13 +244,14 @@ def _changed(net, epoch):
 
 
 @jit()
-def _watch_loose(net, groups, loose, epoch):
-    """Neurons may be loose, since they are huge, before any pattern has changed."""
-    for i in loose:
-        for k in range(net.words.shape[1]):
-            now = net.differs[i, k] ^ groups.patterns[net.home[i], k]
-            if now != net.words[i, k] and net.first[0] == NEVER:
-                _changed(net, epoch)
+def _watch_loose(net, points, current, seen, epoch):
+    """Neurons may be loose before any pattern has changed."""
+    for k in range(net.sizes[IN_LOOSE]):
+        read_crowd(net.crowd, k, current, 0)
+        observe(current, 0, points, seen, 0)
+        if not same(seen, 0, net.words, net.loose[k]):
+            _changed(net, epoch)
+            return
 
 
 @jit()
@@ -265,6 +262,8 @@ def _dissolve(net, groups):
         if net.kind[i] == MEMBER:
             materialise(groups.p, net.home[i], net.theta, i, current)
             _copy(current, 0, net.theta, i)
+    for k in range(net.sizes[IN_LOOSE]):
+        read_crowd(net.crowd, k, net.theta, net.loose[k])
 
 
 @jit()
@@ -285,6 +284,7 @@ def _regroup(net, points, epoch):
     net.counts[REGROUPINGS] += 1
     net.members[:] = 0
     net.sizes[IN_LOOSE] = 0
+    clear_crowd(net.crowd)
     for i in range(n):
         if wanted[i]:
             net.home[i] = number[i]
@@ -292,8 +292,7 @@ def _regroup(net, points, epoch):
             groups.occupied[number[i]] = 1.0
             add_moments(groups.s, number[i], net.theta, i, 1.0)
         elif net.kind[i] == LOOSE:
-            net.home[i] = found
-            _set_loose(net, i)
+            _set_loose(net, i, net.theta, i)
     net.sizes[IN_HEAP] = build_heap(net.heap, net.due, wanted)
     return groups
 

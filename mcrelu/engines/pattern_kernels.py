@@ -5,17 +5,12 @@ a step acts on each theta = (a, b, w) of theirs by the same matrix T = I + [[0, 
 u sums pull_j (x_j, 1) over the points on which the group is active. Hence theta(k) = P theta(0), P
 the product of the T, and the group's part of the output is <v, (x_j, 1)> with
 v = (P S P^T)[w, (a, b)], S the second moments of theta(0).
-
-A loose neuron is trained by itself. It has a home, the group that it came from, and differs from
-it in its activity at some points only: what it adds to v and takes from u is then put right there.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from mcrelu.engines.activity import clearance, is_set, observe, preactivation
-from mcrelu.engines.leases import lease
 from mcrelu.engines.vectors import (
     LANES,
     add,
@@ -23,7 +18,6 @@ from mcrelu.engines.vectors import (
     larger,
     largest,
     load,
-    lowest_bit,
     multiply,
     multiply_add,
     store,
@@ -55,49 +49,6 @@ def group_functions(groups, q):
                 entry = load(p, entries + (r * q + k) * LANES)
                 own = multiply_add(load(scratch, k * LANES), entry, own)
             store(v, r * g_lanes + block, own)
-
-
-@jit()
-def loose_functions(groups, points, theta, loose, home, differs, left, lend):
-    """Add the loose neurons to v of their homes, and to the outputs where they differ.
-
-    ``differs`` (n, words) says at which points a loose neuron is not as its home; it is brought up
-    to date for those that have nothing ``left`` (n,) of their lease. Most of them sit on a point,
-    where leases are short: only if ``lend`` is true they ask for one. Returns how many they are.
-    """
-    inputs1 = theta.shape[1] - 1
-    g_lanes, nowhere = len(groups.v) // inputs1, len(groups.patterns) - 1
-    for at in range(0, len(groups.extra), LANES):
-        store(groups.extra, at, fill(0.0))
-    looks = 0
-    for i in loose:
-        if not left[i] > 0.0:
-            observe(theta, i, points, differs, i)
-            if lend:
-                left[i] = lease(theta, i, clearance(theta, i, points))
-            for k in range(differs.shape[1]):
-                differs[i, k] ^= groups.patterns[home[i], k]
-            looks += 1
-        w = theta[i, inputs1]
-        if home[i] != nowhere:  # 0 times what is not a number is no 0
-            for r in range(inputs1):
-                groups.v[r * g_lanes + home[i]] += w * theta[i, r]
-        _put_right(groups, points, theta, i, home[i], differs)
-    return looks
-
-
-@jit()
-def _put_right(groups, points, theta, i, home, differs):
-    """Correct the outputs where neuron i is not as its home."""
-    w = theta[i, theta.shape[1] - 1]
-    for k in range(differs.shape[1]):
-        rest = differs[i, k]
-        while rest != np.uint64(0):
-            j = 64 * k + lowest_bit(rest)
-            rest &= rest - np.uint64(1)
-            if j < len(points.y):
-                z = w * preactivation(theta, i, points, j)
-                groups.extra[groups.place[j]] += -z if is_set(groups.patterns, home, j) else z
 
 
 @jit()
@@ -196,31 +147,3 @@ def step_groups(groups, q):
                 store(p, at, multiply_add(own, w, entry))
             store(p, at_w, moved_w)
     return np.sqrt(largest(most)) + 0.0 * total(every)
-
-
-@jit()
-def step_loose(groups, points, theta, loose, home, differs, left, u):
-    """One step of every loose neuron, and how far it moves; ``u`` (d + 1,) is scratch."""
-    inputs1, given = theta.shape[1] - 1, len(points.inverse_norm)
-    g_lanes, nowhere = len(groups.u) // inputs1, len(groups.patterns) - 1
-    for i in loose:
-        for r in range(inputs1):
-            u[r] = groups.u[r * g_lanes + home[i]] if home[i] != nowhere else 0.0
-        for k in range(differs.shape[1]):
-            rest = differs[i, k]
-            while rest != np.uint64(0):
-                j = 64 * k + lowest_bit(rest)
-                rest &= rest - np.uint64(1)
-                if j < len(points.y):
-                    pull = groups.pull[groups.place[j]]
-                    pull = -pull if is_set(groups.patterns, home[i], j) else pull
-                    for r in range(inputs1):
-                        u[r] += pull * points.x[r * given + j]
-        w = theta[i, inputs1]
-        moved_w, square = w, 0.0
-        for r in range(inputs1):
-            square += u[r] * u[r]
-            moved_w += u[r] * theta[i, r]
-            theta[i, r] += u[r] * w
-        theta[i, inputs1] = moved_w
-        left[i] -= np.sqrt(square)

@@ -148,13 +148,14 @@ def positive_bits(typingctx, value):  # noqa: ARG001
 
 
 @intrinsic
-def lowest_bit(typingctx, word):  # noqa: ARG001
-    """Index of the lowest bit that is set in a word other than 0."""
+def where_set(typingctx, bits, value):  # noqa: ARG001
+    """The value where the bit of the lane is set, else 0."""
 
     def generate(context, builder, signature, arguments):  # noqa: ARG001
-        return builder.cttz(arguments[0], ir.IntType(1)(1))
+        lanes = builder.bitcast(arguments[0], ir.VectorType(ir.IntType(1), LANES))
+        return builder.select(lanes, arguments[1], ir.Constant(_VECTOR, [0.0] * LANES))
 
-    return types.int64(types.uint64), generate
+    return vector(types.uint8, vector), generate
 
 
 @intrinsic
