@@ -42,9 +42,7 @@ def publish_shard(
 ) -> None:
     """Write the shard of a block; ``notes`` go into its metadata beside its identity."""
     metadata = {**notes, **_identity(block, origin), "digest": digest(rows)}
-    files.publish(
-        shard_name(block), parquet_of(rows.replace_schema_metadata(_encoded(metadata)))
-    )
+    files.publish(shard_name(block), parquet_of(rows.replace_schema_metadata(_encoded(metadata))))
 
 
 def read_shard(files: Files, block: Block, origin: Provenance) -> pa.Table | None:
