@@ -48,10 +48,16 @@ SLOW: dict[str, Any] = {
     "block_size": 4,
     "cells": {"width": [256]},
     "stop": ["crossing"],
-    "checks": {"interval": 1000, "maximum": 150},
+    "checks": {"interval": 1000, "maximum": 75},
     "engine": "dense",  # the slower one
 }
 SLOW_BLOCKS = 8
+
+
+@pytest.fixture(scope="module")
+def slow_rows(tmp_path_factory: pytest.TempPathFactory) -> Output:
+    """What the slow sweep gives where nothing goes wrong."""
+    return run_serially(tmp_path_factory.mktemp("serial"), sweep(**SLOW))
 
 
 class Injector(Silent):
@@ -103,7 +109,7 @@ def attempts(folder: Path, wanted: Sweep) -> list[int]:
 
 @pytest.mark.ray
 @pytest.mark.slow
-def test_a_worker_killed_during_a_block(tmp_path: Path) -> None:
+def test_a_worker_killed_during_a_block(tmp_path: Path, slow_rows: Output) -> None:
     from mcrelu.runtime.ray_tasks import RayExecutor
 
     wanted, faults, killed = sweep(**SLOW), [], []
@@ -127,12 +133,12 @@ def test_a_worker_killed_during_a_block(tmp_path: Path) -> None:
     assert len(tries) == SLOW_BLOCKS
     assert sum(tries) == SLOW_BLOCKS + len(faults[0])  # each fault cost one attempt, no more
     assert not (tmp_path / "out" / "errors").exists()
-    assert_same_rows(done, run_serially(tmp_path / "serial", wanted))
+    assert_same_rows(done, slow_rows)
 
 
 @pytest.mark.ray
 @pytest.mark.slow
-def test_a_block_that_kills_every_worker_fails_once(tmp_path: Path) -> None:
+def test_a_block_that_kills_every_worker_fails_once(tmp_path: Path, slow_rows: Output) -> None:
     """Where all attempts are lost the block is described, and the next run does it."""
     from mcrelu.runtime.ray_tasks import RayExecutor
 
@@ -158,9 +164,7 @@ def test_a_block_that_kills_every_worker_fails_once(tmp_path: Path) -> None:
     assert error is not None
     assert "4 attempts" in error["error"]
     assert len(error["error"].splitlines()) == 1
-    assert_same_rows(
-        run_serially(tmp_path / "out", wanted), run_serially(tmp_path / "serial", wanted)
-    )
+    assert_same_rows(run_serially(tmp_path / "out", wanted), slow_rows)
     assert list((tmp_path / "out" / "errors").iterdir()) == []
 
 
@@ -193,7 +197,7 @@ def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
 
 @pytest.mark.ray
 @pytest.mark.slow
-def test_a_node_removed_during_a_run(cluster: Any, tmp_path: Path) -> None:
+def test_a_node_removed_during_a_run(cluster: Any, tmp_path: Path, slow_rows: Output) -> None:
     from mcrelu.runtime.ray_tasks import RayExecutor
 
     wanted, faults = sweep(**SLOW), []
@@ -217,12 +221,14 @@ def test_a_node_removed_during_a_run(cluster: Any, tmp_path: Path) -> None:
     tries = attempts(tmp_path / "out", wanted)
     assert sum(tries) == SLOW_BLOCKS + len(faults[0])
     assert not (tmp_path / "out" / "errors").exists()
-    assert_same_rows(done, run_serially(tmp_path / "serial", wanted))
+    assert_same_rows(done, slow_rows)
 
 
 @pytest.mark.ray
 @pytest.mark.slow
-def test_a_node_that_joins_during_a_run_is_used(cluster: Any, tmp_path: Path) -> None:
+def test_a_node_that_joins_during_a_run_is_used(
+    cluster: Any, tmp_path: Path, slow_rows: Output
+) -> None:
     from mcrelu.runtime.ray_tasks import RayExecutor
 
     wanted, nodes, capacities = sweep(**SLOW), [cluster.add_node(num_cpus=1)], []
@@ -241,7 +247,7 @@ def test_a_node_that_joins_during_a_run_is_used(cluster: Any, tmp_path: Path) ->
     done = output(tmp_path / "out", wanted)
     assert do_sweep(done, start, Injector(add_one)) == ExitCode.DONE
     assert max(capacities) == 4  # two blocks for each of two CPUs
-    assert_same_rows(done, run_serially(tmp_path / "serial", wanted))
+    assert_same_rows(done, slow_rows)
 
 
 @pytest.mark.ray
@@ -259,7 +265,7 @@ def test_no_cluster_at_the_address_is_one_line() -> None:
 
 @pytest.mark.ray
 @pytest.mark.slow
-def test_a_driver_killed_while_ray_runs(tmp_path: Path) -> None:
+def test_a_driver_killed_while_ray_runs(tmp_path: Path, slow_rows: Output) -> None:
     path = tmp_path / "sweep.yaml"
     path.write_text(yaml.safe_dump(spec(**SLOW)))
     folder, ready, wanted = tmp_path / "out", tmp_path / "ready", sweep(**SLOW)
@@ -271,7 +277,7 @@ def test_a_driver_killed_while_ray_runs(tmp_path: Path) -> None:
     assert 0 < len(output(folder, wanted).missing()) < SLOW_BLOCKS
     with child(path, folder, 2) as process:
         assert exit_code(process) == ExitCode.DONE
-    assert_same_rows(output(folder, wanted), run_serially(tmp_path / "serial", wanted))
+    assert_same_rows(output(folder, wanted), slow_rows)
 
 
 @pytest.mark.ray
