@@ -105,15 +105,15 @@ def descend(net, points, leg, losses):
     """Train one network in place; losses are those after every LOSS_EVERY epochs."""
     for i in range(len(net.theta)):
         observe(net.theta, i, points, net.words, i)
-    epoch, way, finished = leg.start, 0.0, False
+    epoch, pace, finished = leg.start, 0.0, False
     while not finished:
-        groups = _regroup(net, points, epoch, way)
-        epoch, way, finished = _stay(net, groups, points, leg, epoch, losses)
+        groups = _regroup(net, points, epoch, pace)
+        epoch, pace, finished = _stay(net, groups, points, leg, epoch, pace, losses)
         _dissolve(net, groups)
 
 
 @jit()
-def _stay(net, groups, points, leg, epoch, losses):
+def _stay(net, groups, points, leg, epoch, pace, losses):
     """Steps without regrouping, until it pays or must be.
 
     It pays as soon as the loose neurons there are now cost more per step than was spent per step
@@ -121,7 +121,7 @@ def _stay(net, groups, points, leg, epoch, losses):
     on a data point, are no reason to regroup, those that have become loose one by one are. And it
     pays when groups without members have cost as much as regrouping.
 
-    Returns the epoch, the largest |u| of the last step, and whether the leg ends.
+    Returns the epoch, the pace, and whether the leg ends.
     """
     q = net.theta.shape[1]
     current, seen = np.empty((1, q)), np.empty((1, net.words.shape[1]), dtype=np.uint64)
@@ -143,12 +143,13 @@ def _stay(net, groups, points, leg, epoch, losses):
         pays = steps * loose > spent + cost or wasted > cost
         if epoch == leg.end or not odometer <= LONGEST or pays:
             net.counts[LOOSE_STEPS] += spent
-            return epoch, way, epoch == leg.end
+            return epoch, pace, epoch == leg.end
         perhaps_at_rest = epoch % LOSS_EVERY == 0 and not way >= TINY
         if perhaps_at_rest:
             before = _moving(net, groups)
         pull_groups(groups, q - 1)
         way = step_groups(groups, q)
+        pace = way if net.sizes[WITH_MEMBERS] > 0 else pace
         if loose > 0:
             step_crowd(net.crowd, loose, points, groups, q)
         odometer = advanced(odometer, way)
@@ -156,7 +157,7 @@ def _stay(net, groups, points, leg, epoch, losses):
         if perhaps_at_rest and _equal(before, _moving(net, groups)):
             for multiple in range(epoch + LOSS_EVERY, leg.end + 1, LOSS_EVERY):
                 _record_loss(net, leg, multiple, loss, losses)
-            return leg.end, way, True
+            return leg.end, pace, True
         epoch += 1
         steps += 1
         while net.sizes[IN_HEAP] > 0 and net.due[net.heap[0]] < odometer:
@@ -278,10 +279,10 @@ def _dissolve(net, groups):
 
 
 @jit()
-def _regroup(net, points, epoch, way):
+def _regroup(net, points, epoch, pace):
     """Group all neurons by what their patterns are now.
 
-    Those that would leave their group soon, if the odometer went on by ``way``, become loose.
+    Those that would soon leave their group at a pace, largest |u| of a step, become loose.
     """
     n, q = net.theta.shape
     seen, wanted = np.empty((1, net.words.shape[1]), dtype=np.uint64), np.empty(n, dtype=np.bool_)
@@ -292,7 +293,7 @@ def _regroup(net, points, epoch, way):
         _copy(seen, 0, net.words, i)
         net.kind[i] = _kind(net.theta, net.words, i)
         net.due[i] = lease(net.theta, i, clearance(net.theta, i, points))
-        if net.kind[i] == MEMBER and not net.due[i] > WORTH_A_LOOK * way:
+        if net.kind[i] == MEMBER and not net.due[i] > WORTH_A_LOOK * pace:
             net.kind[i] = LOOSE
         wanted[i] = net.kind[i] == MEMBER
     number, first, found = equal_rows(net.words, wanted)
