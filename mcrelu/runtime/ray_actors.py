@@ -12,7 +12,7 @@ from ray.exceptions import RayError, RayTaskError
 from mcrelu.errors import ResourceError
 from mcrelu.runtime import ray_cluster
 from mcrelu.runtime.block import attempt
-from mcrelu.runtime.ray_tasks import Handle, result_of
+from mcrelu.runtime.ray_tasks import Handle, first_of, result_of
 from mcrelu.runtime.submit import SystemFaultError
 from mcrelu.runtime.task import BlockResult, BlockTask
 from mcrelu.runtime.warmup import warm_up
@@ -100,8 +100,7 @@ class ActorExecutor:
 
     def wait(self, handles: Collection[Handle], seconds: float) -> list[Handle]:
         """Finished blocks, waiting for the first at most so long."""
-        done, _ = ray.wait(list(handles), num_returns=1, timeout=seconds, fetch_local=True)
-        return list(done)
+        return first_of(handles, seconds)
 
     def result(self, handle: Handle) -> BlockResult:
         """What the actor returned; one that died is let go.

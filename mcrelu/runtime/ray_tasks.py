@@ -57,8 +57,7 @@ class RayExecutor:
 
     def wait(self, handles: Collection[Handle], seconds: float) -> list[Handle]:
         """Finished blocks, waiting for the first at most so long."""
-        done, _ = ray.wait(list(handles), num_returns=1, timeout=seconds, fetch_local=True)
-        return list(done)
+        return first_of(handles, seconds)
 
     def result(self, handle: Handle) -> BlockResult:
         """What the worker returned.
@@ -78,6 +77,12 @@ class RayExecutor:
     def close(self) -> None:
         """Leave the cluster; an embedded one ends."""
         ray_cluster.leave()
+
+
+def first_of(handles: Collection[Handle], seconds: float) -> list[Handle]:
+    """The first result that is there, waiting for it at most so long."""
+    done, _ = ray.wait(list(handles), num_returns=1, timeout=seconds, fetch_local=True)
+    return list(done)
 
 
 def result_of(handle: Handle) -> BlockResult:

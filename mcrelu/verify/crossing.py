@@ -56,15 +56,17 @@ class Agreement(NamedTuple):
     @property
     def measures(self) -> str:
         """What was compared, in words."""
-        parameters = (
-            "" if self.parameter_error is None else f", parameters {self.parameter_error:.1e}"
-        )
-        k = self.contradictions
-        ruled_out = f", {k} statuses contradict the file" if k else ""
-        return (
-            f"samples {self.same_samples:.2%}, status {self.same_status:.2%}, "
-            f"stop {self.same_stop:.2%}, step size {self.step_size_error:.1e}{parameters}{ruled_out}"
-        )
+        parts = [
+            f"samples {self.same_samples:.2%}",
+            f"status {self.same_status:.2%}",
+            f"stop {self.same_stop:.2%}",
+            f"step size {self.step_size_error:.1e}",
+        ]
+        if self.parameter_error is not None:
+            parts.append(f"parameters {self.parameter_error:.1e}")
+        if self.contradictions:
+            parts.append(f"{self.contradictions} statuses contradict the file")
+        return ", ".join(parts)
 
 
 def verify_crossing(path: Path, golden: Arrays) -> Agreement:
