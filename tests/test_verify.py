@@ -22,12 +22,13 @@ GOLDEN = Path(__file__).parent / "golden"
 KINDS = ("adam", "gd", "sgd")
 FILES = sorted(path for kind in KINDS for path in GOLDEN.glob(f"{kind}_*.npz"))
 SMALL = GOLDEN / "gd_swap_n16.npz"  # 128 networks of the quickest kind, two with parameters
+LARGE = GOLDEN / "gd_n4_degenerate.npz"  # 512 networks
 OPTIONS = (
     "n_parallel", "n_hidden", "seed", "offset", "use_sgd", "use_adam", "use_early_stopping",
     "use_sufficient_stopping", "use_small_lr", "swap_variances", "max_checks", "steps_per_check",
 )  # fmt: skip
 RESULTS = (
-    "status", "stop_iteration", "lrs", "x_weights", "val_x_weights",
+    "status", "stop_iteration", "max_kink", "lrs", "x_weights", "val_x_weights",
     "a_final", "b_final", "c_final", "w_final",
 )  # fmt: skip
 
@@ -95,12 +96,9 @@ def test_one_wrong_status_disagrees(tmp_path: Path) -> None:
     assert (agreement.same_samples, agreement.same_stop) == (1.0, 1.0)
 
 
-LARGE = next(path for path in FILES if path.stem == "gd_n4_degenerate")
-
-
 @pytest.mark.parametrize("status", StopReason)
 def test_a_status_that_the_file_contradicts_is_found_in_any_network(status: StopReason) -> None:
-    """Where 0.2 % may differ one of 512 would pass; this file has all statuses but two."""
+    """Where 0.2 % may differ one of 512 would pass; the file has all statuses but two."""
     golden = content(LARGE)
     batch, truth = _Batch.of(golden), golden["status"].copy()
     a = batch.problem.weights.rows(np.arange(len(truth))).a
@@ -161,6 +159,35 @@ def test_parameters_of_nan_disagree(tmp_path: Path, key: str) -> None:
     changed = content()
     changed[key][:] = np.nan
     assert not verify_copy(tmp_path, changed).agrees
+
+
+def uncrossed(golden: dict[str, Any]) -> int:
+    return int(np.flatnonzero(golden["status"] != StopReason.CROSSED)[-1])
+
+
+@pytest.mark.parametrize("factor", [1 + 1e-7, 0.5, np.nan])
+def test_one_wrong_kink_disagrees(tmp_path: Path, factor: float) -> None:
+    changed = content()
+    changed["max_kink"][uncrossed(changed)] *= factor
+    agreement = verify_copy(tmp_path, changed)
+    assert not agreement.agrees
+    assert agreement.kink_error == pytest.approx(abs(factor - 1), rel=1e-3, nan_ok=True)
+    assert agreement.same_status == 1.0
+
+
+def test_kinks_of_crossed_networks_are_not_compared(tmp_path: Path) -> None:
+    changed = content()
+    changed["max_kink"][changed["status"] == StopReason.CROSSED] = np.inf
+    assert verify_copy(tmp_path, changed).agrees
+
+
+def test_a_network_that_may_stop_elsewhere_may_have_another_kink(tmp_path: Path) -> None:
+    changed = content(LARGE)
+    row = uncrossed(changed)
+    changed["max_kink"][row] *= 0.999
+    assert not verify_copy(tmp_path, changed).agrees
+    changed["stop_iteration"][row] += 1000
+    assert verify_copy(tmp_path, changed).agrees
 
 
 @pytest.mark.parametrize(("key", "value"), [("seed", 105), ("offset", "0.1"), ("max_checks", 1)])
@@ -248,6 +275,43 @@ def test_arrays_of_another_length(tmp_path: Path, key: str) -> None:
     changed = content()
     np.savez(path, **(changed | {key: changed[key][:-1]}))
     assert_one_line(path)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("n_hidden", 17),
+        ("n_hidden", 0),
+        ("n_parallel", 127),
+        ("n_parallel", -128),
+        ("n_parallel", 1.5),
+        ("seed", "abc"),
+        ("seed", -1),
+        ("seed", 2**32),
+        ("offset", "far"),
+        ("offset", "nan"),
+        ("max_checks", "many"),
+        ("max_checks", [10, 10]),
+        ("steps_per_check", 0),
+        ("use_sgd", "yes"),
+        ("use_adam", [True, False]),
+        ("swap_variances", 2),
+        ("status", np.full(128, 9)),
+        ("status", np.full(128, "crossed")),
+        ("stop_iteration", np.full(128, 0.5)),
+        ("max_kink", np.full(128, "far")),
+        ("lrs", np.ones((128, 2))),
+        ("x_weights", np.full((128, 5), 0.2)),
+        ("a_final", np.ones((2, 15))),
+        ("a_final", np.full((2, 16), "a")),
+        ("c_final", np.ones(200)),
+    ],
+    ids=lambda value: str(np.ravel(value)[0]),
+)
+def test_contents_that_do_not_fit(tmp_path: Path, key: str, value: Any) -> None:
+    path = tmp_path / "odd.npz"
+    np.savez(path, **(content() | {key: np.array(value)}))
+    assert "the file is damaged" in assert_one_line(path)
 
 
 def test_torn_file_is_closed(tmp_path: Path) -> None:

@@ -11,10 +11,10 @@ from typing import Any, TypeVar
 
 import pyarrow as pa
 import pyarrow.csv as pacsv
-import pyarrow.parquet as pq
 
 from mcrelu.errors import ForeignOutputError, SpecError, UserError
 from mcrelu.store.files import Files
+from mcrelu.store.parquet import DAMAGED, parquet_of, table_of
 from mcrelu.store.shards import Provenance, complete_prefix, missing_blocks, of_good_blocks
 from mcrelu.sweep.cell import Block, Cell, digest
 from mcrelu.sweep.sweep import Sweep
@@ -96,10 +96,9 @@ class Output:
 
     def publish_table(self, name: str, table: pa.Table) -> None:
         """Write a table as tables/<name>.parquet and .csv."""
-        parquet, csv = pa.BufferOutputStream(), pa.BufferOutputStream()
-        pq.write_table(table, parquet, compression="zstd")
+        csv = pa.BufferOutputStream()
         pacsv.write_csv(table, csv)
-        self.files.publish(f"tables/{name}.parquet", parquet.getvalue())
+        self.files.publish(f"tables/{name}.parquet", parquet_of(table))
         self.files.publish(f"tables/{name}.csv", csv.getvalue())
 
     def read_table(self, name: str) -> pa.Table:
@@ -108,21 +107,28 @@ class Output:
         Raises
         ------
         UserError
-            If it was not written yet.
+            If it was not written yet, or is damaged.
         """
-        content = self.files.read(f"tables/{name}.parquet")
+        content, uri = self.files.read(f"tables/{name}.parquet"), self.files.uri
         if content is None:
-            raise UserError(f"{self.files.uri}: has no tables; give mcrelu reduce {self.files.uri}")
-        return pq.read_table(pa.BufferReader(content))
+            raise UserError(f"{uri}: has no tables; give mcrelu reduce {uri}")
+        try:
+            return table_of(content)
+        except DAMAGED:
+            raise UserError(f"{uri}: table {name} is damaged; give mcrelu reduce {uri}") from None
 
     def publish_json(self, name: str, value: dict[str, Any]) -> None:
         """Write a JSON file."""
         self.files.publish(name, (json.dumps(value, indent=2) + "\n").encode())
 
     def read_json(self, name: str) -> dict[str, Any] | None:
-        """A JSON file, None if it is not there."""
+        """A JSON object, None if it is not there or damaged."""
         content = self.files.read(name)
-        return None if content is None else json.loads(content)
+        try:
+            value = None if content is None else json.loads(content)
+        except ValueError:
+            return None
+        return value if isinstance(value, dict) else None
 
 
 def conflicts(old: Sweep, new: Sweep) -> list[str]:

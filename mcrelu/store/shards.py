@@ -11,9 +11,9 @@ from itertools import takewhile
 from typing import TypeVar
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from mcrelu.store.files import Files
+from mcrelu.store.parquet import DAMAGED, parquet_of, table_of
 from mcrelu.store.schema import VERSION, schema_of
 from mcrelu.sweep.cell import Block, Cell
 
@@ -42,14 +42,7 @@ def publish_shard(
 ) -> None:
     """Write the shard of a block; ``notes`` go into its metadata beside its identity."""
     metadata = {**notes, **_identity(block, origin), "digest": digest(rows)}
-    buffer = pa.BufferOutputStream()
-    pq.write_table(
-        rows.replace_schema_metadata(_encoded(metadata)),
-        buffer,
-        compression="zstd",
-        write_page_checksum=True,
-    )
-    files.publish(shard_name(block), buffer.getvalue())
+    files.publish(shard_name(block), parquet_of(rows.replace_schema_metadata(_encoded(metadata))))
 
 
 def read_shard(files: Files, block: Block, origin: Provenance) -> pa.Table | None:
@@ -58,9 +51,9 @@ def read_shard(files: Files, block: Block, origin: Provenance) -> pa.Table | Non
     if content is None:
         return None
     try:
-        rows = pq.read_table(pa.BufferReader(content), page_checksum_verification=True)
+        rows = table_of(content)
         wanted = _encoded({**_identity(block, origin), "digest": digest(rows)})
-    except (OSError, ValueError, IndexError, pa.ArrowException):
+    except DAMAGED:
         return None
     found = rows.schema.metadata or {}
     known = {key: found.get(key) for key in wanted}

@@ -7,13 +7,15 @@ import zipfile
 import zlib
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from mcrelu.errors import UserError
+from mcrelu.types import Floats, Ints
 
 Arrays = dict[str, Any]
+Shape = tuple[int | None, ...]
 
 
 def read_arrays(path: Path) -> Arrays:
@@ -41,3 +43,33 @@ def require(path: Path, golden: Arrays, keys: Iterable[str]) -> None:
     missing = [key for key in keys if key not in golden]
     if missing:
         raise UserError(f"{path}: no golden file of the original program, lacks {missing[0]}")
+
+
+class Checked(NamedTuple):
+    """Arrays of a file by key, shape and kind; UserError if one is missing or does not fit."""
+
+    path: Path
+    golden: Arrays
+
+    def floats(self, key: str, shape: Shape) -> Floats:
+        """An array of numbers; None in the shape is any length but 0."""
+        return np.asarray(self._array(key, shape, "iuf"), dtype=np.float64)
+
+    def whole(self, key: str, shape: Shape) -> Ints:
+        """An array of whole numbers."""
+        return np.asarray(self._array(key, shape, "iu"), dtype=np.int64)
+
+    def _array(self, key: str, shape: Shape, kinds: str) -> Any:
+        require(self.path, self.golden, [key])
+        array = self.golden[key]
+        fits = len(array.shape) == len(shape) and all(
+            size > 0 and expected in (None, size)
+            for size, expected in zip(array.shape, shape, strict=True)
+        )
+        if not fits or array.dtype.kind not in kinds:
+            expected = tuple("any" if size is None else size for size in shape)
+            raise UserError(
+                f"{self.path}: {key} is {array.dtype} of shape {array.shape}, expected are numbers "
+                f"of shape {expected}; the file is damaged, give another copy"
+            )
+        return array

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from mcrelu.errors import UserError
 from mcrelu.mlp import Layer, Layers
 from mcrelu.types import Floats, Ints
-from mcrelu.verify.archive import Arrays, require
+from mcrelu.verify.archive import Arrays, Checked
 
 WEIGHT_SUM_TOLERANCE = 1e-4  # of rows of weights in single precision
 
@@ -40,7 +40,7 @@ class LayeredFile(NamedTuple):
         UserError
             If one is missing, has another shape than the others imply, or holds no numbers.
         """
-        checked = _Checked(path, golden)
+        checked = Checked(path, golden)
         hidden = checked.whole("hidden", (None,))
         points, inputs = checked.floats("x", (None, None)).shape
         networks = len(checked.floats("sample_weights", (None, points)))
@@ -71,31 +71,3 @@ class LayeredFile(NamedTuple):
                 "the file is damaged, give another copy"
             )
         return file
-
-
-class _Checked(NamedTuple):
-    """Arrays of a file by key, shape and kind."""
-
-    path: Path
-    golden: Arrays
-
-    def floats(self, key: str, shape: tuple[int | None, ...]) -> Floats:
-        return np.asarray(self._array(key, shape, "iuf"), dtype=np.float64)
-
-    def whole(self, key: str, shape: tuple[int | None, ...]) -> Ints:
-        return np.asarray(self._array(key, shape, "iu"), dtype=np.int64)
-
-    def _array(self, key: str, shape: tuple[int | None, ...], kinds: str) -> Any:
-        require(self.path, self.golden, [key])
-        array = self.golden[key]
-        fits = len(array.shape) == len(shape) and all(
-            size > 0 and expected in (None, size)
-            for size, expected in zip(array.shape, shape, strict=True)
-        )
-        if not fits or array.dtype.kind not in kinds:
-            expected = tuple("any" if size is None else size for size in shape)
-            raise UserError(
-                f"{self.path}: {key} is {array.dtype} of shape {array.shape}, expected are numbers "
-                f"of shape {expected}; the file is damaged, give another copy"
-            )
-        return array

@@ -244,6 +244,25 @@ def test_tables_that_are_not_there_are_one_line(tmp_path: Path) -> None:
     assert len(str(caught.value).splitlines()) == 1
 
 
+def test_a_damaged_table_is_one_line(tmp_path: Path) -> None:
+    done = taken(tmp_path)
+    done.publish_table("cells", pa.table({"width": [4, 8]}))
+    torn = (tmp_path / "tables/cells.parquet").read_bytes()[:-10]
+    (tmp_path / "tables/cells.parquet").write_bytes(torn)
+    with pytest.raises(UserError, match="cells is damaged; give mcrelu reduce") as caught:
+        done.read_table("cells")
+    assert len(str(caught.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize("content", [b"", b'{"state": "run', b"\xff\xfe\x00", b"[1]", b"3"])
+def test_a_damaged_json_file_counts_as_absent(content: bytes, tmp_path: Path) -> None:
+    done = taken(tmp_path)
+    done.publish_json("status.json", {"state": "done"})
+    assert done.read_json("status.json") == {"state": "done"}
+    (tmp_path / "status.json").write_bytes(content)
+    assert done.read_json("status.json") is None
+
+
 def test_a_sweep_on_s3_is_the_sweep_on_disk(s3: FaultyApp, tmp_path: Path) -> None:
     small = sweep(networks=25, cells={"width": [4, 8]})
     uri = f"s3://{BUCKET}/{tmp_path.name}"
