@@ -26,6 +26,7 @@ from mcrelu.theory.criterion import Form
 from mcrelu.train import Checks
 
 MAX_WIDTH = 2**24  # N = n^2 must stay exact in float64
+FAR = 10**6  # targets and step sizes beyond it only make networks overflow
 
 # Tags in angle brackets tell the forms of a value apart; problems.py hides them from users.
 NAME, MAPPING, LIST = "<name>", "<mapping>", "<list>"
@@ -40,7 +41,7 @@ def _list_or_mapping(value: Any) -> str:
 
 
 # YAML knows a -0.0; adding zero makes it the same cell as 0.
-Offset = Annotated[float, AfterValidator(lambda offset: offset + 0.0)]
+Offset = Annotated[float, Field(ge=-FAR, le=FAR), AfterValidator(lambda offset: offset + 0.0)]
 
 
 class CellLists(Model):
@@ -56,7 +57,7 @@ class CellLists(Model):
 class OverWidth(Model):
     """Step size ``over_width`` / n."""
 
-    over_width: Annotated[float, Field(gt=0)]
+    over_width: Annotated[float, Field(gt=0, le=FAR)]
 
 
 class EarlyStoppingOptions(Model):

@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from mcrelu.sweep.cell import Cell
 
@@ -34,10 +34,16 @@ class Model(BaseModel):
 Values = Annotated[list[T], Field(min_length=1), AfterValidator(_distinct)]
 
 
+def _whole(version: object) -> object:
+    if type(version) is not int:  # 1.0 and true equal 1
+        raise ValueError("must be 1")
+    return version
+
+
 class CommonSpec(Model, ABC):
     """The keys that every experiment has, and what the machinery asks of a spec."""
 
-    version: Literal[1]
+    version: Annotated[Literal[1], BeforeValidator(_whole)]
     experiment: str
     seed: Annotated[int, Field(ge=0, lt=2**63)]
     networks: Annotated[int, Field(ge=1)]

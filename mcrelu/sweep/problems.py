@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Mapping
+from math import isfinite, nan
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
@@ -44,7 +45,7 @@ def _remedy(detail: ErrorDetails) -> str:
         return "must be 'inv_lambda_max' or {over_width: 0.01}, for 0.01 over the width"
     kind, value, context = detail["type"], detail["input"], detail.get("ctx", {})
     if kind in ("float_type", "int_type") and isinstance(value, str):
-        return _number_as_text(value, "whole number" if kind == "int_type" else "number")
+        return _number_as_text(value, whole=kind == "int_type")
     if kind == "value_error":
         return str(context["error"])
     simple = _REMEDIES.get(kind)
@@ -69,12 +70,14 @@ _REMEDIES: dict[str, Callable[[Mapping[str, Any]], str]] = {
 }
 
 
-def _number_as_text(value: str, wanted: str) -> str:
+def _number_as_text(value: str, whole: bool) -> str:
     try:
         number = float(value)
     except ValueError:
-        return f"is text; give a {wanted}"
-    shown = repr(number)
+        number = nan
+    if not isfinite(number) or (whole and not (number.is_integer() and abs(number) < 2**53)):
+        return f"is text; give a {'whole number' if whole else 'number'}"
+    shown = str(int(number)) if whole else repr(number)
     if "e" in shown and "." not in shown:
         shown = shown.replace("e", ".0e")
     return f"YAML reads this as text; write {shown}"

@@ -98,13 +98,20 @@ class Sweep:
                 f"networks = {self.spec.networks}: makes {blocks} blocks, more than {MAX_BLOCKS}; "
                 "ask for fewer networks or raise block_size"
             )
-        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+        memory, cores = _this_machine()
         for cell in self.cells:
             networks = min(self.block_size(cell), self.spec.networks)
+            at_once = min(cores, self.block_count(cell))  # a core does one block at a time
             need = cell.memory(networks)
-            if need > memory:
+            if need * at_once > memory:
                 raise SpecError(
                     f"cells.width = {cell.width}: a block of {networks} networks needs "
-                    f"{need / 2**30:.1f} GiB, this machine has {memory / 2**30:.1f}; "
-                    "lower block_size or the width"
+                    f"{need / 2**30:.1f} GiB, this machine has {memory / 2**30:.1f} for the "
+                    f"{at_once} that it does at once; lower block_size or the width"
                 )
+
+
+def _this_machine() -> tuple[int, int]:
+    """Bytes of memory, and the cores that this process may use."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return memory, len(os.sched_getaffinity(0))

@@ -104,7 +104,7 @@ PLAIN = {"width": [4], "data": ["star-3"]}
         ({"experiment": ["star"]}, "experiment = ['star']: must be 'crossing' or 'star'"),
         ({"epochs": None}, "epochs: is missing; add it"),
         ({"epochs": 0}, "epochs = 0: too small; use 1 or more"),
-        ({"epochs": "1e6"}, "epochs = '1e6': YAML reads this as text; write 1000000.0"),
+        ({"epochs": "1e6"}, "epochs = '1e6': YAML reads this as text; write 1000000"),
         ({"epochs": 1.5}, "epochs = 1.5: must be a whole number"),
         ({"checkpoint_every": 15_000}, "checkpoint_every = 15000: must be a multiple of 10000"),
         ({"checkpoint_every": 0}, "checkpoint_every = 0: too small; use 10000 or more"),
