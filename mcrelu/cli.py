@@ -71,7 +71,6 @@ def run_command(
     sweep = Sweep.from_yaml(spec, settings)
     where = out or f"results/{spec.stem}"
     log = _console(stderr=True)
-    log.print(f"mcrelu {_version()} from {Path(mcrelu.__file__).parent}", highlight=False)
     run = mcrelu.run(
         sweep,
         where,
@@ -263,9 +262,3 @@ def _console(stderr: bool) -> Console:
     if not console.is_terminal:
         console.width = 140  # tables in logs and pipes need no wrapping
     return console
-
-
-def _version() -> str:
-    from importlib.metadata import version
-
-    return version("mcrelu")

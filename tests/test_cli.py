@@ -1,16 +1,24 @@
-"""The commands as a shell sees them: stdout, stderr, exit codes."""
+"""The commands as a shell sees them: stdout, stderr, exit codes.
+
+Nearly all of them run in this process, since importing takes longer than what they do.
+"""
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import shutil
 import subprocess
 import sys
+from contextlib import chdir, redirect_stderr, redirect_stdout
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pytest
+
+from mcrelu.cli import main
 
 ROOT = Path(__file__).parent.parent
 GOLDEN = ROOT / "tests" / "golden" / "gd_swap_n16.npz"
@@ -25,12 +33,35 @@ block_size: 20
 """
 
 
-def mcrelu(*arguments: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
+class Said(NamedTuple):
+    """What came of a command."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+def mcrelu(*arguments: str | Path, cwd: Path) -> Said:
+    """Run a command in this process, from its arguments to its exit."""
+    out, err = io.StringIO(), io.StringIO()
+    with pytest.MonkeyPatch.context() as patch, chdir(cwd):
+        patch.delenv("RAY_ADDRESS", raising=False)
+        patch.setattr(sys, "argv", ["mcrelu", *map(str, arguments)])
+        with redirect_stdout(out), redirect_stderr(err), pytest.raises(SystemExit) as ended:
+            main()
+    assert isinstance(ended.value.code, int)
+    return Said(ended.value.code, out.getvalue(), err.getvalue())
+
+
+def mcrelu_in_a_shell(*arguments: str | Path, cwd: Path) -> Said:
+    """Run a command in a process of its own."""
     command = [sys.executable, "-m", "mcrelu", *map(str, arguments)]
     environment = {k: v for k, v in os.environ.items() if k != "RAY_ADDRESS"}
-    return subprocess.run(
+    environment["PYTHONPATH"] = str(ROOT)  # whatever else is installed
+    done = subprocess.run(
         command, capture_output=True, text=True, cwd=cwd, env=environment, check=False
     )
+    return Said(done.returncode, done.stdout, done.stderr)
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +69,8 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with spec.yaml and a finished output in out/."""
     folder = tmp_path_factory.mktemp("finished")
     (folder / "spec.yaml").write_text(SPEC)
-    done = mcrelu("run", "spec.yaml", "--out", "out", "--serial", "--json", cwd=folder)
+    command = ("run", "spec.yaml", "--out", "out", "--serial", "--json")
+    done = mcrelu_in_a_shell(*command, cwd=folder)
     assert done.returncode == 0, done.stderr
     (folder / "run.json").write_text(done.stdout)
     return folder
@@ -82,6 +114,17 @@ def test_status_counts_what_is_there(finished: Path, tmp_path: Path) -> None:
     status = json.loads(mcrelu("status", out, "--json", cwd=tmp_path).stdout)
     assert (status["blocks_done"], status["blocks"]) == (5, 6)
     assert (status["networks_done"], status["networks"]) == (100, 120)
+
+
+@pytest.mark.parametrize("content", ['{"state": "runn', ""])
+def test_a_torn_status_file_counts_as_none(content: str, finished: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    shutil.copytree(finished / "out", out)
+    (out / "status.json").write_text(content)
+    said = mcrelu("status", out, cwd=tmp_path)
+    assert said.returncode == 0
+    assert "6 of 6" in said.stdout
+    assert json.loads(mcrelu("status", out, "--json", cwd=tmp_path).stdout)["last_run"] is None
 
 
 def test_reduce_and_plot_write_anew(finished: Path, tmp_path: Path) -> None:
@@ -195,6 +238,23 @@ def test_verify_exits_1_for_a_tampered_status(tmp_path: Path) -> None:
     assert [one["agrees"] for one in json.loads(tampered.stdout)["files"]] == [True, False]
 
 
+def test_verify_of_a_damaged_file_is_one_line(tmp_path: Path) -> None:
+    np.savez(tmp_path / "odd.npz", **(dict(np.load(GOLDEN)) | {"n_hidden": np.array(17)}))
+    said = mcrelu("verify", "odd.npz", cwd=tmp_path)
+    assert said.returncode == 2
+    assert len(said.stderr.splitlines()) == 1
+    assert "a_final" in said.stderr
+
+
+def test_a_file_is_no_output(spec: Path) -> None:
+    for command in (["run", "spec.yaml", "--serial", "--out"], ["status"], ["reduce"]):
+        said = mcrelu(*command, "spec.yaml", cwd=spec.parent)
+        assert said.returncode == 2
+        assert len(said.stderr.splitlines()) == 1
+        assert "spec.yaml: is a file; give the path of a folder" in said.stderr
+    assert spec.read_text() == SPEC
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
@@ -202,7 +262,11 @@ def test_verify_exits_1_for_a_tampered_status(tmp_path: Path) -> None:
         (["run", "spec.yaml", "--set", "cells.width=[0]"], 2, "cells.width[0] = 0"),
         (["run", "spec.yaml", "--serial", "--address", "a:1"], 2, "--serial"),
         (["run", "spec.yaml", "--address", "127.0.0.1:1", "--out", "rel"], 2, "absolute"),
-        (["run", "spec.yaml", "--out", "nosuch://x/y", "--serial"], 3, "nosuch"),
+        (["run", "spec.yaml", "--out", "nosuch://x/y", "--serial"], 2, "nosuch"),
+        (["status", "nosuch://x/y"], 2, "nosuch"),
+        (["run", "spec.yaml", "--address", "nonsense"], 2, "nonsense: is no address"),
+        (["run", "spec.yaml", "--address", "http://a:1"], 2, "http://a:1: is no address"),
+        (["run", "spec.yaml", "--address", "127.0.0.1:x"], 2, "127.0.0.1:x: is no address"),
         (["status", "none"], 2, "no output"),
         (["verify", "spec.yaml"], 2, "golden"),
         (["compare", "none", "paper:fig5"], 2, "no output"),
@@ -214,17 +278,18 @@ def test_user_errors_are_one_line_with_their_code(
     arguments: list[str], code: int, words: str, spec: Path
 ) -> None:
     said = mcrelu(*arguments, cwd=spec.parent)
-    lines = [line for line in said.stderr.splitlines() if not line.startswith("mcrelu 0")]
     assert said.returncode == code
-    assert len(lines) == 1
-    assert words in lines[0]
+    (line,) = said.stderr.splitlines()
+    assert words in line
     assert [path.name for path in spec.parent.iterdir()] == ["spec.yaml"]
 
 
 def test_an_unreachable_cluster_ends_at_once_and_leaves_nothing(spec: Path) -> None:
     out = spec.parent / "out"
-    said = mcrelu("run", "spec.yaml", "--address", "127.0.0.1:1", "--out", out, cwd=spec.parent)
+    command = ("run", "spec.yaml", "--address", "127.0.0.1:1", "--out", out)
+    said = mcrelu_in_a_shell(*command, cwd=spec.parent)
     assert said.returncode == 3
+    assert len(said.stderr.splitlines()) == 1
     assert "no Ray cluster at 127.0.0.1:1" in said.stderr
     assert not out.exists()
 
@@ -232,6 +297,7 @@ def test_an_unreachable_cluster_ends_at_once_and_leaves_nothing(spec: Path) -> N
 def test_a_foreign_output_is_refused_with_what_differs(finished: Path) -> None:
     said = mcrelu("run", "spec.yaml", "--out", "out", "--set", "seed=8", "--json", cwd=finished)
     assert said.returncode == 6
+    assert len(said.stderr.splitlines()) == 1
     assert "seed: 7 there, 8 here" in json.loads(said.stdout)["error"]
 
 

@@ -28,7 +28,8 @@ def executor_starter(
     Raises
     ------
     UserError
-        If the choice makes no sense, in particular a relative output on a cluster.
+        If the choice makes no sense, in particular a relative output on a cluster, or there can
+        be no cluster at such an address.
     """
     if name not in NAMES:
         raise UserError(f"executor = {name!r}: no such executor; use {' or '.join(NAMES)}")
@@ -39,6 +40,11 @@ def executor_starter(
     address = address or os.environ.get("RAY_ADDRESS")
     if not address or address == "local":
         return lambda: _embedded(device, workers)
+    if not _is_address(address):
+        raise UserError(
+            f"{address}: is no address of a cluster; give host:port as 'ray start --head' prints "
+            "it, or leave --address and RAY_ADDRESS out for a local cluster"
+        )
     if workers:
         raise UserError(f"--workers {workers}: a joined cluster has its own size; leave it out")
     if "://" not in out and not Path(out).is_absolute():
@@ -48,6 +54,11 @@ def executor_starter(
         )
     joined = address
     return lambda: _joined(device, joined)
+
+
+def _is_address(text: str) -> bool:
+    host, _, port = text.removeprefix("ray://").rpartition(":")
+    return text == "auto" or (bool(host) and "/" not in host and port.isdecimal())
 
 
 def _device_here(wish: str | None) -> str:

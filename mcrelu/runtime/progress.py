@@ -164,13 +164,12 @@ class Lines:
 
 
 class Bar:
-    """A bar on a terminal."""
+    """A bar on a terminal, from the first tally on."""
 
     def __init__(self, console: Console) -> None:
         columns = (BarColumn(), TaskProgressColumn(), TextColumn("{task.description}"))
         self._progress = Progress(*columns, console=console)
         self._task = self._progress.add_task("starting", total=None)
-        self._progress.start()
 
     def say(self, text: str) -> None:
         """Print it above the bar."""
@@ -178,6 +177,7 @@ class Bar:
 
     def update(self, tally: Tally) -> None:
         """Move the bar."""
+        self._progress.start()
         self._progress.update(
             self._task,
             total=tally.networks,

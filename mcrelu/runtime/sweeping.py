@@ -7,6 +7,7 @@ from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from mcrelu.errors import ExitCode, ResourceError
@@ -42,7 +43,7 @@ def do_sweep(
     executor = start_executor()
     try:
         output.take()
-        session.display.say(f"Running {executor.describe()}")
+        session.display.say(f"{_ourselves()}, running {executor.describe()}")
         return session.finish(session.do(executor))
     except ResourceError:
         session.try_to_say_why_it_ended(ExitCode.RESOURCES)
@@ -156,6 +157,11 @@ class _Session:
                 "versions": versions(),
             },
         )
+
+
+def _ourselves() -> str:
+    """Which copy of the package this is: on a cluster there may be several."""
+    return f"mcrelu {versions()['mcrelu']} from {Path(__file__).parents[1]}"
 
 
 def _now() -> str:

@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 import pyarrow as pa
 from pyarrow import fs
 
-from mcrelu.errors import ResourceError
+from mcrelu.errors import ResourceError, UserError
 
 
 class Files:
@@ -31,18 +31,20 @@ class Files:
 
         Raises
         ------
+        UserError
+            If no store goes by such a URI, or the path is that of a file.
         ResourceError
-            If the URI's store is unknown or cannot be reached.
+            If the URI's store cannot be reached.
         """
         text = str(where)
         if "://" not in text:
-            path = str(Path(text).absolute())
-            return cls(fs.LocalFileSystem(), path, path)
-        try:
-            filesystem, root = fs.FileSystem.from_uri(text)
-            return cls(filesystem, root, text)
-        except (OSError, pa.ArrowInvalid) as error:
-            raise ResourceError(f"{text}: {_first_line(error)}; give a path or URI") from None
+            text = str(Path(text).absolute())
+            filesystem, root = fs.LocalFileSystem(), text
+        else:
+            filesystem, root = _at_uri(text)
+        if filesystem.type_name == "local" and Path(root).is_file():
+            raise UserError(f"{text}: is a file; give the path of a folder")
+        return cls(filesystem, root, text)
 
     def read(self, name: str) -> bytes | None:
         """The content of a file, None if there is none.
@@ -133,6 +135,16 @@ class Files:
                 self._fs.delete_file(target)
             except OSError:
                 return
+
+
+def _at_uri(uri: str) -> tuple[fs.FileSystem, str]:
+    try:
+        filesystem, root = fs.FileSystem.from_uri(uri)
+    except pa.ArrowInvalid as error:
+        raise UserError(f"{uri}: {_first_line(error)}; give a path or URI") from None
+    except OSError as error:
+        raise ResourceError(f"{uri}: {_first_line(error)}; give a path or URI") from None
+    return filesystem, root
 
 
 def _first_line(error: Exception) -> str:

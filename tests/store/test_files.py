@@ -15,7 +15,7 @@ from full_disk import Disk, files_on
 from pyarrow import fs
 from s3_server import BUCKET, FaultyApp, point_clients_at
 
-from mcrelu.errors import ExitCode, ResourceError
+from mcrelu.errors import ExitCode, ResourceError, UserError
 from mcrelu.store.files import Files
 
 SMALL = b"a few bytes"
@@ -276,12 +276,22 @@ def test_a_dead_endpoint_is_one_line_and_soon(
 
 @pytest.mark.parametrize("act", ["read", "publish", "delete"])
 def test_a_file_where_the_folder_should_be_is_one_line(act: str, tmp_path: Path) -> None:
-    root = tmp_path / "out"
-    root.write_text("not a folder")
+    parent = tmp_path / "parent"
+    parent.write_text("not a folder")
     with pytest.raises(ResourceError) as caught:
-        ACTIONS[act](Files.at(root))
+        ACTIONS[act](Files.at(parent / "out"))
     assert len(str(caught.value).splitlines()) == 1
-    assert root.read_text() == "not a folder"
+    assert parent.read_text() == "not a folder"
+
+
+@pytest.mark.parametrize("scheme", ["", "file://"])
+def test_the_path_of_a_file_is_refused(scheme: str, tmp_path: Path) -> None:
+    (tmp_path / "out").write_text("not a folder")
+    path = f"{scheme}{tmp_path / 'out'}"
+    with pytest.raises(UserError, match="is a file; give the path of a folder") as caught:
+        Files.at(path)
+    assert str(caught.value).startswith(path)
+    assert caught.value.exit_code == ExitCode.USAGE
 
 
 def test_a_bucket_that_is_not_there_is_said_when_writing(s3: FaultyApp) -> None:
@@ -291,8 +301,9 @@ def test_a_bucket_that_is_not_there_is_said_when_writing(s3: FaultyApp) -> None:
 
 @pytest.mark.parametrize("uri", ["gopher://host/path", "s3://bucket/out?nonsense=1", "s3:///out"])
 def test_a_uri_that_is_none(uri: str) -> None:
-    with pytest.raises(ResourceError, match="give a path or URI") as caught:
+    with pytest.raises(UserError, match="give a path or URI") as caught:
         Files.at(uri)
+    assert caught.value.exit_code == ExitCode.USAGE
     assert str(caught.value).startswith(uri)
     assert len(str(caught.value).splitlines()) == 1
 
