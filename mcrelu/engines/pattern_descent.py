@@ -45,8 +45,8 @@ WORTH_A_LOOK = 8.0
 # A largest |u| below which a step may change no bit, so that it is worth a comparison.
 TINY = 1e-12
 
-# P grows by at most e^odometer, and what cancels in P theta with it.
-LONGEST = 8.0
+# P grows by at most e^odometer, P S P^T by the square of that, and what cancels in them with it.
+LONGEST = 4.0
 
 # Regrouping costs as much as so many steps of loose neurons, per neuron and in any case.
 PER_NEURON, IN_ANY_CASE = 10, 1000
