@@ -100,7 +100,7 @@ def compare_runs(runs: Sequence[Run], other: str | Run) -> pa.Table:
 
     Parameters
     ----------
-    other : ``paper`` (all its figures), ``paper:fig5``, ``paper:fig6``, a run, its path or URI
+    other : ``paper`` (all its figures), ``paper:fig5``, 6 or 8, a run, its path or URI
 
     Raises
     ------
@@ -128,8 +128,8 @@ def run(
     Parameters
     ----------
     out : path or URI
-        A new folder or prefix, or the output of the same sweep with fewer cells or networks, or
-        with another relative_width.
+        A new folder or prefix, or the output of the same sweep with fewer cells, networks or
+        epochs, or with another relative_width.
     executor : "ray" or "serial"
         Ray joins the cluster at ``address`` (or RAY_ADDRESS), else starts one of ``workers`` CPUs.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 from collections.abc import Callable
 from dataclasses import asdict
@@ -245,9 +246,18 @@ def _plain(tables: Tables) -> dict[str, Any]:
 
 def _emit(as_json: bool, value: dict[str, Any], *tables: Table | Group) -> None:
     if as_json:
-        click.echo(json.dumps(value))
+        click.echo(json.dumps(_finite(value), allow_nan=False))
     else:
         show(_console(stderr=False), *tables)
+
+
+def _finite(value: Any) -> Any:
+    """The same with null for every number that JSON has not."""
+    if isinstance(value, dict):
+        return {key: _finite(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(inner) for inner in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _say(code: ExitCode, message: str) -> ExitCode:

@@ -64,31 +64,3 @@ class Descent(NamedTuple):
         """Before the first step."""
         never = np.full(len(layers[0].weight), NEVER, dtype=np.int64)
         return cls(0, layers, never, never.copy())
-
-
-def hidden_outputs(layers: Layers, x: Floats, activation: Activation) -> list[Array]:
-    """What enters each layer at the points: (m, D, inputs of the layer), the points first."""
-    entering = [np.broadcast_to(x, (len(layers[0].weight), *x.shape))]
-    for layer in layers[:-1]:
-        z = entering[-1] @ layer.weight
-        z += layer.bias[:, None, :]
-        entering.append(np.maximum(z, 0.0, out=z) if activation == "relu" else np.tanh(z, out=z))
-    return entering
-
-
-def outputs_of(layers: Layers, x: Floats, activation: Activation) -> Array:
-    """Outputs of the networks at the points, (m, D)."""
-    last = hidden_outputs(layers, x, activation)[-1]
-    return (last @ layers[-1].weight)[:, :, 0] + layers[-1].bias
-
-
-def losses_of(problem: Regression, layers: Layers) -> Floats:
-    """1/2 sum_j p_j (f(x_j) - y_j)^2 of each network, (m,), in float64."""
-    losses = np.empty(len(problem.p))
-    for k in range(len(losses)):  # one by one: activations of all of them would not fit
-        own = tuple(
-            Layer(*(part[k : k + 1].astype(np.float64) for part in layer)) for layer in layers
-        )
-        residual = outputs_of(own, problem.x, problem.activation)[0] - problem.y
-        losses[k] = 0.5 * (problem.p[k] * residual**2).sum()
-    return losses

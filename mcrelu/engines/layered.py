@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import ClassVar, Protocol
 
-from mcrelu.mlp import Descent, Precision, Regression
+from mcrelu.mlp import Descent, Regression
 from mcrelu.types import Floats
 
 LOSS_EVERY = 1000  # epochs; legs are multiples of it
@@ -53,25 +53,3 @@ def block_memory(networks: int, sizes: Sequence[int]) -> int:
     """
     parameters = sum((inputs + 1) * outputs for inputs, outputs in pairwise(sizes))
     return 8 * networks * parameters * COPIES
-
-
-def layered_engine(
-    name: str, device: str = "cpu", precision: Precision = "float64"
-) -> LayeredEngine:
-    """An engine by name; torch is imported only if it is the one.
-
-    Raises
-    ------
-    ResourceError
-        If it needs torch and torch is not installed.
-    """
-    if name == "grouped":
-        from mcrelu.engines.patterned import PatternedEngine
-
-        return PatternedEngine()
-    from mcrelu.engines.torch_device import require_torch
-
-    require_torch()
-    from mcrelu.engines.torch_mlp import TorchEngine
-
-    return TorchEngine(device, precision)

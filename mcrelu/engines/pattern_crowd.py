@@ -16,14 +16,15 @@ import numpy as np
 from mcrelu.engines.vectors import (
     LANES,
     add,
+    add_where_set,
     fill,
     load,
     multiply_add,
-    positive_bits,
+    spread,
     store,
+    store_positive,
     total,
     where_positive,
-    where_set,
 )
 from mcrelu.jit import jit, wide_vectors
 from mcrelu.types import Counts, Floats
@@ -33,7 +34,7 @@ class Crowd(NamedTuple):
     """Parameters of the loose neurons, and what a step needs beside them."""
 
     theta: Floats  # (q * C,) parameters (a, b, w), component by component
-    active: Counts  # (L * C / LANES,) activity at each point, a byte per block
+    active: Counts  # (C / LANES * L,) of each block at each point, a bit per lane
     pulled: Floats  # ((d + 1) * L,) pull_j (x_j, 1), component by component
     u: Floats  # ((d + 1) * LANES,) scratch
 
@@ -82,8 +83,7 @@ def crowd_functions(crowd, size, points, groups, q):
     wide_vectors()
     theta, x = crowd.theta, points.x
     room, lanes, inputs = len(theta) // q, len(points.inverse_norm), q - 2
-    blocks = room // LANES
-    for j in range(0, lanes, 4):
+    for j in range(0, len(groups.place), 4):
         first, second, third, fourth = fill(0.0), fill(0.0), fill(0.0), fill(0.0)
         for block in range((size + LANES - 1) // LANES):
             at = block * LANES
@@ -91,19 +91,19 @@ def crowd_functions(crowd, size, points, groups, q):
             z1, z2, z3 = z0, z0, z0
             for r in range(inputs):
                 a, place = load(theta, r * room + at), r * lanes + j
-                z0 = multiply_add(a, fill(x[place]), z0)
-                z1 = multiply_add(a, fill(x[place + 1]), z1)
-                z2 = multiply_add(a, fill(x[place + 2]), z2)
-                z3 = multiply_add(a, fill(x[place + 3]), z3)
-            w, place = load(theta, (inputs + 1) * room + at), j * blocks + block
+                z0 = multiply_add(a, spread(x, place), z0)
+                z1 = multiply_add(a, spread(x, place + 1), z1)
+                z2 = multiply_add(a, spread(x, place + 2), z2)
+                z3 = multiply_add(a, spread(x, place + 3), z3)
+            w, place = load(theta, (inputs + 1) * room + at), block * lanes + j
             first = multiply_add(w, where_positive(z0, z0), first)
             second = multiply_add(w, where_positive(z1, z1), second)
             third = multiply_add(w, where_positive(z2, z2), third)
             fourth = multiply_add(w, where_positive(z3, z3), fourth)
-            crowd.active[place] = positive_bits(z0)
-            crowd.active[place + blocks] = positive_bits(z1)
-            crowd.active[place + 2 * blocks] = positive_bits(z2)
-            crowd.active[place + 3 * blocks] = positive_bits(z3)
+            store_positive(crowd.active, place, z0)
+            store_positive(crowd.active, place + 1, z1)
+            store_positive(crowd.active, place + 2, z2)
+            store_positive(crowd.active, place + 3, z3)
         _add_output(groups, j, total(first))
         _add_output(groups, j + 1, total(second))
         _add_output(groups, j + 2, total(third))
@@ -120,10 +120,10 @@ def _add_output(groups, j, output):
 def step_crowd(crowd, size, points, groups, q):
     """One step of ``size`` loose neurons."""
     wide_vectors()
-    theta, pulled, u = crowd.theta, crowd.pulled, crowd.u
+    theta, active, pulled, u = crowd.theta, crowd.active, crowd.pulled, crowd.u
     room, lanes, inputs1 = len(theta) // q, len(points.inverse_norm), q - 1
-    blocks = room // LANES
-    for j in range(len(groups.place)):
+    points_there = len(groups.place)
+    for j in range(points_there):
         pull = groups.pull[groups.place[j]]
         for r in range(inputs1):
             pulled[r * lanes + j] = pull * points.x[r * lanes + j]
@@ -132,13 +132,14 @@ def step_crowd(crowd, size, points, groups, q):
         w = load(theta, inputs1 * room + at)
         moved_w = w
         for r in range(inputs1):
-            even, odd, own = fill(0.0), fill(0.0), r * lanes
-            for j in range(0, lanes, 2):  # pulled is 0 beyond the points
-                bits = crowd.active[j * blocks + block]
-                even = add(even, where_set(bits, fill(pulled[own + j])))
-                bits = crowd.active[(j + 1) * blocks + block]
-                odd = add(odd, where_set(bits, fill(pulled[own + j + 1])))
-            store(u, r * LANES, add(even, odd))
+            first, second, third, fourth = fill(0.0), fill(0.0), fill(0.0), fill(0.0)
+            for j in range(0, points_there, 4):  # pulled is 0 beyond the points
+                own, place = r * lanes + j, block * lanes + j
+                first = add_where_set(first, spread(pulled, own), active, place)
+                second = add_where_set(second, spread(pulled, own + 1), active, place + 1)
+                third = add_where_set(third, spread(pulled, own + 2), active, place + 2)
+                fourth = add_where_set(fourth, spread(pulled, own + 3), active, place + 3)
+            store(u, r * LANES, add(add(first, second), add(third, fourth)))
         for r in range(inputs1):
             step, a = load(u, r * LANES), load(theta, r * room + at)
             moved_w = multiply_add(step, a, moved_w)

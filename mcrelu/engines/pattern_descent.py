@@ -28,6 +28,7 @@ from mcrelu.engines.pattern_kernels import (
     pull_points,
     step_groups,
 )
+from mcrelu.engines.vectors import LANES
 from mcrelu.jit import jit
 from mcrelu.mlp import NEVER
 from mcrelu.types import Floats, Ints
@@ -44,14 +45,17 @@ WORTH_A_LOOK = 8.0
 # A largest |u| below which a step may change no bit, so that it is worth a comparison.
 TINY = 1e-12
 
-# P grows by at most e^odometer, and what cancels in P theta with it.
-LONGEST = 8.0
+# P grows by at most e^odometer, P S P^T by the square of that, and what cancels in them with it.
+LONGEST = 4.0
 
 # Regrouping costs as much as so many steps of loose neurons, per neuron and in any case.
 PER_NEURON, IN_ANY_CASE = 10, 1000
 
+# What eight groups cost per step, members or not, in steps of loose neurons.
+EIGHT_GROUPS = 10
+
 # Entries of the sizes and of the counts, the latter for tuning and tests only.
-IN_HEAP, IN_LOOSE = range(2)
+IN_HEAP, IN_LOOSE, WITH_MEMBERS = range(3)
 CHANGES, LOOKS, REGROUPINGS, LOOSE_STEPS = range(4)
 
 
@@ -67,7 +71,7 @@ class Network(NamedTuple):
     loose: Ints  # (n,) which neurons are loose
     heap: Ints  # (n,)
     due: Floats  # (n,)
-    sizes: Ints  # (2,) of heap and loose
+    sizes: Ints  # (3,) of heap and loose, groups with members
     first: Ints  # (2,) epochs of the first kink change and loss crossing, NEVER until then
     counts: Ints  # (4,)
     crowd: Crowd
@@ -83,7 +87,7 @@ class Network(NamedTuple):
         return cls(
             theta, c, np.zeros((n, words), dtype=np.uint64),
             integers(n), integers(n), integers(n + 1), integers(n), integers(n), np.zeros(n),
-            integers(2), first, integers(4), Crowd.of(n, theta.shape[1], points),
+            integers(3), first, integers(4), Crowd.of(n, theta.shape[1], points),
         )  # fmt: skip
 
 
@@ -101,24 +105,28 @@ def descend(net, points, leg, losses):
     """Train one network in place; losses are those after every LOSS_EVERY epochs."""
     for i in range(len(net.theta)):
         observe(net.theta, i, points, net.words, i)
-    epoch, finished = leg.start, False
+    epoch, pace, finished = leg.start, 0.0, False
     while not finished:
-        groups = _regroup(net, points, epoch)
-        epoch, finished = _stay(net, groups, points, leg, epoch, losses)
+        groups = _regroup(net, points, epoch, pace)
+        epoch, pace, finished = _stay(net, groups, points, leg, epoch, pace, losses)
         _dissolve(net, groups)
 
 
 @jit()
-def _stay(net, groups, points, leg, epoch, losses):
-    """Steps without regrouping, until it pays or must be; the epoch, and whether the leg ends.
+def _stay(net, groups, points, leg, epoch, pace, losses):
+    """Steps without regrouping, until it pays or must be.
 
     It pays as soon as the loose neurons there are now cost more per step than was spent per step
     since the last time, regrouping included: neurons that are loose again at once, since they sit
-    on a data point, are no reason to regroup, those that have become loose one by one are.
+    on a data point, are no reason to regroup, those that have become loose one by one are. And it
+    pays when groups without members have cost as much as regrouping.
+
+    Returns the epoch, the pace, and whether the leg ends.
     """
     q = net.theta.shape[1]
     current, seen = np.empty((1, q)), np.empty((1, net.words.shape[1]), dtype=np.uint64)
-    odometer, way, steps, spent, before = 0.0, np.inf, 0, 0, np.empty(0)
+    odometer, way, before = 0.0, np.inf, np.empty(0)
+    steps, spent, wasted, eights = 0, 0, 0, len(groups.occupied) // LANES
     cost = PER_NEURON * len(net.theta) + IN_ANY_CASE
     while True:
         group_functions(groups, q)
@@ -131,14 +139,17 @@ def _stay(net, groups, points, leg, epoch, losses):
         column_functions(groups, q - 1)
         loss, pulls = pull_points(groups, net.c[0], leg.step_size, q - 1)
         _record_loss(net, leg, epoch, loss, losses)
-        if epoch == leg.end or not odometer <= LONGEST or steps * loose > spent + cost:
+        wasted += EIGHT_GROUPS * (eights - 1 - net.sizes[WITH_MEMBERS] // LANES)
+        pays = steps * loose > spent + cost or wasted > cost
+        if epoch == leg.end or not odometer <= LONGEST or pays:
             net.counts[LOOSE_STEPS] += spent
-            return epoch, epoch == leg.end
+            return epoch, pace, epoch == leg.end
         perhaps_at_rest = epoch % LOSS_EVERY == 0 and not way >= TINY
         if perhaps_at_rest:
             before = _moving(net, groups)
         pull_groups(groups, q - 1)
         way = step_groups(groups, q)
+        pace = way if net.sizes[WITH_MEMBERS] > 0 else pace
         if loose > 0:
             step_crowd(net.crowd, loose, points, groups, q)
         odometer = advanced(odometer, way)
@@ -146,7 +157,7 @@ def _stay(net, groups, points, leg, epoch, losses):
         if perhaps_at_rest and _equal(before, _moving(net, groups)):
             for multiple in range(epoch + LOSS_EVERY, leg.end + 1, LOSS_EVERY):
                 _record_loss(net, leg, multiple, loss, losses)
-            return leg.end, True
+            return leg.end, pace, True
         epoch += 1
         steps += 1
         while net.sizes[IN_HEAP] > 0 and net.due[net.heap[0]] < odometer:
@@ -215,6 +226,7 @@ def _eject(net, groups, i, current):
     if net.members[home] > 0:
         add_moments(groups.s, home, net.theta, i, -1.0)
     else:
+        net.sizes[WITH_MEMBERS] -= 1
         clear_group(groups, home, current.shape[1])
     _set_loose(net, i, current, 0)
 
@@ -267,8 +279,11 @@ def _dissolve(net, groups):
 
 
 @jit()
-def _regroup(net, points, epoch):
-    """Group all neurons by what their patterns are now."""
+def _regroup(net, points, epoch, pace):
+    """Group all neurons by what their patterns are now.
+
+    Those that would soon leave their group at a pace, largest |u| of a step, become loose.
+    """
     n, q = net.theta.shape
     seen, wanted = np.empty((1, net.words.shape[1]), dtype=np.uint64), np.empty(n, dtype=np.bool_)
     for i in range(n):
@@ -277,13 +292,15 @@ def _regroup(net, points, epoch):
             _changed(net, epoch)
         _copy(seen, 0, net.words, i)
         net.kind[i] = _kind(net.theta, net.words, i)
-        wanted[i] = net.kind[i] == MEMBER
         net.due[i] = lease(net.theta, i, clearance(net.theta, i, points))
+        if net.kind[i] == MEMBER and not net.due[i] > WORTH_A_LOOK * pace:
+            net.kind[i] = LOOSE
+        wanted[i] = net.kind[i] == MEMBER
     number, first, found = equal_rows(net.words, wanted)
     groups = lay_out(net.words, first, found, points, q)
     net.counts[REGROUPINGS] += 1
     net.members[:] = 0
-    net.sizes[IN_LOOSE] = 0
+    net.sizes[IN_LOOSE], net.sizes[WITH_MEMBERS] = 0, found
     clear_crowd(net.crowd)
     for i in range(n):
         if wanted[i]:

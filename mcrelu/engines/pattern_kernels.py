@@ -20,6 +20,7 @@ from mcrelu.engines.vectors import (
     load,
     multiply,
     multiply_add,
+    spread,
     store,
     total,
     where_positive,
@@ -78,13 +79,13 @@ def _products(matrix, given, result, rows, lanes, vectors):
             for i in range(0, rows, 4):
                 j = k * rows + i
                 row = i * lanes + at
-                first = multiply_add(fill(given[j]), load(matrix, row), first)
+                first = multiply_add(spread(given, j), load(matrix, row), first)
                 row += lanes
-                second = multiply_add(fill(given[j + 1]), load(matrix, row), second)
+                second = multiply_add(spread(given, j + 1), load(matrix, row), second)
                 row += lanes
-                third = multiply_add(fill(given[j + 2]), load(matrix, row), third)
+                third = multiply_add(spread(given, j + 2), load(matrix, row), third)
                 row += lanes
-                fourth = multiply_add(fill(given[j + 3]), load(matrix, row), fourth)
+                fourth = multiply_add(spread(given, j + 3), load(matrix, row), fourth)
             store(result, k * lanes + at, add(add(first, second), add(third, fourth)))
 
 

@@ -28,11 +28,11 @@ def device_here(wish: str) -> str:
     Raises
     ------
     ResourceError
-        If CUDA is asked for and torch finds no such device.
+        If torch is not installed, or CUDA is asked for and torch finds no such device.
     """
+    require_torch()
     if wish == "cpu":
         return "cpu"
-    require_torch()
     import torch
 
     if torch.cuda.is_available():

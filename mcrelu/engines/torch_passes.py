@@ -59,7 +59,7 @@ class Passes:
         self._h, self._slopes, self._work, self._signs = (
             [ones(points, width) for width in widths] for _ in range(BUFFERS_PER_LAYER)
         )
-        self._active = like.new_zeros(networks)
+        self._active, self._differing = (like.new_zeros((networks, points)) for _ in range(2))
         self._w, self._c = ones(widths[-1]), ones()
         self._x, self._y = self._inputs[0][:, :, :-1], like.new_zeros(points)
         self._p, self._minus_step = ones(points), ones(1)
@@ -120,19 +120,20 @@ class Passes:
         self._active.zero_()
         for layer, signs in enumerate(self._signs):
             active = self._pattern(layer)
-            self._active += active.sum((1, 2))
+            self._active += active.sum(2)
             torch.mul(active, -2.0, out=signs).add_(1.0)
 
     def count_changes(self, changes: Tensor) -> None:
         """How many neurons and points differ from the remembered pattern, (C,).
 
-        Exact: a sum of integers, those of the pattern's signs, less than 2^24 of them.
+        Exact at each point, where fewer than 2^24 neurons are counted, and none where none is.
         """
-        changes.copy_(self._active)
+        self._differing.copy_(self._active)
         for layer, signs in enumerate(self._signs):
             work = self._work[layer]
             torch.mul(self._pattern(layer), signs, out=work)
-            changes += work.sum((1, 2))
+            self._differing += work.sum(2)
+        torch.sum(self._differing, 1, out=changes)
 
     def _descend_below(self) -> None:
         """Step for the hidden layers' matrices; Delta of the top one is in its work buffer."""

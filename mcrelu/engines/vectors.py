@@ -33,9 +33,15 @@ class _Float64x8Model(models.PrimitiveModel):
 vector = Float64x8()
 
 
-def _pointer(context, builder, array_type, array, index):
+def _item(context, builder, array_type, array, index):
+    """Where an item is; numba itself would look for negative indices first."""
     data = context.make_array(array_type)(context, builder, array).data
-    return builder.bitcast(builder.gep(data, [index]), _VECTOR.as_pointer())
+    return builder.gep(data, [index])
+
+
+def _pointer(context, builder, array_type, array, index):
+    item = _item(context, builder, array_type, array, index)
+    return builder.bitcast(item, _VECTOR.as_pointer())
 
 
 def _splat(builder, number):
@@ -90,6 +96,16 @@ def fill(typingctx, number):  # noqa: ARG001
         return _splat(builder, arguments[0])
 
     return vector(types.float64), generate
+
+
+@intrinsic
+def spread(typingctx, array, index):  # noqa: ARG001
+    """One float of a flat contiguous array in every lane."""
+
+    def generate(context, builder, signature, arguments):
+        return _splat(builder, builder.load(_item(context, builder, signature.args[0], *arguments)))
+
+    return vector(array, types.intp), generate
 
 
 @intrinsic
@@ -148,14 +164,29 @@ def positive_bits(typingctx, value):  # noqa: ARG001
 
 
 @intrinsic
-def where_set(typingctx, bits, value):  # noqa: ARG001
-    """The value where the bit of the lane is set, else 0."""
+def add_where_set(typingctx, total, value, array, index):  # noqa: ARG001
+    """Total + value where the lane's bit is set in a byte of a flat array, else total."""
 
-    def generate(context, builder, signature, arguments):  # noqa: ARG001
-        lanes = builder.bitcast(arguments[0], ir.VectorType(ir.IntType(1), LANES))
-        return builder.select(lanes, arguments[1], ir.Constant(_VECTOR, [0.0] * LANES))
+    def generate(context, builder, signature, arguments):
+        byte = builder.load(_item(context, builder, signature.args[2], *arguments[2:]))
+        lanes = builder.bitcast(byte, ir.VectorType(ir.IntType(1), LANES))
+        return builder.select(lanes, builder.fadd(*arguments[:2]), arguments[0])
 
-    return vector(types.uint8, vector), generate
+    return vector(vector, vector, array, types.intp), generate
+
+
+@intrinsic
+def store_positive(typingctx, array, index, value):  # noqa: ARG001
+    """Write a byte whose bit i is set where lane i is > 0."""
+
+    def generate(context, builder, signature, arguments):
+        zero = ir.Constant(_VECTOR, [0.0] * LANES)
+        bits = builder.fcmp_ordered(">", arguments[2], zero)
+        item = _item(context, builder, signature.args[0], *arguments[:2])
+        builder.store(builder.bitcast(bits, ir.IntType(LANES)), item)
+        return context.get_dummy_value()
+
+    return types.void(array, types.intp, vector), generate
 
 
 @intrinsic

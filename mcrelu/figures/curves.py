@@ -34,7 +34,7 @@ class Curve:
     width: list[int]
     networks: list[int]
     fractions: dict[str, list[Fraction]]  # by event
-    relative_loss: list[float]  # median over networks of final loss over threshold
+    relative_loss: list[float | None]  # median over networks of final loss over threshold
     diverged: list[int]
 
     @property
@@ -107,5 +107,6 @@ def curve_rows(curve: Curve) -> list[list[str]]:
             row += [f"{one.estimate:.3f}", f"{one.low:.3f} .. {one.high:.3f}"]
             if curve.in_paper:
                 row.append("" if one.paper is None else f"{one.paper:.3f}")
-        rows.append([*row, f"{curve.relative_loss[k]:.4g}"])
+        median = curve.relative_loss[k]
+        rows.append([*row, "infinite" if median is None else f"{median:.4g}"])
     return rows

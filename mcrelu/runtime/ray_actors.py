@@ -7,15 +7,14 @@ from dataclasses import replace
 from typing import Any
 
 import ray
-from ray.exceptions import RayError, RayTaskError
+from ray.exceptions import RayError
 
 from mcrelu.errors import ResourceError
 from mcrelu.runtime import ray_cluster
-from mcrelu.runtime.block import attempt
-from mcrelu.runtime.ray_tasks import Handle, result_of
+from mcrelu.runtime.ray_tasks import Handle, first_of, result_of
 from mcrelu.runtime.submit import SystemFaultError
 from mcrelu.runtime.task import BlockResult, BlockTask
-from mcrelu.runtime.warmup import warm_up
+from mcrelu.runtime.warmup import warm_attempt
 
 READY_SECONDS = 120.0  # for the first actor: its process starts and imports torch
 
@@ -36,14 +35,14 @@ class _DeviceOwner:
 
     def do(self, task: BlockTask, number: int) -> BlockResult:
         """Do a block on the device."""
-        warm_up(task.block.cell)
-        return attempt(replace(task, device=self._device), number)
+        return warm_attempt(replace(task, device=self._device), number)
 
 
 class ActorExecutor:
     """Blocks on actors, one at a time each; dead actors are replaced as long as there is a device.
 
-    Ray's own ActorPool drops what it has queued when its actors die, so this keeps its own books.
+    An actor counts once it has its device: others on the cluster may hold some for long. Ray's own
+    ActorPool drops what it has queued when its actors die, so this keeps its own books.
     """
 
     name = "ray"
@@ -56,8 +55,10 @@ class ActorExecutor:
                 "or use device auto or cpu"
             )
         self._wish = wish if self._gpus else "cpu"
+        self._starting: dict[Any, Any] = {}  # actors by the reference to their device
         self._idle: list[Any] = []
         self._busy: dict[Handle, Any] = {}
+        self._unusable = 0  # devices whose actors could not use them
         self._refill()
         self._device = self._first_device()
 
@@ -87,24 +88,26 @@ class ActorExecutor:
         return f"on Ray, {self._wanted()} actors with a {kind} each, training on {self._device}"
 
     def capacity(self) -> int:
-        """One block per actor; replaces the dead, and grows with the cluster."""
+        """One block per actor with a device; replaces the dead, and follows the cluster."""
         self._refill()
+        self._welcome()
         return len(self._idle) + len(self._busy)
 
     def submit(self, task: BlockTask, number: int) -> Handle:
-        """Hand a block to an actor that has none."""
-        actor = self._idle.pop() if self._idle else self._create()
+        """Hand a block to an actor that has none; where there is no such actor, to one to come."""
+        actor = self._idle.pop() if self._idle else self._next_to_come()
         handle: Handle = actor.do.remote(task, number)
         self._busy[handle] = actor
         return handle
 
     def wait(self, handles: Collection[Handle], seconds: float) -> list[Handle]:
         """Finished blocks, waiting for the first at most so long."""
-        done, _ = ray.wait(list(handles), num_returns=1, timeout=seconds, fetch_local=True)
-        return list(done)
+        return first_of(handles, seconds)
 
     def result(self, handle: Handle) -> BlockResult:
-        """What the actor returned; one that died is let go.
+        """What the actor returned; after a death all that are idle are let go.
+
+        They may have been on the same node, and each would cost a block an attempt.
 
         Raises
         ------
@@ -115,7 +118,9 @@ class ActorExecutor:
         try:
             result = result_of(handle)
         except SystemFaultError:
-            ray.kill(actor)  # where only the call failed, a new process is safer than the old
+            for suspect in (actor, *self._idle):
+                ray.kill(suspect)
+            self._idle.clear()
             raise
         self._idle.append(actor)
         return result
@@ -127,21 +132,41 @@ class ActorExecutor:
 
     def close(self) -> None:
         """Let all actors go and leave the cluster; an embedded one ends."""
-        for actor in (*self._idle, *self._busy.values()):
+        for actor in (*self._starting.values(), *self._idle, *self._busy.values()):
             ray.kill(actor)
         ray_cluster.leave()
 
     def _wanted(self) -> int:
-        return int(ray_cluster.count("GPU" if self._gpus else "CPU"))
+        return int(ray_cluster.count("GPU" if self._gpus else "CPU")) - self._unusable
 
     def _refill(self) -> None:
-        while len(self._idle) + len(self._busy) < self._wanted():
-            self._idle.append(self._create())
+        while len(self._starting) + len(self._idle) + len(self._busy) < self._wanted():
+            self._create()
 
-    def _create(self) -> Any:
+    def _create(self) -> None:
         # Without num_cpus an actor with a GPU would hold a CPU for life, too.
         share = {"num_gpus": 1, "num_cpus": 0} if self._gpus else {"num_cpus": 1}
-        return _DeviceOwner.options(**share).remote(self._wish)  # type: ignore[attr-defined]
+        actor = _DeviceOwner.options(**share).remote(self._wish)  # type: ignore[attr-defined]
+        self._starting[actor.device.remote()] = actor
+
+    def _welcome(self) -> None:
+        """Take the actors that have got their devices."""
+        asked = list(self._starting)
+        ready, _ = ray.wait(asked, num_returns=len(asked), timeout=0) if asked else ([], [])
+        for reference in ready:
+            actor = self._starting.pop(reference)
+            try:
+                ray.get(reference)
+            except RayError as error:
+                ray.kill(actor)
+                self._unusable += _refused(error)
+            else:
+                self._idle.append(actor)
+
+    def _next_to_come(self) -> Any:
+        if not self._starting:
+            self._create()
+        return self._starting.pop(next(iter(self._starting)))
 
     def _first_device(self) -> str:
         """The device of the first actor that is ready.
@@ -151,7 +176,7 @@ class ActorExecutor:
         ResourceError
             If none gets ready: all devices are taken, or torch cannot use them.
         """
-        asked = [actor.device.remote() for actor in self._idle]
+        asked = list(self._starting)
         ready, _ = ray.wait(asked, num_returns=1, timeout=READY_SECONDS) if asked else ([], [])
         if not ready:
             kind = "GPU" if self._gpus else "CPU"
@@ -161,10 +186,13 @@ class ActorExecutor:
             )
         try:
             return str(ray.get(ready[0]))
-        except RayTaskError as error:
-            raise _cause(error) from None
         except RayError as error:
-            raise ResourceError(f"an actor did not start: {_cause(error)}") from None
+            raise _cause(error) from None
+
+
+def _refused(error: Exception) -> bool:
+    """Whether an actor ended because it could not use its device, and not with its node."""
+    return "ResourceError: " in str(error)
 
 
 def _cause(error: Exception) -> ResourceError:

@@ -9,10 +9,9 @@ from ray import ObjectRef
 from ray.exceptions import RayError
 
 from mcrelu.runtime import ray_cluster
-from mcrelu.runtime.block import attempt
 from mcrelu.runtime.submit import SystemFaultError
 from mcrelu.runtime.task import BlockResult, BlockTask
-from mcrelu.runtime.warmup import warm_up
+from mcrelu.runtime.warmup import warm_attempt
 
 IN_FLIGHT_PER_CPU = 2  # enough to keep workers busy between polls
 
@@ -22,8 +21,7 @@ Handle = ObjectRef[BlockResult]
 # The submission loop retries, so that it can count; Ray would retry out-of-memory for ever.
 @ray.remote(num_cpus=1, max_retries=0)
 def _do_block(task: BlockTask, number: int) -> BlockResult:
-    warm_up(task.block.cell)
-    return attempt(task, number)
+    return warm_attempt(task, number)
 
 
 class RayExecutor:
@@ -57,8 +55,7 @@ class RayExecutor:
 
     def wait(self, handles: Collection[Handle], seconds: float) -> list[Handle]:
         """Finished blocks, waiting for the first at most so long."""
-        done, _ = ray.wait(list(handles), num_returns=1, timeout=seconds, fetch_local=True)
-        return list(done)
+        return first_of(handles, seconds)
 
     def result(self, handle: Handle) -> BlockResult:
         """What the worker returned.
@@ -78,6 +75,12 @@ class RayExecutor:
     def close(self) -> None:
         """Leave the cluster; an embedded one ends."""
         ray_cluster.leave()
+
+
+def first_of(handles: Collection[Handle], seconds: float) -> list[Handle]:
+    """The first result that is there, waiting for it at most so long."""
+    done, _ = ray.wait(list(handles), num_returns=1, timeout=seconds, fetch_local=True)
+    return list(done)
 
 
 def result_of(handle: Handle) -> BlockResult:

@@ -12,9 +12,10 @@ from threadpoolctl import threadpool_limits
 
 from mcrelu.data import point_weights, sample_size
 from mcrelu.datasets import LabelledPoints, labelled_points
-from mcrelu.engines.layered import LEG, LayeredEngine, layered_engine
+from mcrelu.engines.choice import layered_engine
+from mcrelu.engines.layered import LEG, LayeredEngine
 from mcrelu.init import he_layers
-from mcrelu.mlp import NEVER, Descent, Layer, Layers, Regression, losses_of
+from mcrelu.mlp import NEVER, Descent, Layer, Layers, Regression
 from mcrelu.rng import layered_draws
 from mcrelu.runtime.experiment import BlockRows
 from mcrelu.runtime.task import BlockTask
@@ -24,6 +25,7 @@ from mcrelu.store.shards import Provenance
 from mcrelu.store.star_rows import star_rows
 from mcrelu.sweep.cell import Block, Cell
 from mcrelu.sweep.star_cell import StarCell
+from mcrelu.theory.backprop import losses_of
 from mcrelu.theory.ntk import lambda_max, linear_step_size, published_lambda_max
 from mcrelu.theory.rays import affine_threshold
 from mcrelu.types import Floats

@@ -38,7 +38,7 @@ class BlockFailed:
 
 @dataclass(frozen=True)
 class StoreFailed:
-    """The output could not be written: no fault of the block, and no block can go on."""
+    """The store, torch or a device is not there: no fault of the block, and no block can go on."""
 
     block: Block
     error: str

@@ -11,7 +11,9 @@ from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
-from mcrelu.runtime.block import experiment_of
+from mcrelu.errors import ResourceError
+from mcrelu.runtime.block import attempt, experiment_of
+from mcrelu.runtime.task import BlockResult, BlockTask, StoreFailed
 from mcrelu.store.shards import Provenance
 from mcrelu.sweep.cell import Cell
 
@@ -24,6 +26,15 @@ def warm_up(cell: Cell) -> None:
     """Have the kernels of a cell compiled in this process, from the cache if there is one."""
     for toy in experiment_of(cell).toys(cell):
         _rehearse(toy)
+
+
+def warm_attempt(task: BlockTask, number: int) -> BlockResult:
+    """:func:`~mcrelu.runtime.block.attempt` in a worker that may be new."""
+    try:
+        warm_up(task.block.cell)
+    except ResourceError as error:
+        return StoreFailed(task.block, str(error))
+    return attempt(task, number)
 
 
 @cache

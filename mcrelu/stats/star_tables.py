@@ -26,7 +26,8 @@ def star_cells(output: Output) -> pa.Table:
 
     ``kink_k`` and ``loss_k`` are counts, ``*_estimate`` their fractions of ``networks`` with
     Wilson's and Clopper and Pearson's intervals at 95 %. ``diverged`` counts losses that are not
-    finite; ``relative_loss`` is the median over networks of the final loss over the threshold.
+    finite; ``relative_loss`` is the median over networks of the final loss over the threshold, null
+    where that is infinite.
     Only complete blocks count.
     """
     return pa.Table.from_pylist([_summary(output, cell) for cell in _cells(output)])
@@ -70,7 +71,8 @@ def _summary(output: Output, cell: StarCell) -> dict[str, Any]:
         row |= _fraction(event, n - rows[column].null_count, n)
     relative = _relative(loss, threshold)
     row["diverged"] = int((~np.isfinite(loss)).sum())
-    row["relative_loss"] = float(np.median(relative)) if n else None
+    median = float(np.median(relative)) if n else np.inf
+    row["relative_loss"] = median if np.isfinite(median) else None
     return row
 
 

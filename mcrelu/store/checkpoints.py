@@ -1,15 +1,15 @@
 """Checkpoints: where the training of a block stands, so that it can go on from there.
 
-One archive of plain arrays per block, checkpoints/<cell>/<block>/<epoch>.npz. A newer one is there
-before the older one goes.
+One archive of plain arrays per block, checkpoints/<cell>/<block>/<epoch>-<digest>.npz. A newer one
+is there before the older one goes. The digest of its bytes guards what the archive itself does not.
 """
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
-import zipfile
-import zlib
+import re
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -21,6 +21,7 @@ from mcrelu.sweep.cell import Block
 from mcrelu.types import Floats
 
 _IDENTITY = "identity"
+_NAME = re.compile(r"[0-9]{10}-[0-9a-f]{16}\.npz")
 
 
 class Checkpoint(NamedTuple):
@@ -46,11 +47,12 @@ def publish_checkpoint(
         arrays[f"weight_{k}"], arrays[f"bias_{k}"] = layer
     buffer = io.BytesIO()
     np.savez(buffer, **arrays)
-    folder, name = _folder(block), f"{state.epoch:010d}.npz"
-    files.publish(f"{folder}/{name}", buffer.getvalue())
-    for older in files.names(folder):
-        if older < name:
-            files.delete(f"{folder}/{older}")
+    folder, content = _folder(block), buffer.getvalue()
+    name = f"{state.epoch:010d}-{_digest(content)}.npz"
+    files.publish(f"{folder}/{name}", content)
+    for other in _names(files, folder):
+        if other != name:
+            files.delete(f"{folder}/{other}")
 
 
 def latest_checkpoint(
@@ -58,8 +60,8 @@ def latest_checkpoint(
 ) -> Checkpoint | None:
     """The newest whole checkpoint of a block that is at most so many epochs old; None without."""
     folder = _folder(block)
-    for name in reversed(files.names(folder)):
-        if name <= f"{most:010d}.npz":
+    for name in reversed(_names(files, folder)):
+        if _epoch(name) <= most:
             found = _read(files, f"{folder}/{name}", block, origin)
             if found is not None:
                 return found
@@ -68,8 +70,8 @@ def latest_checkpoint(
 
 def newest_epoch(files: Files, block: Block) -> int | None:
     """The epoch of a block's newest checkpoint by its name, good or not; None without."""
-    names = files.names(_folder(block))
-    return int(names[-1].removesuffix(".npz")) if names else None
+    names = _names(files, _folder(block))
+    return _epoch(names[-1]) if names else None
 
 
 def _folder(block: Block) -> str:
@@ -79,20 +81,29 @@ def _folder(block: Block) -> str:
 def _read(files: Files, name: str, block: Block, origin: Provenance) -> Checkpoint | None:
     """A checkpoint, None if it is torn, or of another sweep or another number of networks."""
     content = files.read(name)
-    if content is None:
+    if content is None or not name.endswith(f"-{_digest(content)}.npz"):
         return None
-    try:
-        archive = np.load(io.BytesIO(content), allow_pickle=False)
-        arrays = {key: archive[key] for key in archive.files}  # checks their checksums
-        if json.loads(str(arrays[_IDENTITY])) != identity(block, origin):
-            return None
-        layers = sum(key.startswith("weight_") for key in arrays)
-        state = Descent(
-            epoch=int(arrays["epoch"]),
-            layers=tuple(Layer(arrays[f"weight_{k}"], arrays[f"bias_{k}"]) for k in range(layers)),
-            first_kink_change=arrays["first_kink_change"],
-            first_loss_crossing=arrays["first_loss_crossing"],
-        )
-        return Checkpoint(state, arrays["losses"])
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error):
+    archive = np.load(io.BytesIO(content), allow_pickle=False)
+    arrays = {key: archive[key] for key in archive.files}
+    if json.loads(str(arrays[_IDENTITY])) != identity(block, origin):
         return None
+    layers = sum(key.startswith("weight_") for key in arrays)
+    state = Descent(
+        epoch=int(arrays["epoch"]),
+        layers=tuple(Layer(arrays[f"weight_{k}"], arrays[f"bias_{k}"]) for k in range(layers)),
+        first_kink_change=arrays["first_kink_change"],
+        first_loss_crossing=arrays["first_loss_crossing"],
+    )
+    return Checkpoint(state, arrays["losses"])
+
+
+def _names(files: Files, folder: str) -> list[str]:
+    return [name for name in files.names(folder) if _NAME.fullmatch(name)]
+
+
+def _epoch(name: str) -> int:
+    return int(name.partition("-")[0])
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.blake2b(content, digest_size=8).hexdigest()

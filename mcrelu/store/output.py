@@ -65,7 +65,7 @@ class Output:
             if differences:
                 raise ForeignOutputError(
                     f"{files.root} belongs to another spec: {'; '.join(differences)}. "
-                    "Choose another --out, or only add cells or networks"
+                    "Choose another --out, or only add cells, networks or epochs"
                 )
         return cls(files, sweep)
 

@@ -45,7 +45,8 @@ def star_rows(
     m = len(loss)
     cell = block.cell
     assert isinstance(cell, StarCell)
-    flat = pa.array(losses.astype(np.float32).ravel())
+    with np.errstate(over="ignore"):  # what diverges is infinite in single precision sooner
+        flat = pa.array(losses.astype(np.float32).ravel())
     ends = np.arange(m + 1, dtype=np.int32) * losses.shape[1]
     columns = {
         "cell": repeated(cell.id, m),

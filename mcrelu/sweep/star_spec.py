@@ -21,6 +21,7 @@ MAX_EPOCHS = 2**31 - 1
 # A block should take seconds to minutes, and its checkpoint stay small.
 MOST_NETWORKS_PER_BLOCK = 100
 MOST_NEURONS_PER_BLOCK = 2**18
+MOST_WEIGHTS_PER_BLOCK = 2**22  # between hidden layers
 
 
 def _known(name: str) -> str:
@@ -86,8 +87,10 @@ class StarSpec(CommonSpec):
 
     def block_size_of(self, cell: Cell) -> int:
         """Networks per block of a cell."""
-        most = min(MOST_NETWORKS_PER_BLOCK, MOST_NEURONS_PER_BLOCK // cell.width)
-        return self.block_size or max(1, most)
+        assert isinstance(cell, StarCell)
+        weights = max(1, (cell.depth - 1) * cell.width**2)
+        by_size = min(MOST_NEURONS_PER_BLOCK // cell.width, MOST_WEIGHTS_PER_BLOCK // weights)
+        return self.block_size or max(1, min(MOST_NETWORKS_PER_BLOCK, by_size))
 
     def settings(self) -> dict[str, Any]:
         """What all cells share and an output cannot change, unless the cells say it clearer."""

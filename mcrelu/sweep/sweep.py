@@ -55,7 +55,7 @@ class Sweep:
 
     @property
     def experiment(self) -> str:
-        """What is done: ``crossing``."""
+        """What is done: ``crossing`` or ``star``."""
         return self.spec.experiment
 
     @property

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from mcrelu.mlp import Activation, Layer, Layers
+from mcrelu.mlp import Activation, Layer, Layers, Regression
 from mcrelu.types import Floats
 
 
@@ -54,3 +54,15 @@ def gradient(
 def loss(p: Floats, residuals: Floats) -> Floats:
     """1/2 sum_j p_j r_j^2, (m, D) -> (m,)."""
     return 0.5 * (p * residuals**2).sum(axis=1)
+
+
+def losses_of(problem: Regression, layers: Layers) -> Floats:
+    """Loss of each network on its problem, (m,); layers may be of single precision."""
+    found = np.empty(len(problem.p))
+    for k in range(len(found)):  # one by one: activations of all of them would not fit
+        own = tuple(
+            Layer(*(part[k : k + 1].astype(np.float64) for part in layer)) for layer in layers
+        )
+        hidden = hidden_outputs(own, problem.x, problem.activation)
+        found[k] = loss(problem.p[k : k + 1], outputs(own, hidden) - problem.y)[0]
+    return found

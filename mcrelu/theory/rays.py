@@ -28,8 +28,9 @@ def rays(x: Floats) -> Ints:
     """
     radius = np.linalg.norm(x, axis=1, keepdims=True)
     unit = np.divide(x, radius, out=np.zeros_like(x), where=radius > 0.0)
-    apart = np.linalg.norm(unit[:, None, :] - unit[None, :, :], axis=2)
-    first = (apart <= SAME_DIRECTION).argmax(axis=1)
+    # Point by point: all differences at once would be D D d numbers.
+    apart = (np.linalg.norm(unit - own, axis=1) for own in unit)
+    first = np.array([(distance <= SAME_DIRECTION).argmax() for distance in apart])
     return np.unique(first, return_inverse=True)[1]
 
 

@@ -14,6 +14,9 @@ import numpy as np
 from mcrelu.errors import UserError
 from mcrelu.types import Floats, Ints
 
+# What numpy and zipfile raise on damaged archives, whichever part is hit.
+DAMAGED = (ValueError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error)
+
 Arrays = dict[str, Any]
 Shape = tuple[int | None, ...]
 
@@ -31,7 +34,7 @@ def read_arrays(path: Path) -> Arrays:
         # Read whole first: numpy leaves a damaged file open.
         archive = np.load(io.BytesIO(path.read_bytes()), allow_pickle=False)
         arrays = {key: archive[key] for key in getattr(archive, "files", ())}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+    except (*DAMAGED, OSError) as error:
         raise UserError(f"{path}: cannot be read ({error}); {remedy}") from None
     if not arrays:
         raise UserError(f"{path}: holds no named arrays; {remedy}")

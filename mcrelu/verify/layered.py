@@ -149,10 +149,14 @@ def _same_linear(file: LayeredFile, activation: Activation) -> float:
     """
     equal = np.full_like(file.p, 1.0 / len(file.x))
     ours = linear_step_size(file.layers, file.x, file.y, equal, activation, STEP_FACTOR)
-    place = np.log(file.linear_step_size / CANDIDATES[0]) / np.log(CANDIDATES[1] / CANDIDATES[0])
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratio = np.log(file.linear_step_size / CANDIDATES[0])
+    place = ratio / np.log(CANDIDATES[1] / CANDIDATES[0])
     near = np.clip(np.rint(np.nan_to_num(place)), 0, len(CANDIDATES) - 1).astype(np.int64)
     on_grid = np.abs(file.linear_step_size / CANDIDATES[near] - 1.0) <= ON_GRID
-    return float((on_grid & (np.abs(near - np.searchsorted(CANDIDATES, ours)) <= 1)).mean())
+    found = np.searchsorted(CANDIDATES, np.nan_to_num(ours, nan=-np.inf))
+    neighbours = (np.abs(near - found) <= 1) & ~np.isnan(ours)
+    return float((on_grid & neighbours).mean())
 
 
 def _early(ours: Ints, theirs: Ints) -> Floats:

@@ -273,3 +273,28 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 """
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert int(said.stdout) * 1024 < 4e9
+
+
+def test_one_change_is_seen_among_more_active_neurons_than_numbers_count_to() -> None:
+    """In half precision sums are exact up to 2048 only; here some 4000 neurons and points are."""
+    from mcrelu.engines.torch_passes import Passes, Shape
+
+    x, y = labelled_points("star-13", np.random.default_rng(0))
+    draws = layered_draws(5, 1, 0, 1, (2, 200, 1), len(x), 50)
+    layers = he_layers(draws.normals, random_bias=True)
+    problem = Regression(x, y, np.full((1, len(x)), 0.01), np.zeros(1), np.zeros(1))
+    passes = Passes(Shape(len(x), 2, (200,)), "relu", 1, torch.empty(0, dtype=torch.float16))
+    loss, changes = torch.zeros(1, dtype=torch.float16), torch.zeros(1, dtype=torch.float16)
+    passes.load(layers, problem)
+    passes.forward(loss)
+    passes.remember_pattern()
+    passes.count_changes(changes)
+    assert changes.item() == 0
+    z = x @ layers[0].weight[0] + layers[0].bias[0]
+    assert (z > 0).sum() > 2048
+    point, neuron = np.unravel_index(np.abs(z).argmin(), z.shape)
+    layers[0].bias[0, neuron] -= 1.5 * z[point, neuron]  # over the nearest point, and no further
+    passes.load(layers, problem)
+    passes.forward(loss)
+    passes.count_changes(changes)
+    assert changes.item() == 1

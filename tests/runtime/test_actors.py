@@ -75,7 +75,7 @@ def owners() -> list[int]:
 def test_one_actor_per_gpu_and_no_cpu_for_it(fake_gpus: None, tmp_path: Path) -> None:
     wanted = star_sweep(**DEEP)
     executor = ActorExecutor("auto")
-    assert executor.capacity() == 2
+    wait_until(lambda: executor.capacity() == 2, "both actors to have a GPU")
     assert executor.describe() == "on Ray, 2 actors with a GPU each, training on cpu"
     assert ray.available_resources().get("GPU", 0) == 0
     assert ray.available_resources()["CPU"] == 2
@@ -131,6 +131,38 @@ def test_gpus_that_others_hold_are_not_waited_for(
     monkeypatch.setattr(ray_actors, "READY_SECONDS", 3.0)
     with pytest.raises(ResourceError, match="no free GPU in the cluster within 3 s"):
         ActorExecutor("auto")
+
+
+def test_only_devices_that_are_free_get_blocks(fake_gpus: None, tmp_path: Path) -> None:
+    """Another job holds one of two: blocks must not wait for it."""
+
+    @ray.remote(num_gpus=1, num_cpus=0)
+    class Holder:
+        def ready(self) -> bool:
+            return True
+
+    holder = Holder.remote()
+    assert ray.get(holder.ready.remote())
+    wanted = star_sweep(**DEEP)
+    done = output(tmp_path / "out", wanted)
+    executor = ActorExecutor("auto")
+    capacities: list[int] = []
+    code = do_sweep(
+        done, lambda: executor, Injector(lambda _: capacities.append(executor.capacity()))
+    )
+    assert code == ExitCode.DONE
+    assert set(capacities) == {1}
+
+
+def test_idle_actors_of_a_dead_node_cost_no_attempts(fake_gpus: None, tmp_path: Path) -> None:
+    wanted = star_sweep(**(DEEP | {"networks": 2}))
+    executor = ActorExecutor("auto")
+    wait_until(lambda: executor.capacity() == 2, "both actors to have a GPU")
+    for pid in owners():
+        os.kill(pid, signal.SIGKILL)
+    done = output(tmp_path / "out", wanted)
+    assert do_sweep(done, lambda: executor) == ExitCode.DONE
+    assert attempts(tmp_path / "out", wanted) == [2]
 
 
 def test_a_killed_actor_is_replaced_and_its_block_redone(tmp_path: Path) -> None:

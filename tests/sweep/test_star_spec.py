@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -64,6 +65,33 @@ def test_identities_are_frozen() -> None:
 def test_the_spelled_out_spec_is_the_same_sweep() -> None:
     sweep = star_sweep(cells={"width": [4], "data": ["star-3"], "random_bias": [True]})
     assert Sweep.from_text(sweep.to_yaml()) == sweep
+
+
+JOBS = Path(__file__).parents[2] / "jobs" / "sweeps"
+
+
+@pytest.mark.parametrize(
+    ("name", "steps", "networks", "epochs"),
+    [
+        ("fig8", [("inv_lambda_max", 1.0), ("inv_lambda_max", 2.0)], 1000, 10**6),
+        ("fig8-published", [("published", 1.0), ("published", 2.0)], 1000, 10**6),
+        ("fig8-small", [("inv_lambda_max", 1.0), ("inv_lambda_max", 2.0)], 300, 10**5),
+    ],
+)
+def test_sweeps_of_figure_8(
+    name: str, steps: list[tuple[str, float]], networks: int, epochs: int
+) -> None:
+    shipped = Sweep.from_yaml(JOBS / f"{name}.yaml")
+    found = [(cell.step_size, cell.step_factor, cell.width) for cell in shipped.cells]
+    assert found == [(*step, 2**k) for step in steps for k in range(7, 14)]
+    assert {cell.engine for cell in shipped.cells} == {"grouped"}
+    assert (shipped.spec.networks, shipped.cells[0].epochs) == (networks, epochs)
+
+
+def test_deep_networks_are_left_to_torch() -> None:
+    shipped = Sweep.from_yaml(JOBS / "star-deep.yaml")
+    assert [(cell.width, cell.depth) for cell in shipped.cells] == [(2**k, 3) for k in range(4, 9)]
+    assert {cell.engine for cell in shipped.cells} == {"torch"}
 
 
 PLAIN = {"width": [4], "data": ["star-3"]}

@@ -1,6 +1,6 @@
 """The grouped engine in R^d against the torch engine on the star, and its widths.
 
-``python -m benchmarks.patterned [--json]``
+``python -m benchmarks.grouped_vs_torch [--after EPOCHS] [--json]``
 """
 
 from __future__ import annotations
@@ -13,14 +13,18 @@ from typing import Any
 import numpy as np
 
 from benchmarks.interleaved import Contestant, arguments, medians, ratio, show, take_turns
+from mcrelu.data import point_weights, sample_size
+from mcrelu.datasets import star
 from mcrelu.engines.layered import LayeredEngine
 from mcrelu.engines.patterned import PatternedEngine
-from mcrelu.mlp import Descent, Layer, Regression
-from mcrelu.types import Floats
+from mcrelu.init import he_layers
+from mcrelu.mlp import Descent, Regression
+from mcrelu.rng import layered_draws
+from mcrelu.theory.ntk import lambda_max
+from mcrelu.theory.rays import affine_threshold
 
-RAYS, RADII, TARGETS = 11, (0.9, 1.0, 1.1), (1.0, -2.0, 1.0)
+RAYS = 11
 SEED = 20200212
-SETTLED = 10_000  # epochs before the ones that are timed
 NETWORKS, EPOCHS = 4, 20_000
 SLOW_WORK = 20_000_000  # points times neurons times epochs of a timed run of the other engine
 MOST_NETWORKS, MOST_NEURONS = 64, 16_384  # at once there
@@ -30,6 +34,9 @@ AGREEMENT_NETWORKS, AGREEMENT_EPOCHS, TOLERANCE = 4, 200, 1e-9
 def main() -> None:
     parser = arguments(__doc__ or "", rounds=7)
     parser.set_defaults(widths=[128, 512, 2048, 8192])
+    parser.add_argument(
+        "--after", type=int, default=10_000, help="epochs before the ones that are timed"
+    )
     options = parser.parse_args()
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})  # one core for all
     torch = has_torch()
@@ -38,7 +45,7 @@ def main() -> None:
     tables = {"grouped engine, us per network and epoch": widths_table(options)}
     if torch:
         tables["us per network and epoch"] = [
-            versus_torch(width, options.rounds) for width in options.widths
+            versus_torch(width, options.after, options.rounds) for width in options.widths
         ]
     show(tables, options.json)
 
@@ -51,35 +58,21 @@ def has_torch() -> bool:
 
 
 def star_problem(networks: int, width: int) -> tuple[Regression, Descent]:
-    """He networks on 11 rays with h = 1/lambda_max; the threshold is out of reach."""
-    rng = np.random.Generator(np.random.Philox(SEED))
-    angle = 2 * np.pi * np.arange(RAYS) / RAYS
-    directions = np.column_stack([np.cos(angle), np.sin(angle)])
-    x = (np.array(RADII)[:, None, None] * directions).reshape(-1, 2)
-    y = np.repeat(TARGETS, RAYS)
-    a = rng.standard_normal((networks, 2, width))
-    w = rng.standard_normal((networks, width, 1)) * np.sqrt(2 / width)
-    p = rng.multinomial(width**2, np.full(len(y), 1 / len(y)), size=networks) / width**2
-    step_size = np.array([inv_lambda_max(x, a[k], w[k, :, 0], p[k]) for k in range(networks)])
-    layers = (Layer(a, np.zeros((networks, width))), Layer(w, np.zeros((networks, 1))))
-    problem = Regression(x, y, p, step_size, np.zeros(networks))
-    return problem, Descent.start(layers)
-
-
-def inv_lambda_max(x: Floats, a: Floats, w: Floats, p: Floats) -> float:
-    """1 / lambda_max of the empirical NTK of one network without biases."""
-    z = x @ a
-    hidden, delta = np.maximum(z, 0.0), np.where(z > 0, w, 0.0)
-    gram = hidden @ hidden.T + 1.0 + (x @ x.T + 1.0) * (delta @ delta.T)
-    return 1.0 / np.linalg.eigvalsh(np.sqrt(np.outer(p, p)) * gram)[-1]
+    """The networks of a star sweep with h = 1/lambda_max."""
+    x, y = star(RAYS)
+    sizes, samples = (x.shape[1], width, 1), sample_size(width)
+    draws = layered_draws(SEED, 0, 0, networks, sizes, len(x), samples)
+    layers, p = he_layers(draws.normals), point_weights(draws.counts)
+    step_size = 1.0 / lambda_max(layers, x, p)
+    return Regression(x, y, p, step_size, affine_threshold(x, y, p)), Descent.start(layers)
 
 
 def contestant(
-    name: str, engine: LayeredEngine, width: int, networks: int, epochs: int
+    name: str, engine: LayeredEngine, width: int, networks: int, epochs: int, after: int
 ) -> Contestant:
-    """A leg from the settled state, the same each time."""
+    """A leg after some epochs, the same each time."""
     problem, state = star_problem(networks, width)
-    state, _ = PatternedEngine().advance(problem, state, SETTLED)
+    state, _ = PatternedEngine().advance(problem, state, after)
 
     def leg() -> None:
         engine.advance(problem, state, epochs)
@@ -90,7 +83,10 @@ def contestant(
 def widths_table(options: Any) -> list[dict[str, Any]]:
     """The grouped engine at all widths in turns, and each width's ratio to the first."""
     times = take_turns(
-        [contestant(str(n), PatternedEngine(), n, NETWORKS, EPOCHS) for n in options.widths],
+        [
+            contestant(str(n), PatternedEngine(), n, NETWORKS, EPOCHS, options.after)
+            for n in options.widths
+        ],
         options.rounds,
     )
     first = str(options.widths[0])
@@ -100,7 +96,7 @@ def widths_table(options: Any) -> list[dict[str, Any]]:
     ]
 
 
-def versus_torch(width: int, rounds: int) -> dict[str, Any]:
+def versus_torch(width: int, after: int, rounds: int) -> dict[str, Any]:
     """Agreement first, then both engines in turns."""
     from mcrelu.engines.torch_mlp import TorchEngine
 
@@ -111,8 +107,8 @@ def versus_torch(width: int, rounds: int) -> dict[str, Any]:
     epochs = max(5, SLOW_WORK // (33 * networks * width))
     times = take_turns(
         [
-            contestant("grouped", PatternedEngine(), width, NETWORKS, EPOCHS),
-            contestant("torch", TorchEngine(), width, networks, epochs),
+            contestant("grouped", PatternedEngine(), width, NETWORKS, EPOCHS, after),
+            contestant("torch", TorchEngine(), width, networks, epochs, after),
         ],
         rounds,
     )
