@@ -266,6 +266,7 @@ def test_a_file_is_no_output(spec: Path) -> None:
         (["status", "nosuch://x/y"], 2, "nosuch"),
         (["run", "spec.yaml", "--address", "nonsense"], 2, "nonsense: is no address"),
         (["run", "spec.yaml", "--address", "http://a:1"], 2, "http://a:1: is no address"),
+        (["run", "spec.yaml", "--address", "127.0.0.1:65536"], 2, "127.0.0.1:65536: is no address"),
         (["run", "spec.yaml", "--address", "127.0.0.1:x"], 2, "127.0.0.1:x: is no address"),
         (["status", "none"], 2, "no output"),
         (["verify", "spec.yaml"], 2, "golden"),

@@ -58,7 +58,8 @@ def executor_starter(
 
 def _is_address(text: str) -> bool:
     host, _, port = text.removeprefix("ray://").rpartition(":")
-    return text == "auto" or (bool(host) and "/" not in host and port.isdecimal())
+    named = bool(host) and "/" not in host
+    return text == "auto" or (named and port.isdecimal() and int(port) < 2**16)
 
 
 def _device_here(wish: str | None) -> str:

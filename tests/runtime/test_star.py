@@ -29,6 +29,7 @@ from mcrelu.mlp import Descent
 from mcrelu.runtime.serial import SerialExecutor
 from mcrelu.runtime.star import points_of, start_of
 from mcrelu.runtime.sweeping import do_sweep
+from mcrelu.store.output import Output
 from mcrelu.sweep.star_cell import StarCell
 from mcrelu.sweep.sweep import Sweep
 from mcrelu.theory.backprop import losses_of
@@ -171,16 +172,16 @@ def test_more_networks_leave_the_first_as_they_are(changes: dict[str, Any], tmp_
     [{}, TORCH | {"cells": {"width": [4], "data": ["standard"], "depth": [2]}, "networks": 2}],
     ids=["grouped", "torch"],
 )
-@pytest.mark.parametrize("first", [20_000, 12_000])
+@pytest.mark.parametrize("first", [10_000, 10_400])
 def test_more_epochs_go_on_from_the_last_whole_leg(
     changes: dict[str, Any], first: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    few, many = (star_sweep(**(changes | {"epochs": epochs})) for epochs in (first, 21_000))
+    few, many = (star_sweep(**(changes | {"epochs": epochs})) for epochs in (first, 11_000))
     run_serially(tmp_path / "grown", few)
     legs = legs_done(monkeypatch)
     grown = run_serially(tmp_path / "grown", many)
     if not changes:
-        assert min(legs)[0] == first - first % 10_000
+        assert min(legs)[0] == 10_000
     assert_same_rows(grown, run_serially(tmp_path / "at once", many))
 
 
@@ -208,7 +209,7 @@ LONG_TORCH: dict[str, Any] = (
     LONG
     | TORCH
     | {
-        "epochs": 60_000,
+        "epochs": 30_000,
         "cells": {"width": [4], "data": ["standard"], "depth": [2]},
     }
 )
@@ -218,12 +219,23 @@ def checkpoints(folder: Path) -> list[Path]:
     return sorted(folder.glob("checkpoints/*/*/*.npz"))
 
 
+@pytest.fixture(scope="module", params=[LONG, LONG_TORCH], ids=["grouped", "torch"])
+def long(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[dict[str, Any], Output]:
+    """A long sweep, and what it gives where nobody kills it."""
+    changes = request.param
+    if changes is LONG_TORCH:
+        pytest.importorskip("torch")
+    return changes, run_serially(tmp_path_factory.mktemp("at_once"), star_sweep(**changes))
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("changes", [LONG, LONG_TORCH], ids=["grouped", "torch"])
 @pytest.mark.parametrize("seed", [1, 2])
 def test_killed_at_a_random_moment(
-    changes: dict[str, Any], seed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    long: tuple[dict[str, Any], Output], seed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    changes, at_once = long
     (tmp_path / "sweep.yaml").write_text(yaml.safe_dump(star_spec(**changes)))
     with child(tmp_path / "sweep.yaml", tmp_path / "out", "serial") as process:
         wait_until(lambda: checkpoints(tmp_path / "out"), "a checkpoint")
@@ -237,7 +249,7 @@ def test_killed_at_a_random_moment(
     resumed = run_serially(tmp_path / "out", wanted)
     if changes is LONG:
         assert legs[0][0] == reached > 0  # not from the start
-    assert_same_rows(resumed, run_serially(tmp_path / "at once", wanted))
+    assert_same_rows(resumed, at_once)
 
 
 @pytest.mark.ray
