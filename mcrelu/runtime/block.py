@@ -10,7 +10,7 @@ import traceback
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 
-from mcrelu.errors import ResourceError
+from mcrelu.errors import UserError
 from mcrelu.runtime.crossing import CrossingExperiment
 from mcrelu.runtime.experiment import Experiment
 from mcrelu.runtime.star import StarExperiment
@@ -41,7 +41,7 @@ def attempt(task: BlockTask, number: int = 1) -> BlockResult:
         seconds = time.perf_counter() - started
         notes = _notes(task, seconds, number)
         publish_shard(Files.at(task.out), task.block, task.origin, rows.table, notes)
-    except ResourceError as error:
+    except UserError as error:
         return StoreFailed(task.block, str(error))
     except Exception as error:  # noqa: BLE001 - whatever it is, the other blocks go on
         line = f"{type(error).__name__}: {error}"

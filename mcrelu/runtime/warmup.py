@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
-from mcrelu.errors import ResourceError
+from mcrelu.errors import UserError
 from mcrelu.runtime.block import attempt, experiment_of
 from mcrelu.runtime.task import BlockResult, BlockTask, StoreFailed
 from mcrelu.store.shards import Provenance
@@ -32,7 +32,7 @@ def warm_attempt(task: BlockTask, number: int) -> BlockResult:
     """:func:`~mcrelu.runtime.block.attempt` in a worker that may be new."""
     try:
         warm_up(task.block.cell)
-    except ResourceError as error:
+    except UserError as error:
         return StoreFailed(task.block, str(error))
     return attempt(task, number)
 
