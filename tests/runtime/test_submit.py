@@ -257,10 +257,13 @@ class TestExecutors:
     def test_an_output_that_cannot_be_written_is_no_fault_of_the_block(
         self, executor: Executor[Any], tmp_path: Path
     ) -> None:
-        (tmp_path / "out").write_text("a file where the folder should be")
-        (result,) = run(executor, tasks(tmp_path / "out", 1))
-        assert isinstance(result, StoreFailed)
-        assert "cannot write" in result.error
+        (tmp_path / "file").write_text("a file where the folder should be")
+        (tmp_path / "folder").mkdir()
+        (tmp_path / "folder" / "shards").write_text("a file where the folder should be")
+        for out, words in (("file", "is a file"), ("folder", "cannot write")):
+            (result,) = run(executor, tasks(tmp_path / out, 1))
+            assert isinstance(result, StoreFailed)
+            assert words in result.error
 
     def test_stopping_leaves_no_torn_shard(self, executor: Executor[Any], tmp_path: Path) -> None:
         done: list[BlockResult] = []
