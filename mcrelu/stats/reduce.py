@@ -17,19 +17,14 @@ PROGRESS = "progress"
 Tables = dict[str, pa.Table]  # by the name under which an output keeps them
 
 
-def tables_of(output: Output) -> Tables:
-    """All tables of an output, from its shards."""
-    return _TABLES[output.sweep.experiment](output)
-
-
 def cell_table(output: Output) -> pa.Table:
     """One row per cell: counts, estimates, intervals."""
     return _CELLS[output.sweep.experiment](output)
 
 
 def reduce(output: Output) -> Tables:
-    """Write the tables of an output."""
-    tables = tables_of(output)
+    """Write the tables of an output, from its shards."""
+    tables = _TABLES[output.sweep.experiment](output)
     for name, table in tables.items():
         output.publish_table(name, table)
     return tables
