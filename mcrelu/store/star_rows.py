@@ -30,7 +30,9 @@ STAR = pa.schema(
         pa.field("first_loss_crossing", pa.uint32()),  # epoch; null if never below the threshold
         pa.field("threshold", pa.float64()),  # loss of the best function affine on every ray
         pa.field("step_size", pa.float64()),  # that was taken, the factor included
-        pa.field("linear_step_size", pa.float64()),  # up to which a step does what theory says
+        pa.field(
+            "linear_step_size", pa.float64()
+        ),  # up to which a step does what theory says; null: none
         pa.field("loss", pa.float64()),  # 1/2 sum p (f - y)^2 after the last epoch
         # The name is the one that Parquet gives back.
         pa.field("losses", pa.list_(pa.field("element", pa.float32()))),  # after every 1000th epoch
@@ -66,7 +68,7 @@ def star_rows(
         "first_loss_crossing": _epochs(state.first_loss_crossing),
         "threshold": problem.threshold,
         "step_size": problem.step_size,
-        "linear_step_size": linear,
+        "linear_step_size": pa.array(linear, mask=np.isnan(linear)),
         "loss": loss,
         "losses": pa.ListArray.from_arrays(pa.array(ends), flat, type=STAR.field("losses").type),
     }

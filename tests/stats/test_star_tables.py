@@ -51,6 +51,15 @@ def test_counts_and_intervals(tmp_path: Path) -> None:
     assert row["relative_loss"] == 0.75  # of 0.25, 0.5, 1 and infinity
 
 
+def test_a_step_size_that_is_not_there_is_null() -> None:
+    block = next(SWEEP.all_blocks())
+    problem = Regression(*[np.zeros(0)] * 3, np.full(2, 0.1), np.full(2, THRESHOLD))
+    state = Descent(2000, (), KINKS[0], CROSSINGS[0])
+    rows = star_rows(block, problem, np.array([0.3, np.nan]), state, LOSSES[0, :, -1], LOSSES[0])
+    assert rows["linear_step_size"].to_pylist() == [0.3, None]
+    assert rows["first_kink_change"].to_pylist() == [5, None]
+
+
 def test_blocks_behind_a_gap_do_not_count(tmp_path: Path) -> None:
     (row,) = star_cells(filled(tmp_path, blocks=1)).to_pylist()
     assert (row["networks"], row["kink_k"]) == (2, 1)
