@@ -16,12 +16,13 @@ import numpy as np
 from benchmarks import original_method as original
 from benchmarks.interleaved import Contestant, arguments, medians, ratio, show, take_turns
 from benchmarks.problems import paper_problem
-from mcrelu.engines import ENGINES
-from mcrelu.stopping import Status, Sufficient
+from mcrelu.engines.one_d.registry import ENGINES
+from mcrelu.experiments.crossing.stopping import Status, Sufficient
+from mcrelu.experiments.crossing.train import Running
+from mcrelu.problems.one_d import StopReason, Weights
 from mcrelu.theory.criterion import Form, motion_bound
 from mcrelu.theory.sigma import data_moments, u_hat
-from mcrelu.train import Running
-from mcrelu.types import Floats, StopReason, Weights
+from mcrelu.types import Floats
 
 INTERVAL = 1000  # steps from check to check, as in the paper
 ORIGINAL_NETWORKS = 64  # it takes as long for each; a whole batch is not needed

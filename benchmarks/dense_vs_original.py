@@ -14,9 +14,10 @@ import numpy as np
 from benchmarks import original_method as original
 from benchmarks.interleaved import Contestant, arguments, medians, ratio, show, take_turns
 from benchmarks.problems import SEED, paper_problem
-from mcrelu.engines.dense import DenseEngine, State
+from mcrelu.engines.one_d.dense import DenseEngine, State
+from mcrelu.problems.one_d import Problem, Weights
 from mcrelu.rng import MinibatchStream
-from mcrelu.types import Counts, Floats, Problem, Weights
+from mcrelu.types import Counts, Floats
 
 WINDOW = 1000  # steps from check to check, as in the paper
 ORIGINAL_STEPS = 50  # it spends as much time in each step; the time of a window is not needed

@@ -27,8 +27,8 @@ from benchmarks.interleaved import (
 )
 from benchmarks.original_method import batch_size
 from benchmarks.problems import paper_problem
-from mcrelu.engines.grouped import GroupedEngine
-from mcrelu.types import Problem
+from mcrelu.engines.one_d.grouped import GroupedEngine
+from mcrelu.problems.one_d import Problem
 
 WINDOW = 1000  # steps from check to check, as in the paper
 SLOW_STEPS = 20  # of methods that spend as much time in each step

@@ -15,10 +15,10 @@ import numpy as np
 from benchmarks.interleaved import Contestant, arguments, medians, ratio, show, take_turns
 from mcrelu.data import point_weights, sample_size
 from mcrelu.datasets import star
-from mcrelu.engines.layered import LayeredEngine
-from mcrelu.engines.patterned import PatternedEngine
+from mcrelu.engines.r_d.grouped import PatternedEngine
+from mcrelu.engines.r_d.protocol import LayeredEngine
 from mcrelu.init import he_layers
-from mcrelu.mlp import Descent, Regression
+from mcrelu.problems.r_d import Descent, Regression
 from mcrelu.rng import layered_draws
 from mcrelu.theory.ntk import lambda_max
 from mcrelu.theory.rays import affine_threshold
@@ -53,7 +53,8 @@ def main() -> None:
 def has_torch() -> bool:
     """Whether the torch engine is there."""
     return all(
-        importlib.util.find_spec(name) is not None for name in ("torch", "mcrelu.engines.torch_mlp")
+        importlib.util.find_spec(name) is not None
+        for name in ("torch", "mcrelu.engines.r_d.torch_engine")
     )
 
 
@@ -98,7 +99,7 @@ def widths_table(options: Any) -> list[dict[str, Any]]:
 
 def versus_torch(width: int, after: int, rounds: int) -> dict[str, Any]:
     """Agreement first, then both engines in turns."""
-    from mcrelu.engines.torch_mlp import TorchEngine
+    from mcrelu.engines.r_d.torch_engine import TorchEngine
 
     error = largest_difference(TorchEngine(), width)
     if not error < TOLERANCE:

@@ -17,7 +17,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from mcrelu.types import Problem, Weights
+from mcrelu.problems.one_d import Problem, Weights
 
 jax.config.update("jax_enable_x64", True)
 

@@ -24,7 +24,8 @@ import numpy as np
 import scipy.linalg
 from numpy.typing import NDArray
 
-from mcrelu.types import Floats, Ints, PointSet, Problem, StopReason, Weights
+from mcrelu.problems.one_d import Problem, StopReason, Weights
+from mcrelu.types import Floats, Ints, PointSet
 
 MINIBATCH = 16
 BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8

@@ -8,9 +8,9 @@ import numpy as np
 
 from mcrelu.data import point_weights, sample_size, standard_points
 from mcrelu.init import he
+from mcrelu.problems.one_d import Problem
 from mcrelu.rng import MinibatchStream, philox_draws
 from mcrelu.theory.sigma import inv_lambda_max
-from mcrelu.types import Problem
 
 SEED = 20200212
 

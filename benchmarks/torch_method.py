@@ -9,8 +9,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from mcrelu.engines.layered import BELOW
-from mcrelu.mlp import NEVER, Layer, Layers, Regression
+from mcrelu.engines.r_d.protocol import BELOW
+from mcrelu.problems.r_d import NEVER, Layer, Layers, Regression
 from mcrelu.types import Ints
 
 

@@ -19,9 +19,9 @@ from benchmarks.problems import SEED
 from benchmarks.torch_method import AutogradRun
 from mcrelu.data import point_weights, sample_size
 from mcrelu.datasets import labelled_points
-from mcrelu.engines.torch_mlp import TorchEngine
+from mcrelu.engines.r_d.torch_engine import TorchEngine
 from mcrelu.init import he_layers
-from mcrelu.mlp import Descent, Layers, Regression
+from mcrelu.problems.r_d import Descent, Layers, Regression
 from mcrelu.rng import layered_draws
 from mcrelu.theory.ntk import lambda_max
 from mcrelu.theory.rays import affine_threshold

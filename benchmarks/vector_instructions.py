@@ -47,9 +47,10 @@ def compiled() -> Iterator[tuple[str, str]]:
 
     from benchmarks.problems import paper_problem
     from mcrelu import philox
-    from mcrelu.engines import group_kernels, kernels
-    from mcrelu.engines.dense import DenseEngine
-    from mcrelu.engines.grouped import GroupedEngine
+    from mcrelu.engines.one_d import dense_kernels as kernels
+    from mcrelu.engines.one_d import group_kernels
+    from mcrelu.engines.one_d.dense import DenseEngine
+    from mcrelu.engines.one_d.grouped import GroupedEngine
     from mcrelu.theory import kernels as theory
 
     engine = DenseEngine()

@@ -22,10 +22,10 @@ from benchmarks.criterion_vs_original import (
 from benchmarks.dense_vs_original import WINDOW
 from benchmarks.interleaved import Contestant, arguments, medians, show, take_turns
 from benchmarks.problems import paper_problem
-from mcrelu.engines.dense import DenseEngine
-from mcrelu.stopping import few_points, one_sided_weights
+from mcrelu.engines.one_d.dense import DenseEngine
+from mcrelu.experiments.crossing.stopping import few_points, one_sided_weights
+from mcrelu.experiments.crossing.train import Running
 from mcrelu.theory import criterion, sigma
-from mcrelu.train import Running
 
 Parts = dict[str, Callable[[], object]]
 ORIGINAL_REPEATS = 100

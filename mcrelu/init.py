@@ -6,9 +6,10 @@ from collections.abc import Callable
 
 import numpy as np
 
-from mcrelu.mlp import Layer, Layers
+from mcrelu.problems.one_d import Weights
+from mcrelu.problems.r_d import Layer, Layers
 from mcrelu.rng import Normals
-from mcrelu.types import Floats, Ints, Weights
+from mcrelu.types import Floats, Ints
 
 Initializer = Callable[[Floats, Floats], Weights]
 

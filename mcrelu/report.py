@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from html import escape
 
-from mcrelu.figures.curves import curve_rows, curves_of
-from mcrelu.figures.series import Series, doubts, law_sentence, paper_figure, series_of
+from mcrelu.experiments.crossing.series import Series, doubts, law_sentence, paper_figure, series_of
+from mcrelu.experiments.star.curves import curve_rows, curves_of
 from mcrelu.runtime.block import versions
 from mcrelu.stats.reduce import CELLS, POWER_LAWS
 from mcrelu.store.output import Output

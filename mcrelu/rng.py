@@ -13,8 +13,8 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
-from mcrelu.mlp import Layer, Layers
 from mcrelu.philox import MINIBATCH, minibatch_counts
+from mcrelu.problems.r_d import Layer, Layers
 from mcrelu.types import Counts, Floats, Ints
 
 NEURONS_PER_RUN = 2**14  # a run is drawn again for one of its networks: cheap, yet not too many

@@ -9,8 +9,8 @@ import pyarrow as pa
 from rich.console import Console, Group
 from rich.table import Table
 
-from mcrelu.figures.curves import Curve, curve_rows, curves_of
-from mcrelu.figures.series import Series, doubts, law_sentence, paper_figure, series_of
+from mcrelu.experiments.crossing.series import Series, doubts, law_sentence, paper_figure, series_of
+from mcrelu.experiments.star.curves import Curve, curve_rows, curves_of
 from mcrelu.runtime.progress import duration
 from mcrelu.stats.precision import Sample, lacks_precision
 from mcrelu.stats.reduce import CELLS, POWER_LAWS, Tables

@@ -1,16 +1,8 @@
-"""The values that pass between the layers: network parameters, training problems, outcomes.
-
-Glossary
---------
-m : number of networks in a batch
-n : width, the number of hidden neurons
-D : number of distinct data points
-"""
+"""Array types and point sets: what every layer speaks of."""
 
 from __future__ import annotations
 
-from enum import IntEnum
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,93 +13,8 @@ Bools = NDArray[np.bool_]
 Counts = NDArray[np.uint8]
 
 
-class StopReason(IntEnum):
-    """Why the training of a network ended; every network ends in exactly one (docs/method.md 1)."""
-
-    UNFINISHED = 0
-    X_DEGENERATE = 1
-    A_DEGENERATE = 2
-    CROSSED = 3
-    LOCALLY_CONVERGED = 4
-    EARLY_STOPPED = 5
-
-    @property
-    def message(self) -> str:
-        """One sentence on what the reason says about the network."""
-        return _MESSAGES[self]
-
-
-_MESSAGES = {
-    StopReason.UNFINISHED: "no criterion applied within the allowed checks; raise checks.maximum",
-    StopReason.X_DEGENERATE: "one side of zero has at most one distinct data point in the sample",
-    StopReason.A_DEGENERATE: "all input weights have the same sign",
-    StopReason.CROSSED: "a kink reached a data point",
-    StopReason.LOCALLY_CONVERGED: "the sufficient criterion proves that no kink will ever cross",
-    StopReason.EARLY_STOPPED: "the validation loss stopped improving",
-}
-
-
-class Weights(NamedTuple):
-    """Parameters of m networks f(x) = c + sum_i w_i phi(a_i x + b_i), phi the (leaky) ReLU."""
-
-    a: Floats  # (m, n) input weights
-    b: Floats  # (m, n) hidden biases
-    c: Floats  # (m,)   output bias
-    w: Floats  # (m, n) output weights
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        """Number of networks and width (m, n)."""
-        m, n = self.a.shape
-        return m, n
-
-    def rows(self, index: Ints) -> Weights:
-        """The parameters of some networks, (len(index), n)."""
-        return Weights(*(part[index] for part in self))
-
-
-class InitialWeights(Protocol):
-    """Parameters of m networks that need not all be in memory at once."""
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        """Number of networks and width (m, n)."""
-
-    def rows(self, index: Ints) -> Weights:
-        """The parameters of some networks, rows ascending, (len(index), n)."""
-
-
 class PointSet(NamedTuple):
     """Distinct data points with their targets."""
 
     x: Floats  # (D,)
     y: Floats  # (D,)
-
-
-class Problem(NamedTuple):
-    """A batch of independent training problems on one point set."""
-
-    points: PointSet
-    p: Floats  # (m, D) training weight of each point, rows sum to 1
-    weights: InitialWeights
-    step_size: Floats  # (m,)
-    optimizer: str  # "gd" | "sgd" | "adam"
-    leaky_slope: float = 0.0  # of the activation on its inactive side, in [0, 1); 0 is ReLU
-
-
-class Kinks(NamedTuple):
-    """What an engine records of the kinks while it trains."""
-
-    max_kink: Floats  # (m,) running maximum over steps and neurons of |b/a|
-    first_crossing: Ints  # (m,) first step with max_kink >= min|x|; 0 while there is none
-
-
-class Outcome(NamedTuple):
-    """How the training of each network of a batch ended."""
-
-    status: NDArray[np.int8]  # (m,) StopReason
-    stop_iteration: Ints  # (m,) step of the check at which it stopped
-    first_crossing: Ints  # (m,) 0 if it never crossed
-    max_kink: Floats  # (m,)
-    training_loss: Floats  # (m,) 1/2 sum_j p_j (f(x_j) - y_j)^2
-    validation_loss: Floats  # (m,) sum_j v_j (f(x_j) - y_j)^2

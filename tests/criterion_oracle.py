@@ -14,7 +14,8 @@ from typing import NamedTuple
 import numpy as np
 import scipy.linalg
 
-from mcrelu.types import Floats, PointSet, Weights
+from mcrelu.problems.one_d import Weights
+from mcrelu.types import Floats, PointSet
 
 Q = np.array([[0.0, 0.0, 1.0], [0.0, 0.0, 1.0], [1.0, 1.0, 0.0]])
 A, B, W = 0, 1, 2

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mcrelu.mlp import Descent, Layer, Layers, Regression
+from mcrelu.problems.r_d import Descent, Layer, Layers, Regression
 from mcrelu.types import Bools, Floats
 
 Net = list[tuple[Floats, Floats]]

@@ -15,8 +15,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mcrelu.engines.layered import BELOW, LOSS_EVERY
-from mcrelu.mlp import NEVER, Descent, Layer, Layers, Regression
+from mcrelu.engines.r_d.protocol import BELOW, LOSS_EVERY
+from mcrelu.problems.r_d import NEVER, Descent, Layer, Layers, Regression
 from mcrelu.types import Bools, Floats, Ints
 
 

@@ -18,7 +18,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mcrelu.types import Counts, Floats, Problem, Weights
+from mcrelu.problems.one_d import Problem, Weights
+from mcrelu.types import Counts, Floats
 
 
 class Jacobian(NamedTuple):

@@ -7,8 +7,9 @@ import oracle
 
 from mcrelu.data import point_weights, sample_size, standard_points
 from mcrelu.init import he
+from mcrelu.problems.one_d import Problem, Weights
 from mcrelu.theory.sigma import inv_lambda_max
-from mcrelu.types import Bools, Counts, Floats, Ints, PointSet, Problem, Weights
+from mcrelu.types import Bools, Counts, Floats, Ints, PointSet
 
 MINIBATCH = 16
 

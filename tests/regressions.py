@@ -7,7 +7,7 @@ from itertools import pairwise
 import mlp_oracle
 import numpy as np
 
-from mcrelu.mlp import Descent, Layer, Layers, Regression
+from mcrelu.problems.r_d import Descent, Layer, Layers, Regression
 from mcrelu.types import Floats, Ints
 
 RADII, TARGETS = np.array([0.9, 1.0, 1.1]), np.array([1.0, -2.0, 1.0])

@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import ArrayLike
 
+from mcrelu.problems.one_d import Outcome, StopReason
 from mcrelu.runtime.serial import SerialExecutor
 from mcrelu.runtime.sweeping import do_sweep
 from mcrelu.store.files import Files
@@ -17,7 +18,6 @@ from mcrelu.store.output import Output
 from mcrelu.store.shards import shard_name
 from mcrelu.sweep.cell import Block
 from mcrelu.sweep.sweep import Sweep
-from mcrelu.types import Outcome, StopReason
 
 SEED = 20200212
 

@@ -14,15 +14,15 @@ PACKAGE = Path(__file__).parent.parent / "mcrelu"
 
 # From the bottom up; a module may import its own layer and those before it.
 LAYERS = (
-    ("types", "errors", "jit", "memory", "mlp"),
+    ("types", "errors", "jit", "memory", "problems"),
     ("data", "datasets", "init", "philox", "rng", "theory"),
-    ("engines", "stopping"),
-    ("train",),
+    ("engines",),
     ("sweep",),
     ("store", "published", "verify"),
     ("stats",),
     ("runtime",),
     ("figures",),
+    ("experiments",),
     ("terminal", "report", "api"),
     ("cli", "__main__"),
 )
@@ -68,7 +68,7 @@ def test_only_runtime_imports_ray(path: Path) -> None:
 
 
 def is_torch_engine(path: Path) -> bool:
-    return path.parent.name == "engines" and path.name.startswith("torch")
+    return path.parent.name == "r_d" and path.name.startswith("torch")
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
@@ -77,7 +77,7 @@ def test_only_torch_engines_import_torch(path: Path) -> None:
     if is_torch_engine(path):
         return
     assert not [name for name in imports(path) if name.split(".")[0] == "torch"]
-    assert not [name for name in imports_at_top(path) if name.startswith("mcrelu.engines.torch")]
+    assert not [name for name in imports_at_top(path) if name.startswith("mcrelu.engines.r_d.torch")]
 
 
 def test_there_are_torch_engines() -> None:

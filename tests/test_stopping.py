@@ -11,9 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from problems import select, standard_problem, with_steps
 
-from mcrelu.engines.dense import DenseEngine
-from mcrelu.rng import PhiloxMinibatches
-from mcrelu.stopping import (
+from mcrelu.engines.one_d.dense import DenseEngine
+from mcrelu.experiments.crossing.stopping import (
     Check,
     Criterion,
     Crossing,
@@ -22,10 +21,12 @@ from mcrelu.stopping import (
     few_points,
     one_sided_weights,
 )
+from mcrelu.experiments.crossing.train import Checks, train
+from mcrelu.problems.one_d import Kinks, Problem, StopReason, Weights
+from mcrelu.rng import PhiloxMinibatches
 from mcrelu.theory.criterion import Form, MotionBound
 from mcrelu.theory.sigma import side_moments
-from mcrelu.train import Checks, train
-from mcrelu.types import Bools, Counts, Floats, Ints, Kinks, PointSet, Problem, StopReason, Weights
+from mcrelu.types import Bools, Counts, Floats, Ints, PointSet
 
 R = StopReason
 quick = settings(deadline=None, derandomize=True, max_examples=100)
@@ -262,7 +263,7 @@ def test_degenerate_wins_over_converged(trained: Trained, monkeypatch: pytest.Mo
     def holds(sigma: Floats, *args: Any) -> MotionBound:
         return MotionBound(np.ones(len(sigma), dtype=bool), np.zeros(len(sigma)))
 
-    monkeypatch.setattr("mcrelu.stopping.motion_bound", holds)
+    monkeypatch.setattr("mcrelu.experiments.crossing.stopping.motion_bound", holds)
     rows = np.zeros(4, dtype=int)
     problem = select(trained.problem, rows)
     net = Weights(*(part[rows].copy() for part in trained.net))

@@ -10,13 +10,18 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mcrelu.engines.dense import DenseEngine
+from mcrelu.engines.one_d.dense import DenseEngine
 from mcrelu.errors import UserError
-from mcrelu.train import train
-from mcrelu.types import StopReason
+from mcrelu.experiments.crossing.consistency import contradicted
+from mcrelu.experiments.crossing.train import train
+from mcrelu.experiments.crossing.verify import (
+    PARAMETER_TOLERANCE,
+    STATUS_AGREEMENT,
+    Agreement,
+    _Batch,
+)
+from mcrelu.problems.one_d import StopReason
 from mcrelu.verify import verify_file
-from mcrelu.verify.consistency import contradicted
-from mcrelu.verify.crossing import PARAMETER_TOLERANCE, STATUS_AGREEMENT, Agreement, _Batch
 
 GOLDEN = Path(__file__).parent / "golden"
 KINDS = ("adam", "gd", "sgd")

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from mcrelu.errors import ExitCode, ResourceError, UserError
+from mcrelu.experiments.star.verify import EARLY
 from mcrelu.verify import LayeredAgreement, verify_file
-from mcrelu.verify.layered import EARLY
 
 GOLDEN = Path(__file__).parent / "golden"
 STAR = GOLDEN / "star11_n128.npz"
@@ -54,10 +54,10 @@ def test_golden_file_agrees(path: Path) -> None:
 def short(request: pytest.FixtureRequest) -> dict[str, Any]:
     """A golden file cut to its first epochs, with the final losses that belong to them."""
     pytest.importorskip("torch")
-    from mcrelu.engines.torch_mlp import TorchEngine
-    from mcrelu.mlp import NEVER, Descent, Regression
+    from mcrelu.engines.r_d.torch_engine import TorchEngine
+    from mcrelu.experiments.star.golden_file import LayeredFile
+    from mcrelu.problems.r_d import NEVER, Descent, Regression
     from mcrelu.theory import backprop
-    from mcrelu.verify.layered_file import LayeredFile
 
     golden = content(request.param) | {"epochs": np.array(EPOCHS)}
     for key in ("kink_first_crossed", "mse_first_crossed"):
@@ -138,8 +138,8 @@ def test_one_network_may_differ(tmp_path: Path, short: dict[str, Any]) -> None:
 
 
 def test_activation_is_found_out(tmp_path: Path, short: dict[str, Any]) -> None:
+    from mcrelu.experiments.star.golden_file import LayeredFile
     from mcrelu.theory.ntk import linear_step_size
-    from mcrelu.verify.layered_file import LayeredFile
 
     file = LayeredFile.of(tmp_path, short)
     equal = np.full_like(file.p, 1.0 / len(file.x))

@@ -1,18 +1,1 @@
-"""Engines by name, and which one a training problem gets by default."""
-
-from __future__ import annotations
-
-from mcrelu.engines.base import AnyEngine
-from mcrelu.engines.dense import DenseEngine
-from mcrelu.engines.grouped import GroupedEngine
-
-# The first that can train with an optimiser is its default.
-ENGINES: dict[str, type[AnyEngine]] = {
-    GroupedEngine.name: GroupedEngine,
-    DenseEngine.name: DenseEngine,
-}
-
-
-def default_engine(optimizer: str) -> str:
-    """Name of the engine that ``engine: auto`` stands for."""
-    return next(name for name, engine in ENGINES.items() if optimizer in engine.optimizers)
+"""Numerics: engines know nothing of specs, files or Ray."""

@@ -7,14 +7,14 @@ from collections.abc import Sequence
 import pyarrow as pa
 import pyarrow.csv as pacsv
 
-from mcrelu.figures.crossing import crossing_figure
-from mcrelu.figures.curves import curves_of
-from mcrelu.figures.pgf import crossing_tex
-from mcrelu.figures.series import series_of
-from mcrelu.figures.star import star_figure
+from mcrelu.experiments.crossing.figures import crossing_figure
+from mcrelu.experiments.crossing.pgf import crossing_tex
+from mcrelu.experiments.crossing.series import series_of
+from mcrelu.experiments.crossing.tables import power_laws
+from mcrelu.experiments.star.curves import curves_of
+from mcrelu.experiments.star.figures import star_figure
 from mcrelu.figures.style import look, publish
 from mcrelu.stats.comparison import pool
-from mcrelu.stats.crossing_tables import power_laws
 from mcrelu.stats.reduce import CELLS, POWER_LAWS, Tables, written_tables
 from mcrelu.store.files import Files
 from mcrelu.store.output import Output

@@ -11,9 +11,9 @@ from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 
 from mcrelu.errors import UserError
-from mcrelu.runtime.crossing import CrossingExperiment
+from mcrelu.experiments.crossing.block import CrossingExperiment
+from mcrelu.experiments.star.block import StarExperiment
 from mcrelu.runtime.experiment import Experiment
-from mcrelu.runtime.star import StarExperiment
 from mcrelu.runtime.task import BlockDone, BlockFailed, BlockResult, BlockTask, StoreFailed
 from mcrelu.store.files import Files
 from mcrelu.store.shards import publish_shard

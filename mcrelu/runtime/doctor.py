@@ -62,7 +62,7 @@ def _room() -> Finding:
 
 
 def _training() -> Finding:
-    from mcrelu.runtime.crossing import train_block
+    from mcrelu.experiments.crossing.block import train_block
     from mcrelu.store.shards import Provenance
     from mcrelu.sweep.cell import Block
 

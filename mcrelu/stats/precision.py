@@ -18,8 +18,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import ArrayLike
 
+from mcrelu.problems.one_d import StopReason
 from mcrelu.stats.intervals import confidence_sequence
-from mcrelu.types import StopReason
 
 # P(crossing possible): what is not proved (or believed) to stay where it is.
 _STAYED = (StopReason.LOCALLY_CONVERGED, StopReason.EARLY_STOPPED)

@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import pyarrow as pa
 
-from mcrelu.stats.crossing_tables import crossing_cells, power_laws
-from mcrelu.stats.star_tables import progress, star_cells
+from mcrelu.experiments.crossing.tables import crossing_cells, power_laws
+from mcrelu.experiments.star.tables import progress, star_cells
 from mcrelu.store.output import Output
 
 CELLS = "cells"

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from mcrelu.mlp import Descent, Layer
+from mcrelu.problems.r_d import Descent, Layer
 from mcrelu.store.files import Files
 from mcrelu.store.shards import Provenance, identity
 from mcrelu.sweep.cell import Block

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pyarrow as pa
 
-from mcrelu.store.crossing_rows import CROSSING
-from mcrelu.store.star_rows import STAR
+from mcrelu.experiments.crossing.rows import CROSSING
+from mcrelu.experiments.star.rows import STAR
 from mcrelu.sweep.cell import Cell
 
 VERSION = 2

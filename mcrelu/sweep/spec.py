@@ -1,34 +1,69 @@
-"""Specs by the experiment they ask for."""
+"""What all specs have in common.
+
+Types are strict: text is never taken for a number, and a number never for a list. Every key that
+is not named is refused. :mod:`mcrelu.sweep.messages` turns what pydantic finds into one line.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
-from mcrelu.errors import SpecError
-from mcrelu.sweep.crossing_spec import CrossingSpec
-from mcrelu.sweep.model import CommonSpec
-from mcrelu.sweep.problems import explain
-from mcrelu.sweep.star_spec import StarSpec
+from mcrelu.sweep.cell import Cell
 
-SPECS: dict[str, type[CommonSpec]] = {"crossing": CrossingSpec, "star": StarSpec}
+T = TypeVar("T")
 
 
-def validate(values: dict[str, Any]) -> CommonSpec:
-    """The spec in plain values, as YAML gives them.
+def _distinct(values: list[T]) -> list[T]:
+    for k, value in enumerate(values):
+        if value in values[:k]:
+            raise ValueError(f"{value!r} is listed twice; list every value once")
+    return values
 
-    Raises
-    ------
-    SpecError
-        In one line: the field, its value, and what would be right.
-    """
-    experiment = values.get("experiment", "crossing")
-    kind = SPECS.get(experiment) if isinstance(experiment, str) else None
-    if kind is None:
-        known = " or ".join(repr(name) for name in SPECS)
-        raise SpecError(f"experiment = {experiment!r}: must be {known}")
-    try:
-        return kind.model_validate(values)
-    except ValidationError as error:
-        raise SpecError(explain(error, kind)) from None
+
+class Model(BaseModel):
+    """A mapping of a spec."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
+
+
+# The values of one parameter; the cells of a sweep are the product of such lists.
+Values = Annotated[list[T], Field(min_length=1), AfterValidator(_distinct)]
+
+
+def _whole(version: object) -> object:
+    if type(version) is not int:  # 1.0 and true equal 1
+        raise ValueError("must be 1")
+    return version
+
+
+class CommonSpec(Model, ABC):
+    """The keys that every experiment has, and what the machinery asks of a spec."""
+
+    version: Annotated[Literal[1], BeforeValidator(_whole)]
+    experiment: str
+    seed: Annotated[int, Field(ge=0, lt=2**63)]
+    networks: Annotated[int, Field(ge=1)]
+    device: str = "auto"
+    rng: str = "philox"
+    block_size: Annotated[int, Field(ge=1, le=2**16)] | None = None
+
+    @abstractmethod
+    def expand(self) -> Iterator[Cell]:
+        """The cells."""
+
+    @abstractmethod
+    def block_size_of(self, cell: Cell) -> int:
+        """Networks per block of a cell."""
+
+    @abstractmethod
+    def settings(self) -> dict[str, Any]:
+        """What all cells share and an output cannot change, unless the cells say it clearer."""
+
+    @property
+    def relative_width(self) -> float | None:
+        """How narrow a cell's confidence sequence must be for it to end, if that is asked."""
+        return None

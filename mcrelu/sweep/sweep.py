@@ -12,9 +12,9 @@ import yaml
 
 from mcrelu.errors import SpecError
 from mcrelu.sweep.cell import Block, Cell, blocks_of
-from mcrelu.sweep.model import CommonSpec
 from mcrelu.sweep.reading import apply_settings, parse_yaml, read_yaml
-from mcrelu.sweep.spec import validate
+from mcrelu.sweep.spec import CommonSpec
+from mcrelu.sweep.validation import validate
 
 MAX_BLOCKS = 10**7
 

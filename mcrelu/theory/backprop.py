@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from mcrelu.mlp import Activation, Layer, Layers, Regression
+from mcrelu.problems.r_d import Activation, Layer, Layers, Regression
 from mcrelu.types import Floats
 
 

@@ -20,8 +20,9 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import NamedTuple
 
+from mcrelu.problems.one_d import Weights
 from mcrelu.theory import kernels
-from mcrelu.types import Bools, Floats, Weights
+from mcrelu.types import Bools, Floats
 
 
 class Form(StrEnum):

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from mcrelu.mlp import Activation, Layer, Layers
+from mcrelu.problems.r_d import Activation, Layer, Layers
 from mcrelu.theory import backprop
 from mcrelu.types import Floats, Ints
 

@@ -19,8 +19,9 @@ from __future__ import annotations
 import numpy as np
 
 from mcrelu.memory import chunks
+from mcrelu.problems.one_d import InitialWeights, Weights
 from mcrelu.theory import kernels
-from mcrelu.types import Bools, Floats, InitialWeights, PointSet, Weights
+from mcrelu.types import Bools, Floats, PointSet
 
 A, B, W = 0, 1, 2
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from mcrelu.experiments.crossing.verify import Agreement, verify_crossing
+from mcrelu.experiments.star.verify import LayeredAgreement, verify_layered
 from mcrelu.verify.archive import read_arrays
-from mcrelu.verify.crossing import Agreement, verify_crossing
-from mcrelu.verify.layered import LayeredAgreement, verify_layered
 
 AnyAgreement = Agreement | LayeredAgreement
 

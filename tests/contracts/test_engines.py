@@ -22,10 +22,11 @@ from problems import (
     with_steps,
 )
 
-from mcrelu.engines import ENGINES
-from mcrelu.engines.base import AnyEngine
+from mcrelu.engines.one_d.protocol import AnyEngine
+from mcrelu.engines.one_d.registry import ENGINES
+from mcrelu.problems.one_d import Problem, Weights
 from mcrelu.theory.sigma import side_moments
-from mcrelu.types import Bools, Counts, Floats, Ints, PointSet, Problem, Weights
+from mcrelu.types import Bools, Counts, Floats, Ints, PointSet
 
 STEPS = 200
 CASES = [

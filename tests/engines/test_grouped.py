@@ -18,11 +18,12 @@ from problems import (
 )
 
 from mcrelu import memory
-from mcrelu.engines import grouped
-from mcrelu.engines.base import AnyEngine
-from mcrelu.engines.dense import DenseEngine
-from mcrelu.engines.grouped import GroupedEngine
-from mcrelu.types import Counts, Floats, Ints, Problem, Weights
+from mcrelu.engines.one_d import grouped
+from mcrelu.engines.one_d.dense import DenseEngine
+from mcrelu.engines.one_d.grouped import GroupedEngine
+from mcrelu.engines.one_d.protocol import AnyEngine
+from mcrelu.problems.one_d import Problem, Weights
+from mcrelu.types import Counts, Floats, Ints
 
 STEPS = 3000
 LARGE = 1e6  # parameters beyond this have diverged

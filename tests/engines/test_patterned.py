@@ -11,11 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from regressions import POINTS, he, problem_on, rows, with_biases, with_zeros
 
-from mcrelu.engines import patterned
-from mcrelu.engines.activity import Points
-from mcrelu.engines.pattern_descent import Leg, Network, descend
-from mcrelu.engines.patterned import PatternedEngine
-from mcrelu.mlp import Descent, Layer, Layers, Regression
+from mcrelu.engines.r_d import grouped as patterned
+from mcrelu.engines.r_d.activation_patterns import Points
+from mcrelu.engines.r_d.descent import Leg, Network, descend
+from mcrelu.engines.r_d.grouped import PatternedEngine
+from mcrelu.problems.r_d import Descent, Layer, Layers, Regression
 from mcrelu.types import Floats
 
 EPOCHS = 2000

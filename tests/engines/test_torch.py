@@ -13,12 +13,12 @@ import pytest
 from mcrelu.datasets import labelled_points
 from mcrelu.errors import ResourceError
 from mcrelu.init import he_layers
-from mcrelu.mlp import NEVER, Activation, Descent, Layer, Layers, Regression
+from mcrelu.problems.r_d import NEVER, Activation, Descent, Layer, Layers, Regression
 from mcrelu.rng import layered_draws
 from mcrelu.theory.ntk import lambda_max
 
 torch = pytest.importorskip("torch")
-torch_mlp = pytest.importorskip("mcrelu.engines.torch_mlp")
+torch_mlp = pytest.importorskip("mcrelu.engines.r_d.torch_engine")
 TorchEngine = torch_mlp.TorchEngine
 
 KINDS = [
@@ -77,7 +77,7 @@ def test_equals_plain_numpy(
     sizes: tuple[int, ...], activation: Activation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With steps so small that roundings are not amplified at kinks, as they are by larger ones."""
-    monkeypatch.setattr("mcrelu.engines.torch_mlp.LOSS_EVERY", 1)
+    monkeypatch.setattr("mcrelu.engines.r_d.torch_engine.LOSS_EVERY", 1)
     problem, layers = random_problem(sizes, activation, factor=np.geomspace(0.2, 0.002, 6))
     expected, losses = oracle.train(problem, layers, 80)
     state, found = trained(problem, layers, 80)
@@ -125,7 +125,7 @@ def test_step_is_the_gradient_of_autograd(sizes: tuple[int, ...], activation: Ac
 
 
 def test_single_precision_follows_double(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mcrelu.engines.torch_mlp.LOSS_EVERY", 1)
+    monkeypatch.setattr("mcrelu.engines.r_d.torch_engine.LOSS_EVERY", 1)
     problem, layers = random_problem((2, 20, 1))
     double, losses = trained(problem, layers, 200)
     single, found = trained(problem, layers, 200, "float32")
@@ -255,10 +255,10 @@ def test_a_block_of_the_widest_networks_fits_in_4_gigabytes() -> None:
 import resource
 import numpy as np
 from mcrelu.datasets import labelled_points
-from mcrelu.engines.torch_mlp import TorchEngine
+from mcrelu.engines.r_d.torch_engine import TorchEngine
 from mcrelu.errors import ResourceError
 from mcrelu.init import he_layers
-from mcrelu.mlp import Descent, Regression
+from mcrelu.problems.r_d import Descent, Regression
 from mcrelu.rng import layered_draws
 from mcrelu.theory.ntk import lambda_max
 x, y = labelled_points("star-11", np.random.default_rng(0))
@@ -277,7 +277,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 
 def test_one_change_is_seen_among_more_active_neurons_than_numbers_count_to() -> None:
     """In half precision sums are exact up to 2048 only; here some 4000 neurons and points are."""
-    from mcrelu.engines.torch_passes import Passes, Shape
+    from mcrelu.engines.r_d.torch_passes import Passes, Shape
 
     x, y = labelled_points("star-13", np.random.default_rng(0))
     draws = layered_draws(5, 1, 0, 1, (2, 200, 1), len(x), 50)

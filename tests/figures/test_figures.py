@@ -10,11 +10,11 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from mcrelu.figures.crossing import crossing_figure
-from mcrelu.figures.pgf import crossing_tex
-from mcrelu.figures.series import Series, doubts, law_sentence, series_of, width_ticks
+from mcrelu.experiments.crossing.figures import crossing_figure
+from mcrelu.experiments.crossing.pgf import crossing_tex
+from mcrelu.experiments.crossing.series import Series, doubts, law_sentence, series_of, width_ticks
+from mcrelu.experiments.crossing.tables import power_laws
 from mcrelu.figures.style import look, publish
-from mcrelu.stats.crossing_tables import power_laws
 from mcrelu.stats.intervals import confidence_sequence, wilson
 from mcrelu.store.files import Files
 

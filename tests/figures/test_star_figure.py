@@ -8,8 +8,8 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from mcrelu.figures.curves import curve_rows, curves_of
-from mcrelu.figures.star import star_figure
+from mcrelu.experiments.star.curves import curve_rows, curves_of
+from mcrelu.experiments.star.figures import star_figure
 from mcrelu.figures.style import look, publish
 from mcrelu.stats.intervals import wilson
 from mcrelu.store.files import Files

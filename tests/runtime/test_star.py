@@ -23,14 +23,14 @@ from small_sweeps import (
 )
 from star_sweeps import star_spec, star_sweep
 
-from mcrelu.engines.patterned import PatternedEngine
+from mcrelu.engines.r_d.grouped import PatternedEngine
 from mcrelu.errors import ExitCode, ForeignOutputError, ResourceError
-from mcrelu.mlp import Descent
+from mcrelu.experiments.star.block import points_of, start_of
+from mcrelu.experiments.star.cell import StarCell
+from mcrelu.problems.r_d import Descent
 from mcrelu.runtime.serial import SerialExecutor
-from mcrelu.runtime.star import points_of, start_of
 from mcrelu.runtime.sweeping import do_sweep
 from mcrelu.store.output import Output
-from mcrelu.sweep.star_cell import StarCell
 from mcrelu.sweep.sweep import Sweep
 from mcrelu.theory.backprop import losses_of
 from mcrelu.theory.ntk import lambda_max, published_lambda_max

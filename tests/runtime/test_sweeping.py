@@ -28,9 +28,11 @@ from small_sweeps import (
 
 import mcrelu
 from mcrelu.data import point_weights, sample_size, standard_points
-from mcrelu.engines import ENGINES
+from mcrelu.engines.one_d.registry import ENGINES
 from mcrelu.errors import ExitCode, ResourceError
+from mcrelu.experiments.crossing.train import train
 from mcrelu.init import INITIALIZERS
+from mcrelu.problems.one_d import Problem
 from mcrelu.rng import LEGACY_MASTER_SEED, legacy_draws
 from mcrelu.runtime import crossing
 from mcrelu.runtime.serial import Attempt, SerialExecutor
@@ -41,8 +43,6 @@ from mcrelu.store.output import Output
 from mcrelu.sweep.cell import Block, Cell
 from mcrelu.sweep.sweep import Sweep
 from mcrelu.theory.sigma import inv_lambda_max
-from mcrelu.train import train
-from mcrelu.types import Problem
 
 # Every optimiser, initialisation, step rule and criterion; a short last block in each.
 CASES: dict[str, dict[str, Any]] = {

@@ -16,7 +16,7 @@ PROCESSES = 3
 WORKER = """
 import contextlib, json, sys
 from small_sweeps import sweep
-from mcrelu.engines import group_kernels, loose_kernels
+from mcrelu.engines.one_d import group_kernels, loose_kernels
 from mcrelu.runtime import warmup
 if sys.argv[1] == "unguarded":
     warmup._alone = contextlib.nullcontext

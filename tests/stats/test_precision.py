@@ -10,9 +10,9 @@ import pyarrow as pa
 import pytest
 from scipy.stats import binom
 
+from mcrelu.problems.one_d import StopReason
 from mcrelu.stats.intervals import Interval, confidence_sequence, wilson
 from mcrelu.stats.precision import Count, Sample, k_high, sample_of
-from mcrelu.types import StopReason
 
 BLOCKS = [Count(k, 100) for k in (30, 40, 35, 36, 33, 38, 31, 40)]
 

@@ -11,16 +11,16 @@ import pyarrow.dataset as ds
 import pytest
 from sweeps import SPEC, sweep
 
+from mcrelu.experiments.crossing.rows import crossing_rows
+from mcrelu.experiments.crossing.tables import power_laws
+from mcrelu.problems.one_d import Outcome, StopReason
 from mcrelu.runtime.block import attempt
 from mcrelu.runtime.task import BlockTask
-from mcrelu.stats.crossing_tables import power_laws
 from mcrelu.stats.intervals import clopper_pearson, confidence_sequence, wilson
 from mcrelu.stats.reduce import cell_table, reduce
-from mcrelu.store.crossing_rows import crossing_rows
 from mcrelu.store.files import Files
 from mcrelu.store.output import Output
 from mcrelu.store.shards import publish_shard
-from mcrelu.types import Outcome, StopReason
 
 
 @pytest.fixture

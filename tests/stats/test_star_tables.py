@@ -10,16 +10,16 @@ import pytest
 from star_sweeps import star_sweep
 
 from mcrelu.errors import UserError
-from mcrelu.mlp import NEVER, Descent, Regression
+from mcrelu.experiments.star.rows import star_rows
+from mcrelu.experiments.star.tables import DECILES, progress, star_cells
+from mcrelu.problems.r_d import NEVER, Descent, Regression
 from mcrelu.published import StarSetting, points
 from mcrelu.stats.comparison import Count, compare, counts_of, pool, published_counts
 from mcrelu.stats.intervals import clopper_pearson, wilson
 from mcrelu.stats.reduce import reduce
-from mcrelu.stats.star_tables import DECILES, progress, star_cells
 from mcrelu.store.files import Files
 from mcrelu.store.output import Output
 from mcrelu.store.shards import publish_shard
-from mcrelu.store.star_rows import star_rows
 from mcrelu.sweep.sweep import Sweep
 
 SWEEP = star_sweep(epochs=2000, cells={"width": [6], "data": ["star-3"]}, networks=4, block_size=2)

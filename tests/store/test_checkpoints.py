@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from star_sweeps import star_sweep
 
-from mcrelu.mlp import NEVER, Descent, Layer
+from mcrelu.problems.r_d import NEVER, Descent, Layer
 from mcrelu.store.checkpoints import (
     Checkpoint,
     latest_checkpoint,

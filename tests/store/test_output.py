@@ -13,7 +13,7 @@ from small_sweeps import assert_same_rows, made_up_outcome, output, run_serially
 
 import mcrelu
 from mcrelu.errors import ExitCode, ForeignOutputError, ResourceError, UserError
-from mcrelu.store.crossing_rows import crossing_rows
+from mcrelu.experiments.crossing.rows import crossing_rows
 from mcrelu.store.files import Files
 from mcrelu.store.output import SPEC, Output, conflicts
 from mcrelu.store.shards import publish_shard, shard_name

@@ -13,8 +13,9 @@ import pyarrow.parquet as pq
 import pytest
 from small_sweeps import SEED, made_up_outcome, sweep
 
+from mcrelu.experiments.crossing.rows import CROSSING, crossing_rows
+from mcrelu.problems.one_d import Outcome, StopReason
 from mcrelu.store import schema, shards
-from mcrelu.store.crossing_rows import CROSSING, crossing_rows
 from mcrelu.store.files import Files
 from mcrelu.store.shards import (
     Provenance,
@@ -25,7 +26,6 @@ from mcrelu.store.shards import (
     shard_name,
 )
 from mcrelu.sweep.cell import Block, Cell
-from mcrelu.types import Outcome, StopReason
 
 ORIGIN = Provenance(SEED, "philox", 10)
 CELL: Cell = sweep().cells[0]

@@ -11,13 +11,13 @@ import yaml
 from small_sweeps import spec, sweep
 
 from mcrelu.errors import ExitCode, SpecError
-from mcrelu.stopping import Crossing, EarlyStopping, Sufficient
+from mcrelu.experiments.crossing.cell import CrossingCell, StepRule
+from mcrelu.experiments.crossing.stopping import Crossing, EarlyStopping, Sufficient
+from mcrelu.experiments.crossing.train import Checks
 from mcrelu.sweep import sweep as sweep_module
-from mcrelu.sweep.crossing_cell import CrossingCell, StepRule
 from mcrelu.sweep.reading import parse_yaml
 from mcrelu.sweep.sweep import Sweep
 from mcrelu.theory.criterion import Form
-from mcrelu.train import Checks
 
 SWEEPS = sorted((Path(__file__).parents[2] / "jobs" / "sweeps").glob("*.yaml"))
 

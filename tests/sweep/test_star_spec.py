@@ -9,7 +9,7 @@ import pytest
 from star_sweeps import star_spec, star_sweep
 
 from mcrelu.errors import SpecError
-from mcrelu.sweep.star_cell import StarCell
+from mcrelu.experiments.star.cell import StarCell
 from mcrelu.sweep.sweep import Sweep
 
 

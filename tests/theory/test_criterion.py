@@ -14,13 +14,14 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from problems import select, standard_problem
 
-from mcrelu.engines.base import AnyEngine
-from mcrelu.engines.dense import DenseEngine
-from mcrelu.engines.grouped import GroupedEngine
+from mcrelu.engines.one_d.dense import DenseEngine
+from mcrelu.engines.one_d.grouped import GroupedEngine
+from mcrelu.engines.one_d.protocol import AnyEngine
+from mcrelu.problems.one_d import Problem, Weights
 from mcrelu.theory import criterion as cr
 from mcrelu.theory import sigma as sg
 from mcrelu.theory.criterion import Decay, Form
-from mcrelu.types import Bools, Floats, Ints, Problem, Weights
+from mcrelu.types import Bools, Floats, Ints
 
 SEEDS = st.integers(0, 2**32 - 1)
 quick = settings(deadline=None, derandomize=True, max_examples=100)

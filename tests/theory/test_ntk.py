@@ -10,7 +10,7 @@ import pytest
 
 from mcrelu.datasets import labelled_points
 from mcrelu.init import he_layers
-from mcrelu.mlp import Activation, Layer, Layers
+from mcrelu.problems.r_d import Activation, Layer, Layers
 from mcrelu.rng import layered_draws
 from mcrelu.theory import ntk
 from mcrelu.types import Floats

@@ -19,9 +19,10 @@ from problems import (
 )
 
 from mcrelu.data import standard_points
+from mcrelu.problems.one_d import Weights
 from mcrelu.theory import kernels
 from mcrelu.theory import sigma as sg
-from mcrelu.types import Floats, PointSet, Weights
+from mcrelu.types import Floats, PointSet
 
 SEEDS = st.integers(0, 2**32 - 1)
 ALPHAS = (0.0, 0.01, 0.3, 0.9)

@@ -1,0 +1,1 @@
+"""Engines for two-layer networks with one input."""

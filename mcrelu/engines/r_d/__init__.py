@@ -1,0 +1,1 @@
+"""Engines for networks with inputs in R^d."""

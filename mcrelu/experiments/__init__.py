@@ -1,0 +1,1 @@
+"""One room per experiment: everything about it, behind one protocol."""

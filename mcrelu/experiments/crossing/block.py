@@ -1,0 +1,100 @@
+"""Blocks of the crossing experiment: draw networks, train them until they stop."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import cache
+
+import numpy as np
+
+from mcrelu.data import point_weights, sample_size, standard_points
+from mcrelu.engines.one_d.registry import ENGINES
+from mcrelu.experiments.crossing.cell import CrossingCell, StepRule
+from mcrelu.experiments.crossing.rows import crossing_rows
+from mcrelu.experiments.crossing.train import Checks, train
+from mcrelu.init import INITIALIZERS, DrawnWeights
+from mcrelu.problems.one_d import Outcome, Problem
+from mcrelu.rng import Draws, LegacyBatch, legacy_batches, legacy_draws, philox_draws
+from mcrelu.runtime.experiment import BlockRows
+from mcrelu.runtime.task import BlockTask
+from mcrelu.stats.precision import k_high
+from mcrelu.store.shards import Provenance
+from mcrelu.sweep.cell import Block, Cell
+from mcrelu.theory.sigma import inv_lambda_max
+from mcrelu.types import Floats
+
+_TOY_WIDTH = 8
+_FAR = StepRule(over_width=1e6)  # kinks cross at once: the kernels behind crossings run, too
+
+
+class CrossingExperiment:
+    """Two-layer networks in one dimension, trained until a criterion stops them."""
+
+    def rows(self, task: BlockTask) -> BlockRows:
+        """Train a block."""
+        step_size, outcome = train_block(task.block, task.origin)
+        return BlockRows(crossing_rows(task.block, step_size, outcome), k_high(outcome.status))
+
+    def toys(self, cell: Cell) -> Iterator[Cell]:
+        """Cells that take no time and run every kernel that a cell may need."""
+        assert isinstance(cell, CrossingCell)
+        toy = replace(cell, width=_TOY_WIDTH, checks=Checks(2, 1), offset=0.0, init="he")
+        yield toy
+        yield replace(toy, step_rule=_FAR)
+
+    def seconds(self, cell: Cell, origin: Provenance, networks: int) -> float:
+        """Time that the first networks of a cell take, measured by training them."""
+        started = time.perf_counter()
+        train_block(Block(cell, 0, 0, networks), origin)
+        return time.perf_counter() - started
+
+
+def train_block(block: Block, origin: Provenance) -> tuple[Floats, Outcome]:
+    """Draw and train the networks of a block: their step sizes (m,) and outcomes."""
+    cell = block.cell
+    assert isinstance(cell, CrossingCell)
+    draws = draw_block(block, origin)
+    problem = problem_of(cell, draws)
+    minibatches = None if cell.optimizer == "gd" else draws.minibatches
+    outcome = train(
+        ENGINES[cell.engine](),
+        problem,
+        point_weights(draws.validation_counts),
+        cell.criteria,
+        cell.checks,
+        minibatches,
+    )
+    return problem.step_size, outcome
+
+
+def draw_block(block: Block, origin: Provenance) -> Draws:
+    """Everything random about a block."""
+    width, points = block.cell.width, len(standard_points().x)
+    samples = sample_size(width)
+    if origin.rng == "philox":
+        return philox_draws(
+            origin.seed, block.cell.stream, block.index, block.networks, width, points, samples
+        )
+    batches = [batch for batch in _legacy_batches(origin.seed) if batch.width == width]
+    batch = batches[block.index]
+    return legacy_draws(batch.seed, batch.networks, width, points, samples)
+
+
+def problem_of(cell: CrossingCell, draws: Draws) -> Problem:
+    """The training problems that a cell makes of its draws."""
+    points = standard_points(cell.offset)
+    p = point_weights(draws.counts)
+    weights = DrawnWeights(INITIALIZERS[cell.init], draws.a_normals, draws.w_normals)
+    over_width = cell.step_rule.over_width
+    if over_width is None:
+        step_size = inv_lambda_max(weights, points, p, cell.leaky_slope)
+    else:
+        step_size = np.full(len(p), over_width / cell.width)
+    return Problem(points, p, weights, step_size, cell.optimizer, cell.leaky_slope)
+
+
+@cache
+def _legacy_batches(seed: int) -> tuple[LegacyBatch, ...]:
+    return tuple(legacy_batches(seed))

@@ -1,0 +1,91 @@
+"""Cells of the crossing experiment: two-layer networks in one dimension, until they stop."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from mcrelu.engines.one_d.registry import ENGINES
+from mcrelu.experiments.crossing.stopping import Criterion, Crossing, EarlyStopping, Sufficient
+from mcrelu.experiments.crossing.train import Checks
+from mcrelu.sweep.cell import Cell
+
+CRITERIA: dict[str, type[Criterion]] = {
+    "crossing": Crossing,
+    "early_stopping": EarlyStopping,
+    "sufficient": Sufficient,
+}
+
+
+@dataclass(frozen=True)
+class StepRule:
+    """Step size 1/lambda_max(A_ref M), or ``over_width``/n where that is given."""
+
+    over_width: float | None = None
+
+    def __str__(self) -> str:
+        return "inv_lambda_max" if self.over_width is None else f"{self.over_width:g}/width"
+
+
+@dataclass(frozen=True)
+class CrossingCell(Cell):
+    """One parameter combination of a crossing sweep."""
+
+    experiment: ClassVar[str] = "crossing"
+
+    offset: float
+    optimizer: str
+    init: str
+    step_rule: StepRule
+    criteria: tuple[Criterion, ...]
+    checks: Checks
+    leaky_slope: float = 0.0
+
+    def drawn(self) -> dict[str, Any]:
+        """The same networks are drawn whichever engine trains and whichever criteria stop them."""
+        return self.trained()
+
+    def trained(self) -> dict[str, Any]:
+        """What is trained, as opposed to how it is computed and when it stops."""
+        values = {
+            "experiment": self.experiment,
+            "width": self.width,
+            "offset": float(self.offset),
+            "optimizer": self.optimizer,
+            "init": self.init,
+            "step_size": self.step_rule.over_width,
+        }
+        if self.leaky_slope:  # not where it is 0: cells of ReLU networks keep their identities
+            values["leaky_slope"] = self.leaky_slope
+        return values
+
+    def parameters(self) -> dict[str, Any]:
+        """Everything that the rows of the cell depend on, except seed and block size."""
+        return {
+            **self.trained(),
+            "stop": [describe(criterion) for criterion in self.criteria],
+            "checks": [self.checks.interval, self.checks.maximum],
+            "engine": self.engine,
+            "semantics": self.semantics,
+        }
+
+    def memory(self, networks: int) -> int:
+        """Peak bytes that a block of so many networks needs."""
+        return ENGINES[self.engine].memory(networks, self.width, self.optimizer)
+
+    @property
+    def cost(self) -> float:
+        """Wide networks have dearer steps, or, in groups, as many more of them to do."""
+        return float(self.width)
+
+    @property
+    def label(self) -> str:
+        """A few words that tell the cell from the others of a sweep."""
+        leak = f" leaky_slope={self.leaky_slope:g}" if self.leaky_slope else ""
+        return f"{self.optimizer} n={self.width} offset={self.offset:g} {self.init}{leak}"
+
+
+def describe(criterion: Criterion) -> dict[str, Any]:
+    """A criterion as it stands in a spec: its name and its options."""
+    name = next(name for name, kind in CRITERIA.items() if isinstance(criterion, kind))
+    return {name: dict(vars(criterion))}

@@ -1,0 +1,170 @@
+"""Stopping criteria: pure functions of a check, batched over networks.
+
+A criterion is a frozen dataclass with ``init(m) -> memory`` and
+``judge(memory, check) -> (memory, status)``, where status (m,) holds a StopReason or 0 for "go on"
+and memory is a tuple of arrays with one row per network. The training loop asks the criteria in
+the order of docs/method.md 1 and drops the rows of stopped networks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import ClassVar, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mcrelu.problems.one_d import StopReason, Weights
+from mcrelu.theory.criterion import Form, motion_bound, neurons_stay
+from mcrelu.theory.sigma import A, data_moments, point_sides, u_hat
+from mcrelu.types import Bools, Floats, PointSet
+
+Memory = tuple[NDArray[np.float64], ...]
+Status = NDArray[np.int8]
+
+
+@dataclass(frozen=True)
+class Check:
+    """What the criteria may look at; m networks, the expensive parts on demand."""
+
+    points: PointSet
+    p: Floats  # (m, D)
+    validation_p: Floats  # (m, D)
+    step_size: Floats  # (m,)
+    crossed: Bools  # (m,)
+    outputs: Floats  # (m, D)
+    moments: Callable[[], Floats]  # () -> sigma (m, 2, 3, 3)
+    outermost: Callable[[Bools], Weights]  # mask (m,) -> neurons that speak for all the others
+    leaky_slope: float = 0.0
+
+    def validation_loss(self) -> Floats:
+        """sum_j v_j (f(x_j) - y_j)^2, (m,)."""
+        return squared_error(self.validation_p, self.outputs, self.points.y)
+
+    def restrict(self, mask: Bools) -> Check:
+        """The same check of the networks where mask (m,) is true."""
+        if mask.all():
+            return self
+
+        def outermost(inner: Bools) -> Weights:
+            wanted = mask.copy()
+            wanted[mask] = inner
+            return self.outermost(wanted)
+
+        return Check(
+            points=self.points,
+            p=self.p[mask],
+            validation_p=self.validation_p[mask],
+            step_size=self.step_size[mask],
+            crossed=self.crossed[mask],
+            outputs=self.outputs[mask],
+            moments=lambda: self.moments()[mask],
+            outermost=outermost,
+            leaky_slope=self.leaky_slope,
+        )
+
+
+class Criterion(Protocol):
+    """One reason to stop training."""
+
+    optimizers: ClassVar[frozenset[str]]
+
+    def init(self, m: int) -> Memory:
+        """What the criterion remembers of m networks before the first check."""
+
+    def judge(self, memory: Memory, check: Check) -> tuple[Memory, Status]:
+        """The new memory and the verdict on each network."""
+
+
+@dataclass(frozen=True)
+class Crossing:
+    """CROSSED once a kink has reached a data point at any step so far."""
+
+    optimizers: ClassVar[frozenset[str]] = frozenset({"gd", "sgd", "adam"})
+
+    def init(self, m: int) -> Memory:
+        """Nothing to remember: the engine keeps the running maximum."""
+        return ()
+
+    def judge(self, memory: Memory, check: Check) -> tuple[Memory, Status]:
+        """CROSSED or go on."""
+        return memory, _where(check.crossed, StopReason.CROSSED)
+
+
+@dataclass(frozen=True)
+class EarlyStopping:
+    """EARLY_STOPPED after ``patience`` checks without a validation loss below best - min_delta."""
+
+    patience: int = 10
+    min_delta: float = 1e-8
+    optimizers: ClassVar[frozenset[str]] = frozenset({"gd", "sgd", "adam"})
+
+    def init(self, m: int) -> Memory:
+        """Best validation loss and number of checks since."""
+        return np.full(m, np.inf), np.zeros(m)
+
+    def judge(self, memory: Memory, check: Check) -> tuple[Memory, Status]:
+        """EARLY_STOPPED or go on."""
+        best, waited = memory
+        loss = check.validation_loss()
+        improved = loss < best - self.min_delta
+        best = np.where(improved, loss, best)
+        waited = np.where(improved, 0.0, waited + 1.0)
+        return (best, waited), _where(waited >= self.patience, StopReason.EARLY_STOPPED)
+
+
+@dataclass(frozen=True)
+class Sufficient:
+    """LOCALLY_CONVERGED where theory proves that no kink will ever cross; degenerate cases.
+
+    Only for GD: the proof follows the deterministic dynamics (theory/criterion.py). Of several
+    verdicts the later one wins: converged, all a of one sign, a side with one point at most.
+    """
+
+    form: Form = Form.SHARP
+    optimizers: ClassVar[frozenset[str]] = frozenset({"gd"})
+
+    def init(self, m: int) -> Memory:
+        """Nothing to remember: the proof starts from the present state."""
+        return ()
+
+    def judge(self, memory: Memory, check: Check) -> tuple[Memory, Status]:
+        """LOCALLY_CONVERGED, A_DEGENERATE, X_DEGENERATE or go on."""
+        sigma = check.moments()
+        status = _where(self._converged(sigma, check), StopReason.LOCALLY_CONVERGED)
+        status[one_sided_weights(sigma)] = StopReason.A_DEGENERATE
+        status[few_points(check.points, check.p)] = StopReason.X_DEGENERATE
+        return memory, status
+
+    def _converged(self, sigma: Floats, check: Check) -> Bools:
+        rest = u_hat(check.points, check.p, check.outputs)
+        moments = data_moments(check.points, check.p)
+        alpha = check.leaky_slope
+        bound = motion_bound(sigma, moments, rest, check.step_size, self.form, alpha)
+        converged = bound.holds.copy()
+        if converged.any():
+            weights = check.outermost(bound.holds)
+            converged[bound.holds] = neurons_stay(weights, bound.kappa[bound.holds])
+        return converged
+
+
+def one_sided_weights(sigma: Floats) -> Bools:
+    """Whether all a_i > 0 or all a_i < 0, (m,)."""
+    return np.asarray((sigma[:, :, A, A] == 0.0).any(axis=1))
+
+
+def few_points(points: PointSet, p: Floats) -> Bools:
+    """Whether one side of zero has at most one distinct point in the sample, (m,)."""
+    present = (p > 0).astype(int) @ point_sides(points.x).T.astype(int)
+    return np.asarray((present <= 1).any(axis=1))
+
+
+def squared_error(p: Floats, outputs: Floats, y: Floats) -> Floats:
+    """sum_j p_j (f(x_j) - y_j)^2; p, outputs (m, D) -> (m,)."""
+    with np.errstate(over="ignore", invalid="ignore"):  # networks that diverged
+        return np.asarray((p * (outputs - y) ** 2).sum(axis=1))
+
+
+def _where(mask: Bools, reason: StopReason) -> Status:
+    return np.where(mask, reason, 0).astype(np.int8)

@@ -1,0 +1,1 @@
+"""Does training leave the affine regime? Networks in R^d."""

@@ -1,0 +1,112 @@
+"""The curves of a star figure: what is drawn and tabulated, whichever way it is shown."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+
+from mcrelu.experiments.star.tables import SETTING
+from mcrelu.published import StarSetting, all_points
+
+EVENT_NAMES = {
+    "kink": "an activation pattern changed",
+    "loss": "the loss fell below the affine threshold",
+}
+
+
+@dataclass(frozen=True)
+class Fraction:
+    """A fraction of networks with its 95 % interval (Wilson), and what the paper has."""
+
+    estimate: float
+    low: float
+    high: float
+    paper: float | None
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One setting over the widths, ascending."""
+
+    setting: dict[str, Any]  # SETTING of stats/star_tables.py
+    width: list[int]
+    networks: list[int]
+    fractions: dict[str, list[Fraction]]  # by event
+    relative_loss: list[float | None]  # median over networks of final loss over threshold
+    diverged: list[int]
+
+    @property
+    def name(self) -> str:
+        """What tells the curve from others, as plain text."""
+        setting = self.setting
+        parts = [setting["data"]]
+        if setting["depth"] != 1:
+            parts.append(f"{setting['depth']} hidden layers")
+        if setting["activation"] != "relu":
+            parts.append(setting["activation"])
+        if setting["random_bias"]:
+            parts.append("random biases")
+        return ", ".join([*parts, self.step])
+
+    @property
+    def step(self) -> str:
+        """The step size as a formula."""
+        factor, rule = self.setting["step_factor"], self.setting["step_rule"]
+        return f"h = {factor:g}/{'λ_max' if rule == 'inv_lambda_max' else '|θ|²'}"
+
+    @property
+    def in_paper(self) -> bool:
+        """Whether the paper has any of its points."""
+        return any(one.paper is not None for part in self.fractions.values() for one in part)
+
+
+def curves_of(cells: pa.Table) -> list[Curve]:
+    """The curves in a table of cells."""
+    by_setting: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
+    for row in sorted(cells.to_pylist(), key=lambda row: row["width"]):
+        if row["networks"]:
+            by_setting.setdefault(tuple(row[name] for name in SETTING), []).append(row)
+    published = all_points()
+
+    def fraction(event: str, row: dict[str, Any]) -> Fraction:
+        setting = StarSetting(event, *(row[name] for name in SETTING))
+        paper = published.get((setting, row["width"]))
+        return Fraction(
+            estimate=row[f"{event}_estimate"],
+            low=row[f"{event}_wilson_low"],
+            high=row[f"{event}_wilson_high"],
+            paper=paper and paper.estimate,
+        )
+
+    return [
+        Curve(
+            setting=dict(zip(SETTING, setting, strict=True)),
+            width=[row["width"] for row in rows],
+            networks=[row["networks"] for row in rows],
+            fractions={event: [fraction(event, row) for row in rows] for event in EVENT_NAMES},
+            relative_loss=[row["relative_loss"] for row in rows],
+            diverged=[row["diverged"] for row in rows],
+        )
+        for setting, rows in by_setting.items()
+    ]
+
+
+def curve_rows(curve: Curve) -> list[list[str]]:
+    """A curve as a table, headings first."""
+    paper = ["paper (fig8)"] if curve.in_paper else []
+    rows = [
+        ["width", "networks", "kink change", "95 % interval", *paper, "loss crossing",
+         "95 % interval", *paper, "median loss / threshold"],
+    ]  # fmt: skip
+    for k, width in enumerate(curve.width):
+        row = [str(width), str(curve.networks[k])]
+        for event in EVENT_NAMES:
+            one = curve.fractions[event][k]
+            row += [f"{one.estimate:.3f}", f"{one.low:.3f} .. {one.high:.3f}"]
+            if curve.in_paper:
+                row.append("" if one.paper is None else f"{one.paper:.3f}")
+        median = curve.relative_loss[k]
+        rows.append([*row, "infinite" if median is None else f"{median:.4g}"])
+    return rows
