@@ -197,7 +197,7 @@ def test_truncated_file(tmp_path: Path) -> None:
 
 
 def test_without_torch_there_is_a_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in [name for name in sys.modules if name.startswith("mcrelu.engines.torch")]:
+    for name in [name for name in sys.modules if name.startswith("mcrelu.engines.r_d.torch")]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "torch", None)
     with pytest.raises(ResourceError, match=r"pip install mcrelu\[torch\]") as caught:

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from mcrelu.runtime import crossing
+from mcrelu.experiments.crossing import block as crossing
 from mcrelu.runtime.progress import Silent, Tally
 from mcrelu.runtime.serial import SerialExecutor
 from mcrelu.runtime.submit import Executor

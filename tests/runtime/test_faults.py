@@ -32,7 +32,7 @@ from processes import (
 from small_sweeps import assert_same_rows, output, run_serially, shard_files, spec, sweep
 
 from mcrelu.errors import ExitCode, ResourceError
-from mcrelu.runtime import crossing
+from mcrelu.experiments.crossing import block as crossing
 from mcrelu.runtime.progress import Silent, Tally
 from mcrelu.runtime.serial import SerialExecutor
 from mcrelu.runtime.submit import SystemFaultError

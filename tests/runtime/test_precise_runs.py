@@ -17,7 +17,7 @@ from small_sweeps import assert_same_columns, output, shard_files, spec
 
 import mcrelu
 from mcrelu.errors import ExitCode, ForeignOutputError
-from mcrelu.runtime import crossing
+from mcrelu.experiments.crossing import block as crossing
 from mcrelu.runtime.serial import Attempt, SerialExecutor
 from mcrelu.runtime.submit import Executor
 from mcrelu.runtime.sweeping import do_sweep

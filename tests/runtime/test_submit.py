@@ -12,7 +12,7 @@ import pytest
 from scripted import ScriptedExecutor, Ticket
 from small_sweeps import SEED, sweep
 
-from mcrelu.runtime import crossing
+from mcrelu.experiments.crossing import block as crossing
 from mcrelu.runtime.serial import SerialExecutor
 from mcrelu.runtime.submit import MAX_ATTEMPTS, Executor, run_blocks
 from mcrelu.runtime.task import BlockDone, BlockFailed, BlockResult, BlockTask, StoreFailed

@@ -30,11 +30,11 @@ import mcrelu
 from mcrelu.data import point_weights, sample_size, standard_points
 from mcrelu.engines.one_d.registry import ENGINES
 from mcrelu.errors import ExitCode, ResourceError
+from mcrelu.experiments.crossing import block as crossing
 from mcrelu.experiments.crossing.train import train
 from mcrelu.init import INITIALIZERS
 from mcrelu.problems.one_d import Problem
 from mcrelu.rng import LEGACY_MASTER_SEED, legacy_draws
-from mcrelu.runtime import crossing
 from mcrelu.runtime.serial import Attempt, SerialExecutor
 from mcrelu.runtime.submit import Executor
 from mcrelu.runtime.sweeping import do_sweep

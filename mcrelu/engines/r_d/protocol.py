@@ -1,8 +1,8 @@
 """The protocol of engines for networks in R^d, and what all of them measure alike.
 
 Training goes in legs. Between legs there is nothing but a :class:`~mcrelu.problems.r_d.Descent`,
-plain arrays, so a run that is resumed from disk at the end of a leg gives the rows of one that was left
-alone, bit for bit, provided that both have the same legs.
+plain arrays, so a run that is resumed from disk at the end of a leg gives the rows of one that was
+left alone, bit for bit, provided that both have the same legs.
 """
 
 from __future__ import annotations
