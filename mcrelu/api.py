@@ -10,16 +10,17 @@ import pyarrow as pa
 
 from mcrelu.errors import ExitCode, UserError
 from mcrelu.runtime.executors import executor_starter
+from mcrelu.runtime.heartbeat import RUNNING, is_running
 from mcrelu.runtime.progress import Display
 from mcrelu.runtime.sweeping import ERRORS, do_sweep
-from mcrelu.runtime.work import work_of
-from mcrelu.stats.comparison import compare, counts_of, pool, published_counts
-from mcrelu.stats.reduce import cell_table, reduce
-from mcrelu.stats.sample import sample
-from mcrelu.store.checkpoints import newest_epoch
+from mcrelu.runtime.work import tally_of
+from mcrelu.stats.comparison import compare, pool
+from mcrelu.store.checkpoints import begun_blocks
+from mcrelu.store.contents import StoredCell
 from mcrelu.store.files import Files
 from mcrelu.store.output import STATUS, Output
-from mcrelu.sweep.cell import Block, Cell
+from mcrelu.store.reduce import cell_table, reduce
+from mcrelu.sweep.cell import Cell
 from mcrelu.sweep.sweep import Sweep
 
 PAPER = "paper:"
@@ -50,45 +51,51 @@ class Run:
 
     @property
     def out(self) -> str:
-        """Path or URI of the output."""
-        return self.output.files.uri
+        """Path or URI of the output, without credentials."""
+        return self.output.files.shown
+
+    @property
+    def cells(self) -> tuple[StoredCell, ...]:
+        """The cells of the output, with their parameters."""
+        return self.output.cells
 
     def table(self) -> pa.Table:
         """One row per cell: counts, estimate, intervals.
 
-        Only complete blocks count, and only up to the precision asked for, if one is.
+        Only complete blocks count, and only up to the relative width asked for, if one is.
         """
         return cell_table(self.output)
 
     def status(self) -> dict[str, Any]:
         """What is there: blocks and networks done and wanted, and what status.json says.
 
-        Where a precision is asked for, what is wanted is projected from what is there.
+        Where a relative width is asked for, what is wanted is projected from what is there.
         """
-        tally = work_of(self.output).tally
-        reached = [newest_epoch(self.output.files, block) for block in self._half_done()]
-        epochs = [epoch for epoch in reached if epoch is not None]
+        output = self.output
+        inventory = output.inventory()
+        tally = tally_of(output.contents, inventory)
+        epochs = begun_blocks(output.files, {key: one.good for key, one in inventory.cells.items()})
+        last = output.read_json(STATUS)
+        if last is not None and last.get("state") == RUNNING and not is_running(last):
+            last["state"] = "vanished"
         return {
             "out": self.out,
             "blocks": tally.blocks,
             "blocks_done": tally.blocks_done,
             "networks": tally.networks,
             "networks_done": tally.networks_done,
-            "cells": len(self.sweep.cells),
-            "cells_precise": tally.precise,
+            "cells": len(output.cells),
+            "cells_reached": tally.reached,
             "blocks_begun": len(epochs),
             "epochs_of_begun": [min(epochs), max(epochs)] if epochs else None,
-            "failed_blocks": len(self.output.files.names(ERRORS)),
-            "last_run": self.output.read_json(STATUS),
+            "failed_blocks": len(output.files.names(ERRORS)),
+            "refused": inventory.refused,
+            "last_run": last,
         }
 
-    def _half_done(self) -> list[Block]:
-        """The missing blocks, where blocks have checkpoints."""
-        return self.output.missing() if self.sweep.experiment == "star" else []
-
-    def networks(self, cell: Cell) -> pa.Table:
+    def networks(self, cell: Cell | StoredCell) -> pa.Table:
         """One row per network of a cell, of those that its row in :meth:`table` counts."""
-        return sample(self.output, cell)
+        return self.output.networks(cell)
 
     def compare(self, other: str | Run) -> pa.Table:
         """Compare with ``paper``, ``paper:fig5``, or another run (object, path or URI)."""
@@ -100,18 +107,22 @@ def compare_runs(runs: Sequence[Run], other: str | Run) -> pa.Table:
 
     Parameters
     ----------
-    other : ``paper`` (all its figures), ``paper:fig5``, 6 or 8, a run, its path or URI
+    other : ``paper`` (all its figures), ``paper:fig5`` and the like, a run, its path or URI
 
     Raises
     ------
     UserError
         If there is nothing to compare, or two of the runs have a cell in common.
     """
-    ours = counts_of(pool(one.table() for one in runs))
+    experiment = runs[0].output.experiment
+    together = pool([one.output for one in runs], [one.table() for one in runs])
+    ours = experiment.counts(together)
     if isinstance(other, str) and f"{other}:".startswith(PAPER):
-        return compare(ours, published_counts(other.removeprefix(PAPER[:-1])[1:] or None))
-    theirs = other if isinstance(other, Run) else Run.open(other)
-    return compare(ours, counts_of(theirs.table()))
+        theirs = experiment.published(other.removeprefix(PAPER[:-1])[1:] or None)
+    else:
+        their_run = other if isinstance(other, Run) else Run.open(other)
+        theirs = their_run.output.experiment.counts(their_run.table())
+    return compare(ours, theirs, experiment.abscissa)
 
 
 def run(
@@ -122,6 +133,7 @@ def run(
     address: str | None = None,
     workers: int | None = None,
     display: Display | None = None,
+    join: bool = False,
 ) -> Run:
     """Run what of a sweep is not in ``out`` yet, and write its tables.
 
@@ -132,18 +144,24 @@ def run(
         epochs, or with another relative_width.
     executor : "ray" or "serial"
         Ray joins the cluster at ``address`` (or RAY_ADDRESS), else starts one of ``workers`` CPUs.
+    join : whether to help a run that writes the output now, rather than refuse
 
     Raises
     ------
     ForeignOutputError
-        If the output belongs to another spec.
+        If the output belongs to another spec or program, or another run writes it now.
     ResourceError
         If the cluster or the store is not there.
     """
     start = executor_starter(executor, str(out), address, workers, sweep.device)
     output = Output.claim(Files.at(out), sweep)
-    code = do_sweep(output, start, display)
-    reduce(output)
+    code = do_sweep(output, start, display, join=join)
+    refused = reduce(output).refused
+    if refused and code in (ExitCode.DONE, ExitCode.BUDGET):
+        for name in refused:  # what cannot be counted is done again
+            output.files.delete(name)
+        code = do_sweep(output, start, display, join=join)
+        reduce(output)
     return Run(output, code)
 
 

@@ -7,7 +7,7 @@ import math
 import sys
 from collections.abc import Callable
 from dataclasses import asdict
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 import click
@@ -17,26 +17,31 @@ from rich.table import Table
 import mcrelu
 from mcrelu.api import PAPER, Run, compare_runs
 from mcrelu.errors import ExitCode, UserError
+from mcrelu.experiments.base import Tables
 from mcrelu.figures.plot import draw, draw_together
 from mcrelu.report import publish_report
 from mcrelu.runtime.doctor import examine
 from mcrelu.runtime.plan import local_cores, plan, wall_seconds
 from mcrelu.runtime.progress import display_on, duration
-from mcrelu.stats.reduce import CELLS, PROGRESS, Tables, reduce, written_tables
+from mcrelu.stats.sequential import shortfall
+from mcrelu.store.compact import compact
 from mcrelu.store.files import Files
+from mcrelu.store.output import Output
+from mcrelu.store.reduce import reduce, refused_section, written_tables
 from mcrelu.sweep.sweep import Sweep
 from mcrelu.terminal import (
     agreement_table,
     comparison_table,
     facts_table,
-    results,
-    shortfall,
+    section_table,
     show,
     status_table,
 )
 from mcrelu.verify import verify_file
 
 Command = Callable[..., Any]
+
+MOST_ROWS = 10_000  # of a table in JSON
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 set_option = click.option(
@@ -52,25 +57,27 @@ def cli() -> None:
 
 
 @cli.command("run")
-@click.argument("spec", type=click.Path(path_type=Path))
+@click.argument("spec")
 @click.option("--out", help="Path or URI of the output [default: results/<name of the spec>].")
 @set_option
 @click.option("--serial", is_flag=True, help="Run in this process, without Ray.")
 @click.option("--address", help="Ray cluster to join [default: RAY_ADDRESS, else a local one].")
 @click.option("--workers", type=click.IntRange(1), help="CPUs of the local cluster [default: all].")
+@click.option("--join", is_flag=True, help="Help a run that writes the output now.")
 @json_option
 def run_command(
-    spec: Path,
+    spec: str,
     out: str | None,
     settings: tuple[str, ...],
     serial: bool,
     address: str | None,
     workers: int | None,
+    join: bool,
     as_json: bool,
 ) -> ExitCode:
     """Run what is missing of the sweep SPEC, then write its tables, figures and report."""
     sweep = Sweep.from_yaml(spec, settings)
-    where = out or f"results/{spec.stem}"
+    where = out or f"results/{PurePath(spec).stem}"
     log = _console(stderr=True)
     run = mcrelu.run(
         sweep,
@@ -79,23 +86,24 @@ def run_command(
         address=address,
         workers=workers,
         display=display_on(log),
+        join=join,
     )
     assert run.exit_code is not None
-    tables = _present(run, as_json)
+    _present(run, as_json)
     if run.exit_code is ExitCode.FAILED_BLOCKS:
         log.print(f"Some blocks failed: see {run.out}/errors; the same command tries them again.")
     elif run.exit_code is ExitCode.BUDGET:
-        log.print(shortfall(tables[CELLS], sweep.spec.networks), highlight=False, soft_wrap=True)
+        log.print(_shortfall(run.output), highlight=False, soft_wrap=True)
     elif run.exit_code is not ExitCode.DONE:
         log.print("Interrupted: the same command goes on from here.")
     return run.exit_code
 
 
 @cli.command("plan")
-@click.argument("spec", type=click.Path(path_type=Path))
+@click.argument("spec")
 @set_option
 @json_option
-def plan_command(spec: Path, settings: tuple[str, ...], as_json: bool) -> None:
+def plan_command(spec: str, settings: tuple[str, ...], as_json: bool) -> None:
     """Show cells, blocks and a cost forecast of SPEC, calibrated for seconds; writes nothing."""
     sweep = Sweep.from_yaml(spec, settings)
     plans = plan(sweep)
@@ -116,7 +124,7 @@ def plan_command(spec: Path, settings: tuple[str, ...], as_json: bool) -> None:
         )
     table.caption = (
         f"{up_to.capitalize() or 'About '}{duration(seconds)} on the {cores} cores of this machine"
-        + ("; a cell ends as soon as it is precise." if adaptive else ".")
+        + ("; a cell ends as soon as its interval is narrow enough." if adaptive else ".")
     )
     cells = [
         {"cell": one.cell.id, **one.cell.parameters()}
@@ -140,11 +148,44 @@ def status_command(out: str, as_json: bool) -> None:
 @out_argument
 @json_option
 def reduce_command(out: str, as_json: bool) -> None:
-    """Write the tables of OUT anew from its shards."""
-    run = Run.open(out)
-    tables = reduce(run.output)
-    value = {"out": run.out, **_plain(tables)}
-    _emit(as_json, value, *results(run.sweep.experiment, tables))
+    """Write the tables of OUT anew from its shards, each of which is verified."""
+    output = Output.open(Files.at(out))
+    reduction = reduce(output)
+    value = {
+        "out": output.files.shown,
+        **_plain(reduction.tables),
+        "refused": reduction.refused,
+    }
+    _emit(as_json, value, *_results(output, reduction.tables))
+
+
+@cli.command("check")
+@out_argument
+@json_option
+def check_command(out: str, as_json: bool) -> ExitCode:
+    """Read every shard of OUT and name those that are not what they should be.
+
+    Exit code 1 if there are any.
+    """
+    output = Output.open(Files.at(out))
+    reader = output.reader()
+    damaged = reader.damaged()
+    good = sum(int(cell.good.sum()) for cell in reader.inventory.cells.values())
+    rows = [("good blocks", str(good)), *(("refused", name) for name in damaged)]
+    value = {"out": output.files.shown, "good_blocks": good, "refused": damaged}
+    _emit(as_json, value, facts_table("Check", rows))
+    return ExitCode.FAILURE if damaged else ExitCode.DONE
+
+
+@cli.command("compact")
+@out_argument
+@json_option
+def compact_command(out: str, as_json: bool) -> None:
+    """Merge the shards of OUT into few large ones; rows and blocks stay what they are."""
+    output = Output.open(Files.at(out))
+    merged = compact(output)
+    rows = [("blocks merged", str(merged.blocks)), ("into files", str(merged.files))]
+    _emit(as_json, {"out": output.files.shown, **merged._asdict()}, facts_table("Compact", rows))
 
 
 @cli.command("plot")
@@ -222,7 +263,7 @@ def main() -> None:
     sys.exit(code or ExitCode.DONE)
 
 
-def _present(run: Run, as_json: bool) -> Tables:
+def _present(run: Run, as_json: bool) -> None:
     tables = written_tables(run.output)
     figures = draw(run.output)
     report = publish_report(run.output)
@@ -234,14 +275,25 @@ def _present(run: Run, as_json: bool) -> Tables:
         "report": report,
     }
     places = [("figure", path) for path in figures] + [("report", report)]
-    shown = results(run.sweep.experiment, tables)
-    _emit(as_json, value, *shown, facts_table("Written", places))
-    return tables
+    _emit(as_json, value, *_results(run.output, tables), facts_table("Written", places))
+
+
+def _results(output: Output, tables: Tables) -> list[Group]:
+    """What the tables say."""
+    sections = [*output.experiment.sections(tables), *refused_section(tables)]
+    return [section_table(section) for section in sections]
+
+
+def _shortfall(output: Output) -> str:
+    contents = output.contents
+    assert contents.relative_width is not None
+    return shortfall(output.samples(), contents.relative_width, contents.networks)
 
 
 def _plain(tables: Tables) -> dict[str, Any]:
-    """The tables as JSON has them, except the one with a row for every thousand epochs."""
-    return {name: table.to_pylist() for name, table in tables.items() if name != PROGRESS}
+    """The tables as JSON has them, except those that would be too long for it."""
+    short = {name: table for name, table in tables.items() if table.num_rows <= MOST_ROWS}
+    return {name: table.to_pylist() for name, table in short.items()}
 
 
 def _emit(as_json: bool, value: dict[str, Any], *tables: Table | Group) -> None:

@@ -7,7 +7,9 @@ of the original program (docs/method.md 1), for comparison network by network.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Sequence
+from functools import cache
 from itertools import pairwise
 from typing import NamedTuple, Protocol
 
@@ -18,6 +20,9 @@ from mcrelu.problems.r_d import Layer, Layers
 from mcrelu.types import Counts, Floats, Ints
 
 NEURONS_PER_RUN = 2**14  # a run is drawn again for one of its networks: cheap, yet not too many
+
+PROBE_NORMALS = 2**15  # reaches the rare branches of the ziggurat, its tail among them
+PROBE_SAMPLES = (4, 2**8, 2**24)  # binomials by inversion and by rejection
 
 LEGACY_MASTER_SEED = 1234567890
 LEGACY_NETWORKS = 10_000
@@ -77,6 +82,25 @@ def philox_draws(
         w_normals=RedrawnNormals(generator(w), networks, width),
         minibatches=PhiloxMinibatches(minibatch, counts),
     )
+
+
+@cache
+def stream_version() -> str:
+    """A fingerprint of what numpy makes of a seed, 16 hexadecimal digits.
+
+    numpy promises no streams across versions (NEP 19), so a version of them is part of what a block
+    is. The fingerprint is of draws rather than of numpy's version, since most versions change
+    nothing; draws are rounded, since the last bit may depend on the CPU's exp and log.
+    """
+    root = np.random.SeedSequence(1, spawn_key=(2, 3))
+    normal, uniform, counts = (np.random.Generator(np.random.Philox(s)) for s in root.spawn(3))
+    total = hashlib.blake2b(digest_size=8)
+    total.update(np.round(normal.standard_normal(PROBE_NORMALS) * 2.0**20).astype("<i8").tobytes())
+    total.update(np.round(uniform.uniform(1.0, 2.0, 64) * 2.0**20).astype("<i8").tobytes())
+    for samples in PROBE_SAMPLES:
+        drawn = counts.multinomial(samples, np.full(6, 1.0 / 6.0), size=64)
+        total.update(drawn.astype("<i8").tobytes())
+    return total.hexdigest()
 
 
 class LayeredDraws(NamedTuple):

@@ -11,22 +11,12 @@ from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 
 from mcrelu.errors import UserError
-from mcrelu.experiments.crossing.block import CrossingExperiment
-from mcrelu.experiments.star.block import StarExperiment
-from mcrelu.runtime.experiment import Experiment
-from mcrelu.runtime.task import BlockDone, BlockFailed, BlockResult, BlockTask, StoreFailed
+from mcrelu.experiments.base import BlockTask, experiment_of
+from mcrelu.runtime.task import BlockDone, BlockFailed, BlockResult, StoreFailed
 from mcrelu.store.files import Files
 from mcrelu.store.shards import publish_shard
-from mcrelu.sweep.cell import Cell
 
 PACKAGES = ("mcrelu", "numpy", "numba", "ray", "torch")
-
-EXPERIMENTS: dict[str, Experiment] = {"crossing": CrossingExperiment(), "star": StarExperiment()}
-
-
-def experiment_of(cell: Cell) -> Experiment:
-    """The experiment that a cell belongs to."""
-    return EXPERIMENTS[cell.experiment]
 
 
 def attempt(task: BlockTask, number: int = 1) -> BlockResult:
@@ -37,16 +27,18 @@ def attempt(task: BlockTask, number: int = 1) -> BlockResult:
     """
     try:
         started = time.perf_counter()
-        rows = experiment_of(task.block.cell).rows(task)
+        files, experiment = Files.at(task.out), experiment_of(task.block.cell)
+        rows = experiment.do(task, files)
         seconds = time.perf_counter() - started
-        notes = _notes(task, seconds, number)
-        publish_shard(Files.at(task.out), task.block, task.origin, rows.table, notes)
+        metadata = _metadata(task, seconds, number)
+        shard = publish_shard(files, task.block, task.provenance, rows, metadata)
+        summary = experiment.summary(rows)
     except UserError as error:
         return StoreFailed(task.block, str(error))
     except Exception as error:  # noqa: BLE001 - whatever it is, the other blocks go on
         line = f"{type(error).__name__}: {error}"
         return BlockFailed(task.block, line, traceback.format_exc())
-    return BlockDone(task.block, seconds, rows.k_high)
+    return BlockDone(task.block, seconds, shard, summary)
 
 
 @cache
@@ -61,8 +53,8 @@ def versions() -> dict[str, str]:
     return found
 
 
-def _notes(task: BlockTask, seconds: float, attempt_number: int) -> dict[str, str]:
-    """Metadata of a shard that its rows do not depend on, except through versions."""
+def _metadata(task: BlockTask, seconds: float, attempt_number: int) -> dict[str, str]:
+    """What a shard says beside its identity; its rows depend on it through versions at most."""
     return {
         **{f"version.{package}": number for package, number in versions().items()},
         "host": socket.gethostname(),

@@ -26,7 +26,7 @@ class Finding(NamedTuple):
 
 def examine(with_ray: bool = True) -> list[Finding]:
     """Look at packages, kernels, the store, room for Ray's sessions, and Ray itself."""
-    checks = [_packages, _machine, _room, _training, _store, _optional]
+    checks = [_packages, _machine, _room, _kernels, _store, _optional]
     if with_ray:
         checks.append(_ray)
     return [_guarded(check) for check in checks]
@@ -61,16 +61,23 @@ def _room() -> Finding:
     return Finding("temporary folder", free >= MIN_FREE_BYTES, f"{free / 2**30:.1f} GiB free")
 
 
-def _training() -> Finding:
-    from mcrelu.experiments.crossing.block import train_block
-    from mcrelu.store.shards import Provenance
-    from mcrelu.sweep.cell import Block
+def _kernels() -> Finding:
+    """Every experiment does a block of its example."""
+    from mcrelu.experiments.base import REGISTRY, BlockTask, experiment
+    from mcrelu.runtime.block import attempt
+    from mcrelu.runtime.task import BlockDone
 
-    _, outcome = train_block(Block(_tiny_sweep().cells[0], 0, 0, 16), Provenance(1, "philox", 16))
-    stopped = int((outcome.status > 0).sum())
-    return Finding(
-        "kernels", stopped == 16, f"compiled; {stopped} of 16 networks trained to an end"
-    )
+    failed = []
+    with tempfile.TemporaryDirectory() as folder:
+        for name in REGISTRY:
+            sweep = Sweep.of(dict(experiment(name).example))
+            cell = sweep.cells[0]
+            task = BlockTask(sweep.block(cell, 0), sweep.provenance(cell), f"{folder}/{name}")
+            result = attempt(task)
+            if not isinstance(result, BlockDone):
+                failed.append(f"{name}: {result.error}")
+    done = f"compiled; did a block of {', '.join(REGISTRY)}"
+    return Finding("kernels", not failed, "; ".join(failed) or done)
 
 
 def _store() -> Finding:
@@ -96,16 +103,3 @@ def _ray() -> Finding:
         return Finding("ray", executor.capacity() > 0, "a local cluster starts and has a CPU")
     finally:
         executor.close()
-
-
-def _tiny_sweep() -> Sweep:
-    return Sweep.of(
-        {
-            "version": 1,
-            "experiment": "crossing",
-            "seed": 1,
-            "networks": 16,
-            "cells": {"width": [16]},
-            "stop": ["crossing", "sufficient"],
-        }
-    )

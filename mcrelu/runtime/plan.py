@@ -6,10 +6,9 @@ import os
 import time
 from dataclasses import dataclass
 
-from mcrelu.runtime.block import experiment_of
+from mcrelu.experiments.base import experiment_of
 from mcrelu.runtime.warmup import warm_up
-from mcrelu.store.shards import Provenance
-from mcrelu.sweep.cell import Cell
+from mcrelu.sweep.cell import Cell, Provenance
 from mcrelu.sweep.sweep import Sweep
 
 CALIBRATION_SECONDS = 2.0  # per cell, at least one round
@@ -45,23 +44,23 @@ def local_cores() -> int:
 def _plan_cell(sweep: Sweep, cell: Cell) -> CellPlan:
     spec = sweep.spec
     size = sweep.block_size(cell)
-    origin = Provenance(spec.seed, spec.rng, size)
+    provenance = sweep.provenance(cell)
     warm_up(cell)
-    measured, seconds = _calibrate(cell, origin, min(size, spec.networks))
+    measured, seconds = _calibrate(cell, provenance, min(size, spec.networks))
     return CellPlan(
         cell=cell,
         networks=spec.networks,
-        blocks=len(list(sweep.blocks(cell))),
+        blocks=sweep.block_count(cell),
         measured=measured,
         core_seconds=seconds / measured * spec.networks,
     )
 
 
-def _calibrate(cell: Cell, origin: Provenance, most: int) -> tuple[int, float]:
+def _calibrate(cell: Cell, provenance: Provenance, most: int) -> tuple[int, float]:
     """Train larger and larger first parts of block 0 while the time allows."""
     networks, started = min(FIRST_ROUND, most), time.perf_counter()
     while True:
-        seconds = experiment_of(cell).seconds(cell, origin, networks)
+        seconds = experiment_of(cell).seconds(cell, provenance, networks)
         spent = time.perf_counter() - started
         if networks == most or spent + 2 * seconds > CALIBRATION_SECONDS:
             return networks, seconds

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 
-from mcrelu.sweep.cell import Block, Cell
+from mcrelu.sweep.cell import Block
 
 LINE_SECONDS = 30.0
 
@@ -23,51 +22,74 @@ class Left(NamedTuple):
     work: float
 
 
+NOTHING = Left(0, 0, 0.0)
+
+
 @dataclass
 class Tally:
     """Blocks and networks of a run, those that earlier runs left included.
 
-    Where a precision is asked for the totals are projections, of which ``at_least`` says that
-    they are bound to grow, and ``precise`` of the ``cells`` have it.
+    Where a relative width is asked for the totals are projections, of which ``at_least`` says that
+    they are bound to grow, and ``reached`` of the ``cells`` have it.
     """
 
-    blocks: int
-    networks: int
+    blocks: int = 0
+    networks: int = 0
     blocks_done: int = 0
     networks_done: int = 0
     failed: int = 0
     cells: int = 0
-    precise: int | None = None
-    at_least: bool = False
+    reached: int | None = None
     _started: float = field(default_factory=time.monotonic)
     _fresh_networks: int = 0
     _fresh_work: float = 0.0
     _work_left: float = 0.0
+    _projected: dict[str, tuple[Left, bool, bool]] = field(default_factory=dict)  # by cell
+    _unknown: int = 0  # cells of which nothing can be projected yet
 
-    @classmethod
-    def of(cls, everything: Iterable[Block], missing: Iterable[Block]) -> Tally:
-        """The tally at the start of a run that has to do the ``missing`` blocks."""
-        blocks, networks = _count(everything)
-        blocks_missing, networks_missing = _count(missing)
-        tally = cls(blocks, networks, blocks - blocks_missing, networks - networks_missing)
-        tally._work_left = sum(work(block.networks, block.cell) for block in missing)
-        return tally
+    @property
+    def at_least(self) -> bool:
+        """Whether the totals are bound to grow."""
+        return self._unknown > 0
+
+    def start(
+        self, blocks_done: int, networks_done: int, blocks: int, networks: int, cost: float
+    ) -> None:
+        """Count a cell whose blocks are all wanted, and what of it is there."""
+        self.blocks += blocks
+        self.networks += networks
+        self.blocks_done += blocks_done
+        self.networks_done += networks_done
+        self._work_left += (networks - networks_done) * cost
 
     def done(self, block: Block) -> None:
-        """Count a block that is finished."""
+        """Count a block that is finished, of those wanted."""
         self.blocks_done += 1
         self.networks_done += block.networks
-        self._fresh_networks += block.networks
-        done = work(block.networks, block.cell)
-        self._fresh_work += done
-        self._work_left -= done
+        self.spent(block)
+        self._work_left -= block.networks * block.cell.cost
 
-    def expect(self, left: Iterable[Left]) -> None:
-        """Correct the totals by what is left, cell by cell."""
-        blocks, networks, work_left = (sum(column) for column in zip(*left, strict=True))
-        self.blocks = self.blocks_done + int(blocks)
-        self.networks = self.networks_done + int(networks)
-        self._work_left = work_left
+    def spent(self, block: Block) -> None:
+        """Count the work of a block for the forecast."""
+        self._fresh_networks += block.networks
+        self._fresh_work += block.networks * block.cell.cost
+
+    def found(self, blocks: int, networks: int) -> None:
+        """Count blocks that are there, where totals are projected."""
+        self.blocks_done += blocks
+        self.networks_done += networks
+        self.blocks += blocks
+        self.networks += networks
+
+    def project(self, cell: str, left: Left, reached: bool, unknown: bool) -> None:
+        """Correct the totals by what is left of a cell, given by its id."""
+        before, was_reached, was_unknown = self._projected.get(cell, (NOTHING, False, False))
+        self._projected[cell] = left, reached, unknown
+        self.blocks += left.blocks - before.blocks
+        self.networks += left.networks - before.networks
+        self._work_left += left.work - before.work
+        self._unknown += unknown - was_unknown
+        self.reached = (self.reached or 0) + reached - was_reached
 
     @property
     def seconds(self) -> float:
@@ -92,20 +114,20 @@ class Tally:
         return f"{self._counts()}, {self.rate:.0f} networks/s{left}{failed}"
 
     def _counts(self) -> str:
-        if self.precise is None:
+        if self.reached is None:
             return (
                 f"{self.blocks_done}/{self.blocks} blocks, "
                 f"{self.networks_done}/{self.networks} networks"
             )
         return (
-            f"{self.precise}/{self.cells} cells precise, "
+            f"{self.reached}/{self.cells} cells narrow enough, "
             f"{self.so_far(self.blocks_done, self.blocks)} blocks, "
             f"{self.so_far(self.networks_done, self.networks)} networks"
         )
 
     def so_far(self, done: int, total: int) -> str:
         """``3 of 7``, with a word where the total is projected."""
-        if self.precise is None:
+        if self.reached is None:
             return f"{done} of {total}"
         if done == total:
             return f"{done}"
@@ -203,13 +225,3 @@ def duration(seconds: float) -> str:
     if seconds < 5400:
         return f"{seconds / 60:.0f} min"
     return f"{seconds / 3600:.1f} h"
-
-
-def _count(blocks: Iterable[Block]) -> tuple[int, int]:
-    sizes = [block.networks for block in blocks]
-    return len(sizes), sum(sizes)
-
-
-def work(networks: int, cell: Cell) -> float:
-    """Rough cost of networks, in units of no meaning."""
-    return networks * cell.cost

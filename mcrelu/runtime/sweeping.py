@@ -1,4 +1,4 @@
-"""Doing a sweep: claim the output, find what is missing, do it, tally it."""
+"""Doing a sweep: claim the output, find what is missing, do it, record it, tally it."""
 
 from __future__ import annotations
 
@@ -6,12 +6,20 @@ import time
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from mcrelu.errors import ExitCode, ResourceError
+from mcrelu.errors import ExitCode, ForeignOutputError, ResourceError
 from mcrelu.runtime.block import versions
+from mcrelu.runtime.heartbeat import (
+    LOST_SECONDS,
+    RUNNING,
+    STATUS_SECONDS,
+    is_other,
+    is_running,
+    now,
+    this_run,
+)
 from mcrelu.runtime.interrupts import Interrupts
 from mcrelu.runtime.progress import Display, Silent
 from mcrelu.runtime.submit import Executor, run_blocks
@@ -20,36 +28,78 @@ from mcrelu.runtime.work import Work, work_of
 from mcrelu.store.output import STATUS, Output
 
 ERRORS = "errors"
-STATUS_SECONDS = 5.0
+
+HOW_TO_GO_ON = {
+    ExitCode.FAILURE: "an unexpected error ended the run; report it, the same command goes on",
+    ExitCode.RESOURCES: "a resource was missing; provide it, then give the same command again",
+    ExitCode.FAILED_BLOCKS: "some blocks failed, see errors/; the same command tries them again",
+    ExitCode.BUDGET: "raise networks or relative_width; the same command then goes on",
+    ExitCode.INTERRUPTED: "interrupted; the same command goes on from here",
+    ExitCode.TERMINATED: "terminated; the same command goes on from here",
+}
 
 
 def do_sweep(
     output: Output,
     start_executor: Callable[[], Executor[Any]],
     display: Display | None = None,
+    *,
+    join: bool = False,
 ) -> ExitCode:
     """Do the blocks of a claimed output that it needs and that are not there yet.
 
+    Parameters
+    ----------
+    join : whether to run beside another run that writes the output now
+
     Raises
     ------
+    ForeignOutputError
+        If another run writes the output now, and ``join`` is not set.
     ResourceError
         If the output cannot be written or the executor cannot be started. What is there stays.
     """
-    work = work_of(output)
+    if not join:
+        refuse_company(output)
+    inventory = output.inventory()
+    work = work_of(output.sweep, inventory)
     session = _Session(output, work, display or Silent())
-    if not work.something():
-        output.take()
-        return session.finish(session.verdict())
-    executor = start_executor()
     try:
-        output.take()
-        session.display.say(f"{_ourselves()}, running {executor.describe()}")
-        return session.finish(session.do(executor))
+        if not work.something():
+            output.take()
+            output.record(inventory.entered)
+            return session.finish(session.verdict())
+        executor = start_executor()
+        try:
+            output.take()
+            session.begin()
+            output.record(inventory.entered)
+            session.display.say(f"{_ourselves()}, running {executor.describe()}")
+            return session.finish(session.do(executor))
+        finally:
+            executor.close()
     except ResourceError:
         session.try_to_say_why_it_ended(ExitCode.RESOURCES)
         raise
-    finally:
-        executor.close()
+    except ForeignOutputError:
+        session.display.close(work.tally)
+        raise
+    except BaseException:
+        session.try_to_say_why_it_ended(ExitCode.FAILURE)
+        raise
+
+
+def refuse_company(output: Output) -> None:
+    """Raise ForeignOutputError if another run writes the output now."""
+    status = output.read_json(STATUS)
+    if is_running(status) and is_other(status):
+        assert status is not None
+        run = status["run"]
+        raise ForeignOutputError(
+            f"{output.files.shown}: process {run['pid']} on {run['host']} runs into it (last sign "
+            f"{status['updated']}); wait until it ends (a run that vanished counts as ended after "
+            f"{LOST_SECONDS:.0f} s), or give --join to help it"
+        )
 
 
 @dataclass
@@ -57,14 +107,19 @@ class _Session:
     output: Output
     work: Work
     display: Display
-    _started: str = field(init=False)
+    _started: str = field(default_factory=now)
+    _began: bool = False
     _next_status: float = 0.0
     _old_errors: frozenset[str] = field(init=False)
 
     def __post_init__(self) -> None:
-        self._started = _now()
         names = self.output.files.names(ERRORS)
         self._old_errors = frozenset(f"{ERRORS}/{name}" for name in names)
+
+    def begin(self) -> None:
+        """Say in status.json that the output is being written, and by whom."""
+        self._began = True
+        self._write_status(None)
 
     def do(self, executor: Executor[Any]) -> ExitCode:
         """Do blocks until there are no more to do or a signal comes."""
@@ -85,10 +140,11 @@ class _Session:
         """How a run ended that did all there was to do."""
         if self.work.tally.failed:
             return ExitCode.FAILED_BLOCKS
-        return ExitCode.DONE if self.work.precise() else ExitCode.BUDGET
+        return ExitCode.DONE if self.work.reached() else ExitCode.BUDGET
 
     def finish(self, code: ExitCode) -> ExitCode:
-        """Say in status.json and on the display how the run ended."""
+        """Record what was done, and say in status.json and on the display how the run ended."""
+        self.output.manifest.flush()
         self._write_status(code)
         self.display.close(self.work.tally)
         return code
@@ -96,21 +152,26 @@ class _Session:
     def try_to_say_why_it_ended(self, code: ExitCode) -> None:
         """As :meth:`finish`, on an output that may not take another byte."""
         try:
-            self.finish(code)
+            if self._began:
+                self.finish(code)
         except ResourceError:
+            pass
+        finally:
             self.display.close(self.work.tally)
 
     def _next(self) -> BlockTask | None:
         block = self.work.next()
         if block is None:
             return None
-        return BlockTask(block, self.output.origin(block.cell), self.output.files.uri)
+        provenance = self.output.sweep.provenance(block.cell)
+        return BlockTask(block, provenance, self.output.files.uri)
 
     def _take(self, result: BlockResult) -> None:
         if isinstance(result, StoreFailed):
             raise ResourceError(result.error)
         name = f"{ERRORS}/{result.block.cell.id}-{result.block.index:06d}.json"
         if isinstance(result, BlockDone):
+            self.output.manifest.add(result.entry)
             if name in self._old_errors:
                 self.output.files.delete(name)
         else:
@@ -119,7 +180,7 @@ class _Session:
         self.display.update(self.work.tally)
 
     def _describe(self, failed: BlockFailed) -> dict[str, Any]:
-        where = self.output.files.uri
+        where = self.output.files.shown
         return {
             "error": failed.error,
             "cell": failed.block.cell.parameters(),
@@ -133,26 +194,30 @@ class _Session:
     def _tick(self) -> None:
         self.display.update(self.work.tally)
         if time.monotonic() >= self._next_status:
+            self.output.manifest.flush()
             self._write_status(None)
-            self._next_status = time.monotonic() + STATUS_SECONDS
 
     def _write_status(self, code: ExitCode | None) -> None:
+        self._next_status = time.monotonic() + STATUS_SECONDS
         tally = self.work.tally
-        cells = {"total": tally.cells, "precise": tally.precise}
+        cells = {"total": tally.cells, "reached": tally.reached}
+        go_on = HOW_TO_GO_ON.get(code) if code is not None else None
         self.output.publish_json(
             STATUS,
             {
-                "state": "running" if code is None else code.name.lower(),
+                "state": RUNNING if code is None else code.name.lower(),
                 "exit_code": code,
+                **({} if go_on is None else {"go_on": go_on}),
+                "run": this_run(),
                 "blocks": {
                     "total": tally.blocks,
                     "done": tally.blocks_done,
                     "failed": tally.failed,
                 },
                 "networks": {"total": tally.networks, "done": tally.networks_done},
-                **({} if tally.precise is None else {"cells": cells}),
+                **({} if tally.reached is None else {"cells": cells}),
                 "started": self._started,
-                "updated": _now(),
+                "updated": now(),
                 "seconds": round(tally.seconds, 3),
                 "versions": versions(),
             },
@@ -162,7 +227,3 @@ class _Session:
 def _ourselves() -> str:
     """Which copy of the package this is: on a cluster there may be several."""
     return f"mcrelu {versions()['mcrelu']} from {Path(__file__).parents[1]}"
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -1,21 +1,14 @@
-"""What executors pass around: a block to do, and what became of it."""
+"""What became of a block: what executors give back."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from mcrelu.store.shards import Provenance
+from mcrelu.experiments.base import BlockTask
+from mcrelu.store.inventory import extent_text
+from mcrelu.store.manifest import Entry
+from mcrelu.store.shards import Published
 from mcrelu.sweep.cell import Block
-
-
-@dataclass(frozen=True)
-class BlockTask:
-    """All that a worker needs to do a block; a few hundred bytes."""
-
-    block: Block
-    origin: Provenance
-    out: str  # path or URI of the output
-    device: str = "cpu"  # where an engine that has a choice trains
 
 
 @dataclass(frozen=True)
@@ -24,7 +17,22 @@ class BlockDone:
 
     block: Block
     seconds: float
-    k_high: int  # networks that count in the estimate: here, those that may cross
+    shard: Published
+    summary: dict[str, int]  # counts that estimates need, ``k`` among them
+
+    @property
+    def entry(self) -> Entry:
+        """What the manifest says of it."""
+        block = self.block
+        return Entry(
+            cell=block.cell.id,
+            block=block.index,
+            networks=block.networks,
+            extent=extent_text(block.cell.extent()),
+            bytes=self.shard.bytes,
+            checksum=self.shard.checksum,
+            summary=self.summary,
+        )
 
 
 @dataclass(frozen=True)
@@ -45,3 +53,5 @@ class StoreFailed:
 
 
 BlockResult = BlockDone | BlockFailed | StoreFailed
+
+__all__ = ["BlockDone", "BlockFailed", "BlockResult", "BlockTask", "StoreFailed"]

@@ -12,10 +12,10 @@ from functools import cache
 from pathlib import Path
 
 from mcrelu.errors import UserError
-from mcrelu.runtime.block import attempt, experiment_of
+from mcrelu.experiments.base import experiment_of
+from mcrelu.runtime.block import attempt
 from mcrelu.runtime.task import BlockResult, BlockTask, StoreFailed
-from mcrelu.store.shards import Provenance
-from mcrelu.sweep.cell import Cell
+from mcrelu.sweep.cell import Cell, Provenance
 
 # A worker that waits longer compiles for itself: the machine may have no cache to share.
 PATIENCE_SECONDS = 60.0
@@ -24,7 +24,7 @@ POLL_SECONDS = 0.1
 
 def warm_up(cell: Cell) -> None:
     """Have the kernels of a cell compiled in this process, from the cache if there is one."""
-    for toy in experiment_of(cell).toys(cell):
+    for toy in experiment_of(cell).warm_up_cells(cell):
         _rehearse(toy)
 
 
@@ -40,7 +40,7 @@ def warm_attempt(task: BlockTask, number: int) -> BlockResult:
 @cache
 def _rehearse(toy: Cell) -> None:
     with _alone():
-        experiment_of(toy).seconds(toy, Provenance(0, "philox", 1), networks=1)
+        experiment_of(toy).seconds(toy, Provenance(0, "philox", 1, ""), networks=1)
 
 
 @contextmanager

@@ -1,18 +1,27 @@
-"""Which block of a sweep to do next: so many of each cell, or until the cells are precise."""
+"""Which block of a sweep to do next: so many of each cell, or until intervals are narrow enough.
+
+What is known of blocks are arrays with an entry per block, and a step of the driver costs at most
+O(log cells), so that sweeps may have millions of blocks.
+"""
 
 from __future__ import annotations
 
+import heapq
 import math
-from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Protocol
 
-from mcrelu.runtime.progress import Left, Tally, work
+import numpy as np
+
+from mcrelu.runtime.progress import Left, Tally
 from mcrelu.runtime.task import BlockDone, BlockFailed
-from mcrelu.stats.precision import Count, Sample, k_high
-from mcrelu.store.output import Output
+from mcrelu.stats.sequential import Sample
+from mcrelu.store.contents import Contents
+from mcrelu.store.inventory import CellInventory, Inventory
 from mcrelu.sweep.cell import Block, Cell
 from mcrelu.sweep.sweep import Sweep
+from mcrelu.types import Bools, Ints
 
 
 class Work(Protocol):
@@ -29,35 +38,86 @@ class Work(Protocol):
     def something(self) -> bool:
         """Whether there is a block to do now."""
 
-    def precise(self) -> bool:
-        """Whether all cells have the precision asked for, if one is."""
+    def reached(self) -> bool:
+        """Whether all cells have the relative width asked for, if one is."""
 
 
-def work_of(output: Output) -> Work:
-    """What is left to do of a sweep, from the good shards in its output."""
-    sweep = output.sweep
+def work_of(sweep: Sweep, inventory: Inventory) -> Work:
+    """What is left to do of a sweep beside what is there."""
     if sweep.spec.relative_width is None:
-        return FixedWork(sweep.all_blocks(), output.missing())
-    done: dict[Block, int] = {}
-    for cell in sweep.cells:
-        done |= output.of_good_blocks(cell, lambda rows: k_high(rows["status"].to_numpy()))
-    return AdaptiveWork(sweep, done)
+        return FixedWork(sweep, inventory)
+    return AdaptiveWork(sweep, inventory)
+
+
+def tally_of(contents: Contents, inventory: Inventory) -> Tally:
+    """How far an output is, from what it says itself; without a forecast of time."""
+    tally = Tally()
+    for cell in contents.cells:
+        there = inventory.cells[cell.id]
+        size = Size(contents.networks, cell.block_size)
+        if contents.relative_width is None:
+            tally.start(*size.done(there.good), len(there.good), size.networks, cost=1.0)
+        else:
+            growing = _Growing(size, contents.relative_width, 1.0, there)
+            tally.cells += 1
+            tally.found(*size.done(there.good))
+            tally.project(cell.id, growing.left(), growing.reached, growing.unknown)
+    return tally
+
+
+@dataclass(frozen=True)
+class Size:
+    """How many networks a cell has, and how many each of its blocks."""
+
+    networks: int
+    block_size: int
+
+    def of_block(self, index: int) -> int:
+        """Networks of a block; only the last may have fewer than the others."""
+        return min(self.block_size, self.networks - index * self.block_size)
+
+    def done(self, good: Bools) -> tuple[int, int]:
+        """Blocks that are there, and networks in them."""
+        blocks = int(good.sum())
+        short = self.block_size - self.of_block(len(good) - 1) if good[-1] else 0
+        return blocks, blocks * self.block_size - short
+
+
+def size_of(sweep: Sweep, cell: Cell) -> Size:
+    """The size of a cell of a sweep."""
+    return Size(sweep.spec.networks, sweep.block_size(cell))
 
 
 class FixedWork:
     """The missing blocks of a sweep with fixed counts.
 
-    Dear cells come first; within a cell in index order, since an estimate counts complete blocks
-    from the first on.
+    Expensive cells come first; within a cell in index order, since an estimate counts complete
+    blocks from the first on.
     """
 
-    def __init__(self, everything: Iterable[Block], missing: list[Block]) -> None:
-        self.tally = Tally.of(everything, missing)
-        self._missing = deque(sorted(missing, key=lambda block: -block.cell.cost))
+    def __init__(self, sweep: Sweep, inventory: Inventory) -> None:
+        self._sweep = sweep
+        self.tally = Tally()
+        self._missing: list[tuple[Cell, Ints]] = []
+        for cell in sorted(sweep.cells, key=lambda cell: -cell.cost):
+            good = inventory.cells[cell.id].good
+            missing = np.flatnonzero(~good)
+            size = size_of(sweep, cell)
+            self.tally.start(*size.done(good), len(good), size.networks, cell.cost)
+            if len(missing):
+                self._missing.append((cell, missing))
+        self._cell, self._place = 0, 0
 
     def next(self) -> Block | None:
         """The next missing block."""
-        return self._missing.popleft() if self._missing else None
+        if not self.something():
+            return None
+        cell, missing = self._missing[self._cell]
+        block = self._sweep.block(cell, int(missing[self._place]))
+        self._place += 1
+        if self._place == len(missing):
+            self._cell, self._place = self._cell + 1, 0
+        return block
 
     def take(self, result: BlockDone | BlockFailed) -> None:
         """Count it."""
@@ -67,81 +127,97 @@ class FixedWork:
             self.tally.failed += 1
 
     def something(self) -> bool:
-        """Whether blocks are missing."""
-        return bool(self._missing)
+        """Whether blocks are missing that nobody does yet."""
+        return self._cell < len(self._missing)
 
-    def precise(self) -> bool:
-        """No precision is asked for."""
+    def reached(self) -> bool:
+        """No relative width is asked for."""
         return True
 
 
 class AdaptiveWork:
-    """The blocks that the cells of a sweep need to become as precise as it asks.
+    """The blocks that the cells of a sweep need for the relative width that it asks for.
 
     A cell without results gets its first block, then blocks in index order up to a projection of
     its need, which every further result of its sample corrects. So what is done in vain is at
     most what is in flight when a sample ends. First blocks go first, then the cell with the
-    largest work left. ``done`` holds the blocks that are there, with their ``k_high``.
+    largest work left.
     """
 
-    def __init__(self, sweep: Sweep, done: Mapping[Block, int]) -> None:
-        counts: dict[Cell, dict[int, Count]] = {cell: {} for cell in sweep.cells}
-        for block, k in done.items():
-            counts[block.cell][block.index] = Count(k, block.networks)
-        self._cells = {cell: _Growing(sweep, cell, counts[cell]) for cell in sweep.cells}
-        blocks, networks = len(done), sum(block.networks for block in done)
-        self.tally = Tally(blocks, networks, blocks, networks, cells=len(self._cells))
-        self._foresee()
+    def __init__(self, sweep: Sweep, inventory: Inventory) -> None:
+        target = sweep.spec.relative_width
+        assert target is not None
+        self._sweep = sweep
+        self.tally = Tally(cells=len(sweep.cells), reached=0)
+        self._cells = {}
+        for cell in sweep.cells:
+            there, size = inventory.cells[cell.id], size_of(sweep, cell)
+            growing = _Growing(size, target, cell.cost, there)
+            self._cells[cell.id] = cell, growing
+            self.tally.found(*size.done(there.good))
+            self.tally.project(cell.id, growing.left(), growing.reached, growing.unknown)
+        self._queue: list[tuple[tuple[bool, float], int, str]] = []
+        self._entered = 0  # ties go to the cell that was entered first
+        for identity in self._cells:
+            self._enqueue(identity)
 
     def next(self) -> Block | None:
         """A block of the cell that has most left to do."""
-        growing = max(self._cells.values(), key=_Growing.urgency)
-        return growing.next() if growing.something() else None
+        while self._queue:
+            urgency, _, identity = heapq.heappop(self._queue)
+            cell, growing = self._cells[identity]
+            # An entry from before the cell's last result has a newer one beside it.
+            if growing.something() and urgency == growing.urgency():
+                index = growing.next()
+                self._enqueue(identity)
+                return self._sweep.block(cell, index)
+        return None
 
     def take(self, result: BlockDone | BlockFailed) -> None:
         """Grow the sample of the block's cell, or end it before a block that failed."""
-        growing = self._cells[result.block.cell]
+        identity, index = result.block.cell.id, result.block.index
+        _, growing = self._cells[identity]
         if isinstance(result, BlockDone):
-            growing.done(result.block, result.k_high)
-            self.tally.done(result.block)
+            growing.done(index, result.summary["k"])
+            self.tally.found(1, result.block.networks)
+            self.tally.spent(result.block)
         else:
-            growing.failed(result.block)
+            growing.failed(index)
             self.tally.failed += 1
-        self._foresee()
+        self.tally.project(identity, growing.left(), growing.reached, growing.unknown)
+        self._enqueue(identity)
 
     def something(self) -> bool:
         """Whether a cell needs a block that is not in flight."""
-        return any(growing.something() for growing in self._cells.values())
+        return any(growing.something() for _, growing in self._cells.values())
 
-    def precise(self) -> bool:
-        """Whether all cells are."""
-        return self.tally.precise == self.tally.cells
+    def reached(self) -> bool:
+        """Whether all cells are narrow enough."""
+        return self.tally.reached == self.tally.cells
 
-    def _foresee(self) -> None:
-        cells = self._cells.values()
-        self.tally.precise = sum(growing.precise for growing in cells)
-        self.tally.at_least = any(growing.unknown for growing in cells)
-        left = [growing.left() for growing in cells]
-        self.tally.expect(left)
+    def _enqueue(self, identity: str) -> None:
+        _, growing = self._cells[identity]
+        if growing.something():
+            self._entered += 1
+            heapq.heappush(self._queue, (growing.urgency(), self._entered, identity))
 
 
 class _Growing:
     """A cell, the blocks of it that are done, and how many it is projected to need."""
 
-    def __init__(self, sweep: Sweep, cell: Cell, counts: dict[int, Count]) -> None:
-        target = sweep.spec.relative_width
-        assert target is not None
-        self._sweep, self._cell, self._target = sweep, cell, target
-        self._counts = counts  # of the blocks that are done, by index
+    def __init__(self, size: Size, target: float, cost: float, there: CellInventory) -> None:
+        self._size, self._target, self._cost = size, target, cost
+        self._good = there.good.copy()
+        self._k = there.summary.get("k", np.zeros(len(self._good), dtype=np.int64)).copy()
         self._flying: set[int] = set()
         self._failed: set[int] = set()
-        self._limit = sweep.block_count(cell)  # blocks that it may have
+        self._limit = len(self._good)  # blocks that it may have
         self._next = 0  # all blocks before it are done or in flight
         self._sample = Sample()
         self._grow()
 
     @property
-    def precise(self) -> bool:
+    def reached(self) -> bool:
         return self._sample.reaches(self._target)
 
     @property
@@ -153,37 +229,36 @@ class _Growing:
         return self._next < self._wanted
 
     def urgency(self) -> tuple[bool, float]:
-        """First blocks first, then by the work that nobody does yet."""
+        """Smallest first: first blocks, then the most work that nobody does yet."""
         left = max(0, self._wanted - self._next)
-        size = self._sweep.block_size(self._cell)
-        return self._next == 0 and left > 0, work(left * size, self._cell)
+        return not (self._next == 0 and left > 0), -left * self._size.block_size * self._cost
 
-    def next(self) -> Block:
+    def next(self) -> int:
         index = self._next
         self._flying.add(index)
         self._advance()
-        return self._sweep.block(self._cell, index)
+        return index
 
-    def done(self, block: Block, k: int) -> None:
-        self._flying.discard(block.index)
-        self._counts[block.index] = Count(k, block.networks)
+    def done(self, index: int, k: int) -> None:
+        self._flying.discard(index)
+        self._good[index], self._k[index] = True, k
         self._grow()
 
-    def failed(self, block: Block) -> None:
-        self._flying.discard(block.index)
-        self._failed.add(block.index)
-        self._limit = min(self._limit, block.index)
+    def failed(self, index: int) -> None:
+        self._flying.discard(index)
+        self._failed.add(index)
+        self._limit = min(self._limit, index)
         self._grow()
 
     def left(self) -> Left:
         """What is in flight or failed, and what will be wanted as far as one can tell."""
         blocks = max(0, self._wanted - self._next)
-        first = self._next * self._sweep.block_size(self._cell)
-        last = min(first + blocks * self._sweep.block_size(self._cell), self._sweep.spec.networks)
+        first = self._next * self._size.block_size
+        last = min(first + blocks * self._size.block_size, self._size.networks)
         networks = max(0, last - first)
         for index in self._flying | self._failed:
-            blocks, networks = blocks + 1, networks + self._sweep.block(self._cell, index).networks
-        return Left(blocks, networks, work(networks, self._cell))
+            blocks, networks = blocks + 1, networks + self._size.of_block(index)
+        return Left(blocks, networks, networks * self._cost)
 
     def _grow(self) -> None:
         """Take what is complete into the sample, and project anew."""
@@ -191,20 +266,22 @@ class _Growing:
         self._wanted = min(self._limit, self._projected())
         self._advance()
 
-    def _further(self) -> Iterator[Count]:
+    def _further(self) -> Iterator[tuple[int, int]]:
         index = self._sample.blocks
-        while index in self._counts:
-            yield self._counts[index]
+        while index < len(self._good) and self._good[index]:
+            yield int(self._k[index]), self._size.of_block(index)
             index += 1
 
     def _projected(self) -> int:
         """Blocks that the sample will have when it ends."""
-        if self.precise:
+        if self.reached:
             return self._sample.blocks
         networks = self._sample.projected(self._target)
-        size = self._sweep.block_size(self._cell)
-        return max(self._sample.blocks + 1, math.ceil(min(networks / size, self._limit)))
+        blocks = math.ceil(min(networks / self._size.block_size, self._limit))
+        return max(self._sample.blocks + 1, blocks)
 
     def _advance(self) -> None:
-        while self._next in self._counts or self._next in self._flying:
+        while self._next in self._flying or (
+            self._next < len(self._good) and self._good[self._next]
+        ):
             self._next += 1

@@ -2,47 +2,53 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple, TypeVar
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
 from scipy import special
 
 from mcrelu.errors import UserError
-from mcrelu.published import Key, Setting, StarSetting, all_points, points
+from mcrelu.experiments.base import Count, Experiment, Point
 from mcrelu.types import Bools, Floats
 
 LEVEL = 0.01  # of the whole comparison
 
-S = TypeVar("S", Setting, StarSetting)
+
+class OfExperiment(Protocol):
+    """Whatever belongs to an experiment: an output."""
+
+    @property
+    def experiment(self) -> Experiment:
+        """The experiment."""
 
 
-class Count(NamedTuple):
-    """k of n networks counted as possibly crossed."""
-
-    k: int
-    n: int
-
-
-def compare(ours: Mapping[Key, Count], theirs: Mapping[Key, Count]) -> pa.Table:
+def compare(
+    ours: Mapping[Point, Count], theirs: Mapping[Point, Count], abscissa: str = "width"
+) -> pa.Table:
     """Compare the points that both have; one row each, ``agrees`` by Holm's procedure at LEVEL.
+
+    Columns: the setting of the point, ``abscissa``, then both estimates and the test.
 
     Raises
     ------
     UserError
         If they have no point in common.
     """
-    common = [key for key in ours if key in theirs and ours[key].n and theirs[key].n]
+    common = [point for point in ours if point in theirs and ours[point].n and theirs[point].n]
     if not common:
-        raise UserError("nothing to compare: no setting and width in common with a result on both")
-    k1, n1 = np.array([ours[key] for key in common], dtype=float).T
-    k2, n2 = np.array([theirs[key] for key in common], dtype=float).T
+        raise UserError(
+            f"nothing to compare: no setting and {abscissa} with a result on both sides"
+        )
+    k1, n1 = np.array([ours[point] for point in common], dtype=float).T
+    k2, n2 = np.array([theirs[point] for point in common], dtype=float).T
     z = z_scores(k1, n1, k2, n2)
     p = p_values(z)
+    settings = [setting for setting, _ in common]
     columns: dict[str, Any] = {
-        **{name: [getattr(key[0], name) for key in common] for name in common[0][0]._fields},
-        "width": [key[1] for key in common],
+        **{name: [getattr(one, name) for one in settings] for name in settings[0]._fields},
+        abscissa: [place for _, place in common],
         "estimate": k1 / n1,
         "networks": n1.astype(int),
         "other_estimate": k2 / n2,
@@ -54,53 +60,26 @@ def compare(ours: Mapping[Key, Count], theirs: Mapping[Key, Count]) -> pa.Table:
     return pa.table(columns)
 
 
-def published_counts(figure: str | None = None) -> dict[Key, Count]:
-    """The paper's counts in a figure, or in all."""
-    found = all_points() if figure is None else points(figure)
-    return {key: Count(point.crossed, point.networks) for key, point in found.items()}
-
-
-def counts_of(cells: pa.Table) -> dict[Key, Count]:
-    """The counts in a table of cells of either experiment."""
-    rows = cells.to_pylist()
-    if "kink_k" not in cells.column_names:
-        return {
-            (_setting(Setting, row), row["width"]): Count(row["k_high"], row["networks"])
-            for row in rows
-        }
-    return {
-        (_setting(StarSetting, row | {"event": event}), row["width"]): Count(
-            row[f"{event}_k"], row["networks"]
-        )
-        for event in ("kink", "loss")
-        for row in rows
-    }
-
-
-def pool(tables: Iterable[pa.Table]) -> pa.Table:
-    """The cells of several outputs as one table.
+def pool(owners: Sequence[OfExperiment], tables: Sequence[pa.Table]) -> pa.Table:
+    """The cell tables of several outputs as one.
 
     Raises
     ------
     UserError
         If two of them have the same point, or they are of different experiments.
     """
-    parts = list(tables)
-    if any(part.schema.names != parts[0].schema.names for part in parts):
+    kinds = [owner.experiment for owner in owners]
+    if any(kind.name != kinds[0].name for kind in kinds):
         raise UserError("the outputs are of different experiments; give outputs of one")
-    together = pa.concat_tables(parts)
-    kind = StarSetting if "kink_k" in together.column_names else Setting
-    columns = [name for name in (*kind._fields, "width") if name != "event"]
-    points_there = together.select(columns).to_pylist()
-    for k, point in enumerate(points_there):
-        if point in points_there[:k]:
+    together = pa.concat_tables(table.replace_schema_metadata(None) for table in tables)
+    seen = set()
+    for point in together.select(list(kinds[0].point_columns)).to_pylist():
+        key = tuple(point.values())
+        if key in seen:
             shown = ", ".join(f"{name} {value}" for name, value in point.items())
             raise UserError(f"{shown} is in two of the outputs; give outputs without common cells")
+        seen.add(key)
     return together
-
-
-def _setting(kind: type[S], row: Mapping[str, Any]) -> S:
-    return kind(*(row[name] for name in kind._fields))
 
 
 def z_scores(k1: Floats, n1: Floats, k2: Floats, n2: Floats) -> Floats:

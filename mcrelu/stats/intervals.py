@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import optimize, special
+from scipy import special
 
 from mcrelu.types import Floats
 
@@ -47,26 +47,3 @@ def clopper_pearson(k: ArrayLike, n: ArrayLike, level: float = LEVEL) -> Interva
     low = special.betaincinv(k, n - k + 1.0, tail)
     high = special.betainccinv(k + 1.0, n - k, tail)
     return Interval(np.where(k == 0, 0.0, low), np.where(k == n, 1.0, high))
-
-
-def confidence_sequence(k: ArrayLike, n: ArrayLike, level: float = LEVEL) -> Interval:
-    """An interval that holds at all n at once, so one may look at it and stop at any time.
-
-    Beta-binomial mixture with a uniform prior: all p whose likelihood is not below 1 - level
-    times the mixture's (Robbins 1970; Ville's inequality).
-    """
-    ends = np.vectorize(_sequence_ends, otypes=[float, float])(k, n, 1.0 - level)
-    return Interval(*ends)
-
-
-def _sequence_ends(k: float, n: float, alpha: float) -> tuple[float, float]:
-    mixture = special.betaln(k + 1.0, n - k + 1.0)
-
-    def excess(p: float) -> float:
-        likelihood = special.xlogy(k, p) + special.xlog1py(n - k, -p)
-        return float(likelihood - mixture - np.log(alpha))
-
-    peak = k / n
-    low = 0.0 if k == 0 else optimize.brentq(excess, 0.0, peak, xtol=1e-14)
-    high = 1.0 if k == n else optimize.brentq(excess, peak, 1.0, xtol=1e-14)
-    return low, high

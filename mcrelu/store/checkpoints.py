@@ -10,15 +10,18 @@ import hashlib
 import io
 import json
 import re
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from mcrelu.problems.r_d import Descent, Layer
 from mcrelu.store.files import Files
-from mcrelu.store.shards import Provenance, identity
-from mcrelu.sweep.cell import Block
-from mcrelu.types import Floats
+from mcrelu.store.shards import identity
+from mcrelu.sweep.cell import Block, Provenance
+from mcrelu.types import Bools, Floats
+
+CHECKPOINTS = "checkpoints"
 
 _IDENTITY = "identity"
 _NAME = re.compile(r"[0-9]{10}-[0-9a-f]{16}\.npz")
@@ -68,14 +71,23 @@ def latest_checkpoint(
     return None
 
 
-def newest_epoch(files: Files, block: Block) -> int | None:
-    """The epoch of a block's newest checkpoint by its name, good or not; None without."""
-    names = _names(files, _folder(block))
-    return _epoch(names[-1]) if names else None
+def begun_blocks(files: Files, done: Mapping[str, Bools]) -> list[int]:
+    """The newest epochs of blocks that have a checkpoint, good or not, and are not done.
+
+    ``done`` says by cell id which of its blocks are.
+    """
+    newest: dict[tuple[str, int], int] = {}
+    for path in files.sizes(CHECKPOINTS):
+        cell, _, rest = path.partition("/")
+        block, _, name = rest.partition("/")
+        if cell in done and _NAME.fullmatch(name) and not done[cell][int(block) : int(block) + 1]:
+            key = cell, int(block)
+            newest[key] = max(newest.get(key, 0), _epoch(name))
+    return list(newest.values())
 
 
 def _folder(block: Block) -> str:
-    return f"checkpoints/{block.cell.id}/{block.index:06d}"
+    return f"{CHECKPOINTS}/{block.cell.id}/{block.index:06d}"
 
 
 def _read(files: Files, name: str, block: Block, origin: Provenance) -> Checkpoint | None:

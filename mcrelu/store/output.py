@@ -1,50 +1,59 @@
 """The output of a sweep: whose it is, what of it is there, and where the rest goes.
 
-spec.yaml  shards/<cell>/<block>.parquet  tables/  figures/  errors/  status.json
+spec.yaml  cells.json  manifest/  shards/<cell>/<block>.parquet  tables/  figures/  errors/
+report.html  status.json  checkpoints/
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from typing import Any, TypeVar
+from collections.abc import Iterable, Mapping
+from functools import cached_property
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.csv as pacsv
 
 from mcrelu.errors import ForeignOutputError, SpecError, UserError
+from mcrelu.experiments.base import REGISTRY, Experiment, experiment
+from mcrelu.stats.sequential import Sample
+from mcrelu.store.contents import CELLS_FILE, Contents, StoredCell
 from mcrelu.store.files import Files
+from mcrelu.store.inventory import Inventory, take_inventory
+from mcrelu.store.manifest import Entry, ManifestWriter
 from mcrelu.store.parquet import DAMAGED, parquet_of, table_of
-from mcrelu.store.shards import Provenance, complete_prefix, missing_blocks, of_good_blocks
-from mcrelu.sweep.cell import Block, Cell, digest
+from mcrelu.store.reader import Reader
+from mcrelu.store.shards import SHARDS
+from mcrelu.sweep.cell import Block, Cell
 from mcrelu.sweep.sweep import Sweep
 
 SPEC = "spec.yaml"
 STATUS = "status.json"
 
-T = TypeVar("T")
-
 
 class Output:
-    """A sweep together with the files of its output."""
+    """The files of an output and what they say that they hold."""
 
-    def __init__(self, files: Files, sweep: Sweep) -> None:
+    def __init__(self, files: Files, contents: Contents, sweep: Sweep | None = None) -> None:
         self.files = files
-        self.sweep = sweep
+        self.contents = contents
+        self._sweep = sweep
 
     @classmethod
     def open(cls, files: Files) -> Output:
-        """An output that is there already, with the sweep it belongs to.
+        """An output that is there already.
 
         Raises
         ------
         UserError
-            If there is no output.
+            If there is none.
+        ForeignOutputError
+            If it was written by a program that this one does not know how to read.
         """
-        content = files.read(SPEC)
-        if content is None:
-            raise UserError(f"{files.root}: no output of a sweep; give the --out of a run")
-        return cls(files, Sweep.from_text(content.decode(errors="replace"), files.path(SPEC)))
+        contents = _read_contents(files)
+        if contents is None:
+            raise UserError(f"{files.shown}: no output of a sweep; give the --out of a run")
+        return cls(files, contents)
 
     @classmethod
     def claim(cls, files: Files, sweep: Sweep) -> Output:
@@ -53,53 +62,121 @@ class Output:
         Raises
         ------
         ForeignOutputError
-            If the old output differs in more than added cells or networks; says in what.
+            If the old output differs in more than added cells, networks or epochs, or if this
+            program would give other rows; says in what.
         """
-        content = files.read(SPEC)
-        if content is not None:
-            try:
-                old = Sweep.from_text(content.decode(errors="replace"), files.path(SPEC))
-            except SpecError as error:
-                raise ForeignOutputError(f"{error}; choose another --out") from None
-            differences = conflicts(old, sweep)
-            if differences:
-                raise ForeignOutputError(
-                    f"{files.root} belongs to another spec: {'; '.join(differences)}. "
-                    "Choose another --out, or only add cells, networks or epochs"
-                )
-        return cls(files, sweep)
+        contents = Contents.of(sweep)
+        old = _read_contents(files) or _contents_of_spec(files)
+        if old is not None:
+            _refuse(files, old, contents)
+        return cls(files, contents, sweep)
 
     def take(self) -> None:
-        """Write the spec: from now on the output belongs to the sweep."""
-        self.files.publish(SPEC, self.sweep.to_yaml().encode())
+        """Write spec and contents: from now on the output belongs to the sweep.
 
-    def origin(self, cell: Cell) -> Provenance:
-        """What fixes the streams of a cell's blocks."""
-        spec = self.sweep.spec
-        return Provenance(spec.seed, spec.rng, self.sweep.block_size(cell))
+        Raises
+        ------
+        ForeignOutputError
+            If another sweep took the output since it was claimed.
+        """
+        spec = self.sweep.to_yaml().encode()
+        if self.files.read(SPEC) == b"":
+            self.files.delete(SPEC)  # what a power loss leaves
+        if not self.files.create(SPEC, spec):
+            self.claim(self.files, self.sweep)  # whoever was faster
+            self.files.publish(SPEC, spec)
+        self.files.publish(CELLS_FILE, _json(self.contents.to_json()))
+
+    @property
+    def sweep(self) -> Sweep:
+        """The sweep that the output belongs to, as this program understands its spec.
+
+        Raises
+        ------
+        SpecError
+            If the spec is missing, or has keys that this program does not know.
+        """
+        if self._sweep is None:
+            self._sweep = Sweep.from_text(self.spec_text(), self.files.path(SPEC))
+        return self._sweep
+
+    def spec_text(self) -> str:
+        """The spec as it stands in the output."""
+        return (self.files.read(SPEC) or b"").decode(errors="replace")
+
+    @property
+    def experiment(self) -> Experiment:
+        """The experiment whose rows the output holds."""
+        return experiment(self.contents.experiment)
+
+    @property
+    def cells(self) -> tuple[StoredCell, ...]:
+        """What the output says of its cells."""
+        return self.contents.cells
+
+    def inventory(self) -> Inventory:
+        """Which blocks are there."""
+        return take_inventory(self.files, self.contents, self.experiment.summary)
+
+    def reader(self) -> Reader:
+        """A reader of what is there now."""
+        return Reader(self.files, self.contents, self.experiment.summary)
+
+    def samples(self) -> dict[str, Sample]:
+        """What of each cell counts, by the label of the cell."""
+        inventory, target = self.inventory(), self.contents.relative_width
+        found = {}
+        for cell in self.cells:
+            one = inventory.cells[cell.id]
+            counts = (
+                (int(one.summary["k"][index]), self.contents.block_networks(cell, index))
+                for index in range(one.prefix())
+            )
+            found[cell.label] = Sample().grown(counts, target)
+        return found
 
     def missing(self) -> list[Block]:
-        """The blocks that have no good shard."""
+        """The blocks of the sweep that have no good shard."""
+        inventory = self.inventory()
         return [
             block
             for cell in self.sweep.cells
-            for block in missing_blocks(self.files, self.sweep.blocks(cell), self.origin(cell))
+            for block in self.sweep.blocks(cell)
+            if not inventory.cells[cell.id].good[block.index]
         ]
 
-    def of_good_blocks(self, cell: Cell, of: Callable[[pa.Table], T]) -> dict[Block, T]:
-        """What a function says of the rows of each good block of a cell, gaps or not."""
-        return of_good_blocks(self.files, self.sweep.blocks(cell), self.origin(cell), of)
+    def networks(self, cell: Cell | StoredCell) -> pa.Table:
+        """The rows of a cell that count: complete blocks, in index order, as tables count them.
 
-    def networks(self, cell: Cell) -> pa.Table:
-        """The rows of a cell, of its complete blocks in index order."""
-        return complete_prefix(self.files, cell, self.sweep.blocks(cell), self.origin(cell))
+        Raises
+        ------
+        UserError
+            If the output has no such cell.
+        """
+        stored = next((one for one in self.cells if one.id == cell.id), None)
+        if stored is None:
+            raise UserError(f"{self.files.shown}: has no cell {cell.id}; give one of its cells")
+        return self._rows(stored)
+
+    def _rows(self, cell: StoredCell) -> pa.Table:
+        blocks = list(self.reader().sample(cell, None))
+        return pa.concat_tables(blocks) if blocks else self.experiment.schema.empty_table()
+
+    @cached_property
+    def manifest(self) -> ManifestWriter:
+        """Where finished blocks are recorded; for the driver of a run."""
+        return ManifestWriter(self.files)
+
+    def record(self, entries: Iterable[Entry]) -> None:
+        """Add blocks to the manifest, all in one segment."""
+        for entry in entries:
+            self.manifest.add(entry)
+        self.manifest.flush()
 
     def publish_table(self, name: str, table: pa.Table) -> None:
         """Write a table as tables/<name>.parquet and .csv."""
-        csv = pa.BufferOutputStream()
-        pacsv.write_csv(table, csv)
         self.files.publish(f"tables/{name}.parquet", parquet_of(table))
-        self.files.publish(f"tables/{name}.csv", csv.getvalue())
+        self.files.publish(f"tables/{name}.csv", csv_of(table))
 
     def read_table(self, name: str) -> pa.Table:
         """The table tables/<name>.parquet.
@@ -109,7 +186,7 @@ class Output:
         UserError
             If it was not written yet, or is damaged.
         """
-        content, uri = self.files.read(f"tables/{name}.parquet"), self.files.uri
+        content, uri = self.files.read(f"tables/{name}.parquet"), self.files.shown
         if content is None:
             raise UserError(f"{uri}: has no tables; give mcrelu reduce {uri}")
         try:
@@ -117,9 +194,9 @@ class Output:
         except DAMAGED:
             raise UserError(f"{uri}: table {name} is damaged; give mcrelu reduce {uri}") from None
 
-    def publish_json(self, name: str, value: dict[str, Any]) -> None:
+    def publish_json(self, name: str, value: Mapping[str, Any]) -> None:
         """Write a JSON file."""
-        self.files.publish(name, (json.dumps(value, indent=2) + "\n").encode())
+        self.files.publish(name, _json(value))
 
     def read_json(self, name: str) -> dict[str, Any] | None:
         """A JSON object, None if it is not there or damaged."""
@@ -131,27 +208,119 @@ class Output:
         return value if isinstance(value, dict) else None
 
 
-def conflicts(old: Sweep, new: Sweep) -> list[str]:
+def csv_of(table: pa.Table) -> pa.Buffer:
+    """A table as the content of a CSV file."""
+    buffer = pa.BufferOutputStream()
+    pacsv.write_csv(table, buffer)
+    return buffer.getvalue()
+
+
+def _json(value: Mapping[str, Any]) -> bytes:
+    return (json.dumps(value, indent=2) + "\n").encode()
+
+
+def _read_contents(files: Files) -> Contents | None:
+    """What cells.json says; None if there is none, and no shards either."""
+    content = files.read(CELLS_FILE)
+    if content is None:
+        if files.sizes(SHARDS):
+            raise ForeignOutputError(
+                f"{files.shown}: has shards but no {CELLS_FILE}, as versions before 0.2 wrote it; "
+                "use the version that began it, or choose another --out"
+            )
+        return None
+    try:
+        contents = Contents.from_json(json.loads(content))
+    except (ValueError, KeyError, TypeError) as error:
+        raise ForeignOutputError(
+            f"{files.shown}: {CELLS_FILE} is damaged or of a later version ({error}); "
+            "restore it, or choose another --out"
+        ) from None
+    if contents.experiment not in REGISTRY:
+        raise ForeignOutputError(
+            f"{files.shown}: holds experiment {contents.experiment!r}, which mcrelu "
+            f"{contents.program} wrote and this version does not know; use that version"
+        )
+    return contents
+
+
+def _contents_of_spec(files: Files) -> Contents | None:
+    """What an output of a run holds that ended between writing its spec and its contents."""
+    content = files.read(SPEC)
+    if not content:
+        return None
+    try:
+        return Contents.of(Sweep.from_text(content.decode(errors="replace"), files.path(SPEC)))
+    except SpecError as error:
+        raise ForeignOutputError(f"{error}; choose another --out") from None
+
+
+def _refuse(files: Files, old: Contents, new: Contents) -> None:
+    """Raise ForeignOutputError if a sweep, or this program, contradicts an output."""
+    differences = conflicts(old, new)
+    if differences:
+        raise ForeignOutputError(
+            f"{files.shown} belongs to another spec: {'; '.join(differences)}. "
+            "Choose another --out, or only add cells, networks or epochs"
+        )
+    changes = program_changes(old, new)
+    if changes:
+        raise ForeignOutputError(
+            f"{files.shown} was begun by mcrelu {old.program}, and this program would give other "
+            f"rows: {'; '.join(changes)}. Go on with the versions that began it, or choose "
+            "another --out"
+        )
+
+
+def conflicts(old: Contents, new: Contents) -> list[str]:
     """In what a new sweep contradicts the owner of an output, as readable differences."""
-    found = _changes(old.spec.settings(), new.spec.settings())
+    found = _changes(old.settings, new.settings)
     if not found:
-        twins = {digest(cell.trained()): cell for cell in new.cells}
-        for cell in old.cells:
-            twin = twins.get(digest(cell.trained()))
+        for cell, twin in _twins(old, new):
             if twin is None:
                 found.append(f"cells: {cell.label} is there, not here")
             else:
-                found += _changes(_parameters(old, cell), _parameters(new, twin))
-                found += _shrinkage(cell.extent(), twin.extent())
-    found += _shrinkage({"networks": old.spec.networks}, {"networks": new.spec.networks})
+                before, after = _parameters(cell), _parameters(twin)
+                found += _changes(_asked_for(before), _asked_for(after))
+                found += _shrinkage(cell.extent, twin.extent)
+    found += _shrinkage({"networks": old.networks}, {"networks": new.networks})
     return list(dict.fromkeys(found))
 
 
-def _parameters(sweep: Sweep, cell: Cell) -> dict[str, Any]:
-    return {"block_size": sweep.block_size(cell), **cell.parameters()}
+def program_changes(old: Contents, new: Contents) -> list[str]:
+    """What this program would do otherwise than the one that began an output, from equal specs."""
+    found = []
+    for cell, twin in _twins(old, new):
+        if twin is not None and cell.id != twin.id:
+            engine, before = cell.parameters["engine"], cell.parameters["semantics"]
+            found.append(
+                f"engine {engine} has version {before} there, {twin.parameters['semantics']} here"
+            )
+    if old.schema_version != new.schema_version:
+        found.append(f"rows have version {old.schema_version} there, {new.schema_version} here")
+    if old.streams != new.streams:
+        found.append(
+            f"numpy's random streams are {old.streams} there, {new.streams} here: numpy changed"
+        )
+    return list(dict.fromkeys(found))
 
 
-def _shrinkage(before: dict[str, int], after: dict[str, int]) -> list[str]:
+def _twins(old: Contents, new: Contents) -> list[tuple[StoredCell, StoredCell | None]]:
+    """Each old cell with the new one that trains the same."""
+    by_training = {cell.training: cell for cell in new.cells}
+    return [(cell, by_training.get(cell.training)) for cell in old.cells]
+
+
+def _parameters(cell: StoredCell) -> dict[str, Any]:
+    return {"block_size": cell.block_size, **cell.parameters}
+
+
+def _asked_for(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """What users choose; the version of an engine is not of them."""
+    return {key: value for key, value in parameters.items() if key != "semantics"}
+
+
+def _shrinkage(before: Mapping[str, int], after: Mapping[str, int]) -> list[str]:
     return [
         f"{key}: {value} there, {after[key]} here"
         for key, value in before.items()
@@ -159,9 +328,9 @@ def _shrinkage(before: dict[str, int], after: dict[str, int]) -> list[str]:
     ]
 
 
-def _changes(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
+def _changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
     return [
-        f"{key}: {json.dumps(value)} there, {json.dumps(after[key])} here"
+        f"{key}: {json.dumps(value)} there, {json.dumps(after.get(key))} here"
         for key, value in before.items()
-        if value != after[key]
+        if value != after.get(key)
     ]

@@ -1,150 +1,197 @@
-"""Shards: one Parquet file per block, under a name that the block fixes, verified when read."""
+"""Shards: Parquet files with the rows of one block, or of consecutive ones, verified when read.
+
+A worker writes one file per block, under a name that the block fixes. ``mcrelu compact`` merges the
+files of consecutive blocks; each block then is a row group, and what it must say of itself stands in
+a list.
+"""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from functools import cache
-from itertools import takewhile
-from typing import TypeVar
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 
+from mcrelu.experiments.base import experiment_of
 from mcrelu.store.files import Files
-from mcrelu.store.parquet import DAMAGED, parquet_of, table_of
-from mcrelu.store.schema import VERSION, schema_of
-from mcrelu.sweep.cell import Block, Cell
+from mcrelu.store.parquet import (
+    DAMAGED,
+    digest,
+    parquet_file,
+    parquet_of,
+    parquet_of_groups,
+    table_of,
+)
+from mcrelu.sweep.cell import Block, Provenance
+
+SHARDS = "shards"
 
 _PREFIX = "mcrelu."
-_READERS = 8
+_BLOCKS = "blocks"  # metadata of a file with several blocks: a list of what each has of _OWN
+_OWN = ("block", "networks", "digest")
+_NAME = re.compile(r"([0-9]{6,})(?:-([0-9]{6,}))?\.parquet")
 
-T = TypeVar("T")
+Identity = dict[str, str]  # what a file must say of a block to be the one that is looked for
 
 
-@dataclass(frozen=True)
-class Provenance:
-    """What fixes the random streams of a sweep's blocks, besides the cell and the block."""
+class Published(NamedTuple):
+    """A shard as it lies in the store."""
 
-    seed: int
-    rng: str
-    block_size: int
+    bytes: int
+    checksum: str
+
+
+class ShardFile(NamedTuple):
+    """A file of blocks ``first`` .. ``last`` of a cell."""
+
+    name: str  # below the output
+    first: int
+    last: int
+    bytes: int
 
 
 def shard_name(block: Block) -> str:
-    """Path of a block's shard below the output."""
-    return f"shards/{block.cell.id}/{block.index:06d}.parquet"
+    """Path of a block's own shard below the output."""
+    return f"{SHARDS}/{block.cell.id}/{block.index:06d}.parquet"
 
 
-def publish_shard(
-    files: Files, block: Block, origin: Provenance, rows: pa.Table, notes: dict[str, str]
-) -> None:
-    """Write the shard of a block; ``notes`` go into its metadata beside its identity."""
-    metadata = {**notes, **_identity(block, origin), "digest": digest(rows)}
-    files.publish(shard_name(block), parquet_of(rows.replace_schema_metadata(_encoded(metadata))))
+def merged_name(cell: str, first: int, last: int) -> str:
+    """Path of the shard of several blocks of a cell."""
+    return f"{SHARDS}/{cell}/{first:06d}-{last:06d}.parquet"
 
 
-def read_shard(files: Files, block: Block, origin: Provenance) -> pa.Table | None:
-    """The rows of a block, None if its shard is absent, torn, foreign or of another length."""
-    content = files.read(shard_name(block))
-    if content is None:
-        return None
-    try:
-        rows = table_of(content)
-        wanted = _encoded({**_identity(block, origin), "digest": digest(rows)})
-    except DAMAGED:
-        return None
-    found = rows.schema.metadata or {}
-    known = {key: found.get(key) for key in wanted}
-    fits = rows.schema.equals(schema_of(block.cell)) and rows.num_rows == block.networks
-    if known != wanted or not fits:
-        return None
-    return rows
+def shard_files(sizes: Mapping[str, int]) -> dict[str, list[ShardFile]]:
+    """The shards by cell, in a listing of :data:`SHARDS` (path below it -> bytes)."""
+    found: dict[str, list[ShardFile]] = {}
+    for path, size in sizes.items():
+        cell, _, name = path.rpartition("/")
+        match = _NAME.fullmatch(name)
+        if match:
+            first, last = int(match[1]), int(match[2] or match[1])
+            found.setdefault(cell, []).append(ShardFile(f"{SHARDS}/{path}", first, last, size))
+    return found
 
 
-def digest(rows: pa.Table) -> str:
-    """A hash of the values, which page checksums alone do not guard: headers are outside them."""
-    total = hashlib.blake2b(digest_size=16)
-    for column in rows.combine_chunks().columns:
-        total.update(f"{column.type} {column.null_count} {len(column)}".encode())
-        for chunk in column.chunks:
-            if pa.types.is_list(chunk.type):
-                total.update(chunk.value_lengths().to_numpy(zero_copy_only=False).tobytes())
-                chunk = chunk.flatten()  # noqa: PLW2901
-            if pa.types.is_dictionary(chunk.type):
-                total.update(repr(chunk.dictionary.to_pylist()).encode())
-                chunk = chunk.indices  # noqa: PLW2901
-            total.update(chunk.to_numpy(zero_copy_only=False).tobytes())
-    return total.hexdigest()
+def identity(block: Block, provenance: Provenance) -> Identity:
+    """What every file of a block must say of itself: shards, checkpoints."""
+    version = experiment_of(block.cell).schema_version
+    return identity_of(block.cell.id, block.index, block.networks, provenance, version)
 
 
-def missing_blocks(files: Files, blocks: Iterable[Block], origin: Provenance) -> list[Block]:
-    """The blocks without a good shard, in the given order."""
-    wanted = list(blocks)
-    good = of_good_blocks(files, wanted, origin, lambda _: True)
-    return [block for block in wanted if block not in good]
-
-
-def of_good_blocks(
-    files: Files, blocks: Iterable[Block], origin: Provenance, of: Callable[[pa.Table], T]
-) -> dict[Block, T]:
-    """What a function says of the rows of each block that has a good shard, in the given order."""
-    there = list(filter(_listed(files), blocks))
-
-    def read(block: Block) -> T | None:
-        rows = read_shard(files, block, origin)
-        return None if rows is None else of(rows)
-
-    with ThreadPoolExecutor(_READERS) as pool:
-        found = zip(there, pool.map(read, there), strict=True)
-        return {block: value for block, value in found if value is not None}
-
-
-def complete_prefix(
-    files: Files, cell: Cell, blocks: Iterable[Block], origin: Provenance
-) -> pa.Table:
-    """The rows of a cell's blocks in index order, up to the first that is not there.
-
-    Networks that cross finish earlier than those that converge, so blocks behind a gap must not
-    be counted: which of them are there depends on their outcome.
-    """
-    there = takewhile(_listed(files), blocks)
-    with ThreadPoolExecutor(_READERS) as pool:
-        shards = list(pool.map(lambda block: read_shard(files, block, origin), there))
-    gap = next((k for k, rows in enumerate(shards) if rows is None), len(shards))
-    tables = [schema_of(cell).empty_table(), *shards[:gap]]
-    return pa.concat_tables(tables).unify_dictionaries().replace_schema_metadata(None)
-
-
-def _listed(files: Files) -> Callable[[Block], bool]:
-    """Whether the store lists a shard of a block; it is asked once per cell."""
-    names = cache(lambda folder: frozenset(files.names(folder)))
-
-    def listed(block: Block) -> bool:
-        folder, _, name = shard_name(block).rpartition("/")
-        return name in names(folder)
-
-    return listed
-
-
-def identity(block: Block, origin: Provenance) -> dict[str, str]:
-    """What a file of a block must say of itself to be the one that is looked for."""
+def identity_of(
+    cell: str, index: int, networks: int, provenance: Provenance, schema_version: int
+) -> Identity:
+    """:func:`identity` from what an output says of a cell."""
     return {
-        "schema": str(VERSION),
-        "cell": block.cell.id,
-        "block": str(block.index),
-        "networks": str(block.networks),
-        "seed": str(origin.seed),
-        "rng": origin.rng,
-        "block_size": str(origin.block_size),
+        "schema": str(schema_version),
+        "cell": cell,
+        "block": str(index),
+        "networks": str(networks),
+        "seed": str(provenance.seed),
+        "rng": provenance.rng,
+        "streams": provenance.streams,
+        "block_size": str(provenance.block_size),
     }
 
 
-def _identity(block: Block, origin: Provenance) -> dict[str, str]:
-    extent = {name: str(value) for name, value in block.cell.extent().items()}
-    return {**identity(block, origin), **extent}
+def with_extent(own: Identity, extent: Mapping[str, int]) -> Identity:
+    """The identity of a block that was trained so far; checkpoints are of any extent."""
+    return {**own, **{name: str(value) for name, value in extent.items()}}
 
 
-def _encoded(metadata: dict[str, str]) -> dict[bytes, bytes]:
+def publish_shard(
+    files: Files, block: Block, provenance: Provenance, rows: pa.Table, metadata: dict[str, str]
+) -> Published:
+    """Write the shard of a block; ``metadata`` stands in it beside its identity.
+
+    Raises
+    ------
+    ValueError
+        If the rows are not what the experiment says.
+    """
+    expected = experiment_of(block.cell).schema
+    if not rows.schema.equals(expected) or rows.num_rows != block.networks:
+        raise ValueError(f"rows of {block.cell.label} do not have the schema of its experiment")
+    own = with_extent(identity(block, provenance), block.cell.extent())
+    known = {**metadata, **own, "digest": digest(rows)}
+    content = parquet_of(rows.replace_schema_metadata(_encoded(known)))
+    files.publish(shard_name(block), content)
+    return Published(content.size, checksum(content))
+
+
+def publish_merged(
+    files: Files, name: str, blocks: Sequence[tuple[Identity, pa.Table]]
+) -> Published:
+    """Write the shard of several consecutive blocks of a cell, of which all have rows."""
+    shared = {key: value for key, value in blocks[0][0].items() if key not in _OWN}
+    own = [
+        {"block": one["block"], "networks": one["networks"], "digest": digest(rows)}
+        for one, rows in blocks
+    ]
+    schema = blocks[0][1].schema.with_metadata(_encoded({**shared, _BLOCKS: json.dumps(own)}))
+    content = parquet_of_groups((rows for _, rows in blocks), schema)
+    files.publish(name, content)
+    return Published(content.size, checksum(content))
+
+
+def checksum(content: bytes | pa.Buffer) -> str:
+    """A hash of the bytes of a file, 16 hexadecimal digits."""
+    return hashlib.blake2b(memoryview(content), digest_size=8).hexdigest()
+
+
+def read_block(content: bytes, wanted: Identity) -> pa.Table | None:
+    """The rows of a block from the content of its shard, without metadata.
+
+    None if the file is torn, foreign, of another length, or without the block.
+    """
+    try:
+        file = parquet_file(content)
+        found = _decoded(file.schema_arrow.metadata or {})
+        if _BLOCKS in found:
+            own = json.loads(found.pop(_BLOCKS))
+            numbers = [one["block"] for one in own]
+            group = numbers.index(wanted["block"])
+            rows = file.read_row_group(group, use_threads=False)
+            found |= own[group]
+        else:
+            rows = file.read(use_threads=False)
+        known = {**wanted, "digest": digest(rows)}
+    except (*DAMAGED, KeyError, TypeError):
+        return None
+    fits = rows.num_rows == int(wanted["networks"])
+    if not fits or {key: found.get(key) for key in known} != known:
+        return None
+    return rows.replace_schema_metadata(None)
+
+
+def read_columns(content: bytes, index: int, columns: list[str] | None) -> pa.Table:
+    """Some columns (None: all) of a block in the content of a shard whose checksum is right."""
+    file = parquet_file(content)
+    listed = (file.schema_arrow.metadata or {}).get(f"{_PREFIX}{_BLOCKS}".encode())
+    if listed is None:
+        return table_of(content, columns).replace_schema_metadata(None)
+    numbers = [int(one["block"]) for one in json.loads(listed)]
+    rows = file.read_row_group(numbers.index(index), columns=columns, use_threads=False)
+    return rows.replace_schema_metadata(None)
+
+
+def metadata_of(content: bytes) -> dict[str, str]:
+    """What a shard says beside its rows: identity, versions, host, device, seconds, attempt."""
+    return _decoded(parquet_file(content).schema_arrow.metadata or {})
+
+
+def _encoded(metadata: Mapping[str, str]) -> dict[bytes, bytes]:
     return {f"{_PREFIX}{key}".encode(): value.encode() for key, value in metadata.items()}
+
+
+def _decoded(metadata: Mapping[bytes, bytes]) -> dict[str, Any]:
+    prefix = _PREFIX.encode()
+    items: Iterable[tuple[bytes, bytes]] = metadata.items()
+    return {
+        key[len(prefix) :].decode(): value.decode()
+        for key, value in items
+        if key.startswith(prefix)
+    }

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -45,6 +44,11 @@ class Cell(ABC):
         """Peak bytes that a block of so many networks needs."""
 
     @property
+    def owns_device(self) -> bool:
+        """Whether its engine wants a device, such as a GPU, to itself."""
+        return False
+
+    @property
     @abstractmethod
     def cost(self) -> float:
         """Rough cost of a network relative to those of other cells of the sweep."""
@@ -75,10 +79,14 @@ class Block:
     networks: int
 
 
-def blocks_of(cell: Cell, networks: int, block_size: int) -> Iterator[Block]:
-    """Cut a cell of ``networks`` networks into blocks; only the last may be shorter."""
-    for index, first in enumerate(range(0, networks, block_size)):
-        yield Block(cell, index, first, min(block_size, networks - first))
+@dataclass(frozen=True)
+class Provenance:
+    """What fixes the random streams of a sweep's blocks, besides the cell and the block."""
+
+    seed: int
+    rng: str
+    block_size: int
+    streams: str  # version of numpy's random streams, as in rng.stream_version
 
 
 def digest(value: dict[str, Any]) -> str:

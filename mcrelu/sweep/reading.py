@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 
 from mcrelu.errors import SpecError
+from mcrelu.store.files import Files
 
 
 class _StrictLoader(yaml.SafeLoader):
@@ -48,8 +49,8 @@ _StrictLoader.add_implicit_resolver("tag:yaml.org,2002:float", _FLOAT, list("-+.
 _StrictLoader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping)
 
 
-def read_yaml(path: Path) -> dict[str, Any]:
-    """The mapping in a YAML file.
+def read_yaml(path: str | Path) -> dict[str, Any]:
+    """The mapping in a YAML file at a path, or at a URI such as s3://bucket/prefix/spec.yaml.
 
     Raises
     ------
@@ -57,12 +58,23 @@ def read_yaml(path: Path) -> dict[str, Any]:
         If the file is missing, unreadable, not YAML, has unsafe tags, or is no mapping.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        content = _read(str(path))
+        text = content.decode()
     except FileNotFoundError:
         raise SpecError(f"{path}: no such file; give the path of a sweep spec") from None
     except (OSError, UnicodeDecodeError) as error:
         raise SpecError(f"{path}: cannot be read ({error}); give a YAML text file") from None
     return parse_yaml(text, str(path))
+
+
+def _read(where: str) -> bytes:
+    if "://" not in where:
+        return Path(where).read_bytes()
+    folder, _, name = where.rpartition("/")
+    content = Files.at(folder).read(name)
+    if content is None:
+        raise FileNotFoundError
+    return content
 
 
 def parse_yaml(text: str, name: str) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +10,8 @@ from typing import Any
 import yaml
 
 from mcrelu.errors import SpecError
-from mcrelu.sweep.cell import Block, Cell, blocks_of
+from mcrelu.rng import stream_version
+from mcrelu.sweep.cell import Block, Cell, Provenance
 from mcrelu.sweep.reading import apply_settings, parse_yaml, read_yaml
 from mcrelu.sweep.spec import CommonSpec
 from mcrelu.sweep.validation import validate
@@ -28,14 +28,14 @@ class Sweep:
 
     @classmethod
     def from_yaml(cls, path: str | Path, settings: Iterable[str] = ()) -> Sweep:
-        """Read a spec file, with ``key=value`` settings on top.
+        """Read the spec at a path or URI, with ``key=value`` settings on top.
 
         Raises
         ------
         SpecError
             In one line: what is wrong with the file or a field of it, and what would be right.
         """
-        return cls.of(apply_settings(read_yaml(Path(path)), settings), str(path))
+        return cls.of(apply_settings(read_yaml(path), settings), str(path))
 
     @classmethod
     def from_text(cls, text: str, name: str = "spec") -> Sweep:
@@ -55,25 +55,29 @@ class Sweep:
 
     @property
     def experiment(self) -> str:
-        """What is done: ``crossing`` or ``star``."""
+        """The name of the experiment."""
         return self.spec.experiment
 
     @property
     def device(self) -> str | None:
         """Where engines train that have a choice (auto, cpu, cuda); None if none has one."""
-        chooses = any(cell.engine == "torch" for cell in self.cells)
-        return self.spec.device if chooses else None
+        return self.spec.device if any(cell.owns_device for cell in self.cells) else None
 
     def block_size(self, cell: Cell) -> int:
         """Networks per block of a cell."""
         return self.spec.block_size_of(cell)
 
+    def provenance(self, cell: Cell) -> Provenance:
+        """What fixes the streams of a cell's blocks."""
+        spec = self.spec
+        return Provenance(spec.seed, spec.rng, self.block_size(cell), stream_version())
+
     def blocks(self, cell: Cell) -> Iterator[Block]:
         """The blocks of a cell, in index order."""
-        return blocks_of(cell, self.spec.networks, self.block_size(cell))
+        return (self.block(cell, index) for index in range(self.block_count(cell)))
 
     def block(self, cell: Cell, index: int) -> Block:
-        """A block of a cell by its index."""
+        """A block of a cell by its index; only the last may be shorter than the others."""
         size = self.block_size(cell)
         return Block(cell, index, index * size, min(size, self.spec.networks - index * size))
 
@@ -98,20 +102,3 @@ class Sweep:
                 f"networks = {self.spec.networks}: makes {blocks} blocks, more than {MAX_BLOCKS}; "
                 "ask for fewer networks or raise block_size"
             )
-        memory, cores = _this_machine()
-        for cell in self.cells:
-            networks = min(self.block_size(cell), self.spec.networks)
-            at_once = min(cores, self.block_count(cell))  # a core does one block at a time
-            need = cell.memory(networks)
-            if need * at_once > memory:
-                raise SpecError(
-                    f"cells.width = {cell.width}: a block of {networks} networks needs "
-                    f"{need / 2**30:.1f} GiB, this machine has {memory / 2**30:.1f} for the "
-                    f"{at_once} that it does at once; lower block_size or the width"
-                )
-
-
-def _this_machine() -> tuple[int, int]:
-    """Bytes of memory, and the cores that this process may use."""
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    return memory, len(os.sched_getaffinity(0))

@@ -6,13 +6,10 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from mcrelu.errors import SpecError
-from mcrelu.experiments.crossing.spec import CrossingSpec
-from mcrelu.experiments.star.spec import StarSpec
+from mcrelu.errors import SpecError, UserError
+from mcrelu.experiments.base import REGISTRY, experiment
 from mcrelu.sweep.messages import explain
 from mcrelu.sweep.spec import CommonSpec
-
-SPECS: dict[str, type[CommonSpec]] = {"crossing": CrossingSpec, "star": StarSpec}
 
 
 def validate(values: dict[str, Any]) -> CommonSpec:
@@ -23,12 +20,17 @@ def validate(values: dict[str, Any]) -> CommonSpec:
     SpecError
         In one line: the field, its value, and what would be right.
     """
-    experiment = values.get("experiment", "crossing")
-    kind = SPECS.get(experiment) if isinstance(experiment, str) else None
-    if kind is None:
-        known = " or ".join(repr(name) for name in SPECS)
-        raise SpecError(f"experiment = {experiment!r}: must be {known}")
+    model = _model(values)
     try:
-        return kind.model_validate(values)
+        return model.model_validate(values)
     except ValidationError as error:
-        raise SpecError(explain(error, kind)) from None
+        raise SpecError(explain(error, model)) from None
+
+
+def _model(values: dict[str, Any]) -> type[CommonSpec]:
+    """The model of the experiment; where none is named, any will say that it is missing."""
+    name = values.get("experiment", next(iter(REGISTRY)))
+    try:
+        return experiment(name if isinstance(name, str) else repr(name)).spec
+    except UserError as error:
+        raise SpecError(str(error)) from None

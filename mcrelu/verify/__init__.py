@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from mcrelu.experiments.crossing.verify import Agreement, verify_crossing
-from mcrelu.experiments.star.verify import LayeredAgreement, verify_layered
+from mcrelu.errors import UserError
+from mcrelu.experiments.base import REGISTRY, Agreement, experiment
 from mcrelu.verify.archive import read_arrays
 
-AnyAgreement = Agreement | LayeredAgreement
 
-
-def verify_file(path: Path) -> AnyAgreement:
-    """Repeat the run that a golden file describes, of either experiment, and compare.
+def verify_file(path: Path) -> Agreement:
+    """Repeat the run that a golden file describes, of any experiment, and compare.
 
     Raises
     ------
@@ -22,6 +20,8 @@ def verify_file(path: Path) -> AnyAgreement:
         If networks in R^d are to be trained and torch is not installed.
     """
     golden = read_arrays(path)
-    if "init_0" in golden or "hidden" in golden:
-        return verify_layered(path, golden)
-    return verify_crossing(path, golden)
+    for name in REGISTRY:
+        agreement = experiment(name).verify(path, golden)
+        if agreement is not None:
+            return agreement
+    raise UserError(f"{path}: is a golden file of no experiment; give another file")

@@ -8,54 +8,51 @@ from dataclasses import replace
 from functools import cache
 
 import numpy as np
+import pyarrow as pa
 
 from mcrelu.data import point_weights, sample_size, standard_points
 from mcrelu.engines.one_d.registry import ENGINES
+from mcrelu.experiments.base import BlockTask
 from mcrelu.experiments.crossing.cell import CrossingCell, StepRule
 from mcrelu.experiments.crossing.rows import crossing_rows
 from mcrelu.experiments.crossing.train import Checks, train
 from mcrelu.init import INITIALIZERS, DrawnWeights
 from mcrelu.problems.one_d import Outcome, Problem
 from mcrelu.rng import Draws, LegacyBatch, legacy_batches, legacy_draws, philox_draws
-from mcrelu.runtime.experiment import BlockRows
-from mcrelu.runtime.task import BlockTask
-from mcrelu.stats.precision import k_high
-from mcrelu.store.shards import Provenance
-from mcrelu.sweep.cell import Block, Cell
+from mcrelu.sweep.cell import Block, Cell, Provenance
 from mcrelu.theory.sigma import inv_lambda_max
 from mcrelu.types import Floats
 
-_TOY_WIDTH = 8
+_WARM_UP_WIDTH = 8
 _FAR = StepRule(over_width=1e6)  # kinks cross at once: the kernels behind crossings run, too
 
 
-class CrossingExperiment:
-    """Two-layer networks in one dimension, trained until a criterion stops them."""
-
-    def rows(self, task: BlockTask) -> BlockRows:
-        """Train a block."""
-        step_size, outcome = train_block(task.block, task.origin)
-        return BlockRows(crossing_rows(task.block, step_size, outcome), k_high(outcome.status))
-
-    def toys(self, cell: Cell) -> Iterator[Cell]:
-        """Cells that take no time and run every kernel that a cell may need."""
-        assert isinstance(cell, CrossingCell)
-        toy = replace(cell, width=_TOY_WIDTH, checks=Checks(2, 1), offset=0.0, init="he")
-        yield toy
-        yield replace(toy, step_rule=_FAR)
-
-    def seconds(self, cell: Cell, origin: Provenance, networks: int) -> float:
-        """Time that the first networks of a cell take, measured by training them."""
-        started = time.perf_counter()
-        train_block(Block(cell, 0, 0, networks), origin)
-        return time.perf_counter() - started
+def do(task: BlockTask) -> pa.Table:
+    """Train a block: a row per network."""
+    step_size, outcome = train_block(task.block, task.provenance)
+    return crossing_rows(task.block, step_size, outcome)
 
 
-def train_block(block: Block, origin: Provenance) -> tuple[Floats, Outcome]:
+def warm_up_cells(cell: Cell) -> Iterator[Cell]:
+    """Cells that take no time and run every kernel that a cell may need."""
+    assert isinstance(cell, CrossingCell)
+    small = replace(cell, width=_WARM_UP_WIDTH, checks=Checks(2, 1), offset=0.0, init="he")
+    yield small
+    yield replace(small, step_rule=_FAR)
+
+
+def seconds(cell: Cell, provenance: Provenance, networks: int) -> float:
+    """Time that the first networks of a cell take, measured by training them."""
+    started = time.perf_counter()
+    train_block(Block(cell, 0, 0, networks), provenance)
+    return time.perf_counter() - started
+
+
+def train_block(block: Block, provenance: Provenance) -> tuple[Floats, Outcome]:
     """Draw and train the networks of a block: their step sizes (m,) and outcomes."""
     cell = block.cell
     assert isinstance(cell, CrossingCell)
-    draws = draw_block(block, origin)
+    draws = draw_block(block, provenance)
     problem = problem_of(cell, draws)
     minibatches = None if cell.optimizer == "gd" else draws.minibatches
     outcome = train(
@@ -69,15 +66,15 @@ def train_block(block: Block, origin: Provenance) -> tuple[Floats, Outcome]:
     return problem.step_size, outcome
 
 
-def draw_block(block: Block, origin: Provenance) -> Draws:
+def draw_block(block: Block, provenance: Provenance) -> Draws:
     """Everything random about a block."""
     width, points = block.cell.width, len(standard_points().x)
     samples = sample_size(width)
-    if origin.rng == "philox":
+    if provenance.rng == "philox":
         return philox_draws(
-            origin.seed, block.cell.stream, block.index, block.networks, width, points, samples
+            provenance.seed, block.cell.stream, block.index, block.networks, width, points, samples
         )
-    batches = [batch for batch in _legacy_batches(origin.seed) if batch.width == width]
+    batches = [batch for batch in _legacy_batches(provenance.seed) if batch.width == width]
     batch = batches[block.index]
     return legacy_draws(batch.seed, batch.networks, width, points, samples)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.artist import Artist
@@ -11,16 +11,30 @@ from matplotlib.container import Container
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.markers import CARETDOWN
-from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullLocator
+from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
-from mcrelu.experiments.crossing.series import Series, all_widths, width_ticks
+from mcrelu.experiments.base import CELLS, Drawing, Tables
+from mcrelu.experiments.crossing.pgf import crossing_tex
+from mcrelu.experiments.crossing.sections import DRAWING
+from mcrelu.experiments.crossing.series import Series, all_widths, series_of
+from mcrelu.experiments.crossing.tables import POWER_LAWS
+from mcrelu.figures.panels import width_axis
 from mcrelu.figures.style import COLORS, COLUMN_WIDTH, GREY, MARKERS, PAGE_WIDTH
 from mcrelu.stats.powerlaw import PowerLaw
 
 FEW = 2  # series whose legend fits into the axes
-LONGEST_NAMED = 4096
 
 Legend = list[tuple[Artist | Container, str]]
+
+
+def drawings(tables: Tables) -> list[Drawing]:
+    """The crossing figure and its LaTeX; none if no block is complete yet."""
+    series = series_of(tables[CELLS], tables[POWER_LAWS])
+    if not series:
+        return []
+    # Not the figure's own name: compiling it must not overwrite crossing.pdf.
+    documents = {f"{DRAWING}-pgfplots.tex": crossing_tex(series)}
+    return [Drawing(DRAWING, crossing_figure(series), documents)]
 
 
 def crossing_figure(series: Sequence[Series]) -> Figure:
@@ -29,7 +43,6 @@ def crossing_figure(series: Sequence[Series]) -> Figure:
     size = (COLUMN_WIDTH, 0.8 * COLUMN_WIDTH) if few else (PAGE_WIDTH, 0.95 * COLUMN_WIDTH)
     figure = Figure(figsize=size, layout="constrained")
     axes = figure.add_subplot()
-    axes.set_xscale("log", base=2)
     axes.set_yscale("log")
     legend: Legend = []
     for k, one in enumerate(series):
@@ -103,18 +116,8 @@ def _reference_line(axes: Axes, widths: Sequence[int]) -> Legend:
 
 
 def _label(axes: Axes, widths: Sequence[int]) -> None:
-    axes.set_xlabel("width $n$ (hidden neurons)")
+    width_axis(axes, widths, "width $n$ (hidden neurons)")
     axes.set_ylabel("P(a kink may cross a data point)")
-    axes.xaxis.set_major_locator(FixedLocator(width_ticks(widths)))
-    axes.xaxis.set_major_formatter(FuncFormatter(_width_names(widths)))
-    axes.xaxis.set_minor_locator(NullLocator())
     axes.yaxis.set_major_locator(LogLocator(base=10, subs=(1.0, 2.0, 5.0)))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda p, _: f"{p:g}"))
     axes.yaxis.set_minor_locator(NullLocator())
-
-
-def _width_names(widths: Sequence[int]) -> Callable[[float, int | None], str]:
-    """Numbers, or powers of two where numbers would be too long."""
-    if max(widths) <= LONGEST_NAMED or any(n & (n - 1) for n in widths):
-        return lambda n, _: f"{n:.0f}"
-    return lambda n, _: f"$2^{{{np.log2(n):.0f}}}$"

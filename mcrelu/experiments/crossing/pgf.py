@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from mcrelu.experiments.crossing.series import Series, all_widths, width_ticks
+from mcrelu.experiments.crossing.series import Series, all_widths
 from mcrelu.figures.style import COLORS
+from mcrelu.figures.ticks import width_ticks
 
 _MARKS = ("*", "square*", "triangle*", "diamond*", "pentagon*", "x")
 _HEAD = r"""\documentclass{article}

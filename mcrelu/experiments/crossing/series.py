@@ -8,11 +8,10 @@ from typing import Any
 
 import pyarrow as pa
 
-from mcrelu.experiments.crossing.tables import MOST_UNFINISHED, SETTING
-from mcrelu.published import SERIES, Setting, all_points
+from mcrelu.experiments.crossing.paper import PAPER, Setting
+from mcrelu.experiments.crossing.tables import MOST_UNFINISHED, setting_of
+from mcrelu.figures.ticks import all_of
 from mcrelu.stats.powerlaw import PowerLaw
-
-MAX_LABELS = 9  # fit below a column
 
 _OPTIMIZERS = {"gd": "GD", "sgd": "SGD", "adam": "Adam"}
 
@@ -71,8 +70,8 @@ def series_of(cells: pa.Table, laws: pa.Table) -> list[Series]:
     by_setting: dict[Setting, list[dict[str, Any]]] = {}
     for row in sorted(cells.to_pylist(), key=lambda row: row["width"]):
         if row["networks"]:
-            by_setting.setdefault(_setting(row), []).append(row)
-    fitted = {_setting(row): row for row in laws.to_pylist()}
+            by_setting.setdefault(setting_of(row), []).append(row)
+    fitted = {setting_of(row): row for row in laws.to_pylist()}
     published = _published()
     found = []
     for setting, rows in by_setting.items():
@@ -98,7 +97,7 @@ def series_of(cells: pa.Table, laws: pa.Table) -> list[Series]:
 
 def all_widths(series: Sequence[Series]) -> list[int]:
     """The widths of all series and of the paper's points beside them, ascending."""
-    return sorted({n for one in series for n in (*one.width, *one.paper_width)})
+    return all_of((*one.width, *one.paper_width) for one in series)
 
 
 def law_sentence(series: Series) -> str:
@@ -128,20 +127,10 @@ def doubts(series: Series) -> str:
     )
 
 
-def width_ticks(widths: Sequence[int]) -> list[int]:
-    """The widths to label: all, or so many that the labels do not touch."""
-    every = -(-len(widths) // MAX_LABELS)
-    return list(widths[::every])
-
-
 def paper_figure(setting: Setting) -> str | None:
     """``fig5`` or ``fig6`` where the paper has the setting."""
-    place = SERIES.get(setting)
+    place = PAPER.series.get(setting)
     return place and place[0]
-
-
-def _setting(row: dict[str, Any]) -> Setting:
-    return Setting(*(row[name] for name in SETTING))
 
 
 def _interval(row: dict[str, Any]) -> str:
@@ -151,7 +140,6 @@ def _interval(row: dict[str, Any]) -> str:
 
 def _published() -> dict[Setting, dict[int, float]]:
     found: dict[Setting, dict[int, float]] = {}
-    for (setting, width), point in all_points().items():
-        if isinstance(setting, Setting):
-            found.setdefault(setting, {})[width] = point.estimate
+    for (setting, width), point in PAPER.estimates().items():
+        found.setdefault(setting, {})[width] = point.estimate
     return found

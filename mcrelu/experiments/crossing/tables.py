@@ -9,22 +9,36 @@ import numpy as np
 import pyarrow as pa
 
 from mcrelu.errors import UserError
-from mcrelu.experiments.crossing.cell import CrossingCell, describe
+from mcrelu.experiments.base import CELLS, BlockReader, CellRecord, Count, Point, Tables
+from mcrelu.experiments.crossing.cell import StepRule
+from mcrelu.experiments.crossing.paper import Setting
 from mcrelu.problems.one_d import StopReason
-from mcrelu.published import Setting
 from mcrelu.stats import intervals
 from mcrelu.stats.powerlaw import fit_power_law
-from mcrelu.stats.precision import k_high
-from mcrelu.stats.sample import sample
-from mcrelu.store.output import Output
+from mcrelu.stats.sequential import confidence_sequence
 
 # Of unfinished networks nobody knows what they would do; a fit must not take them for crossed.
 MOST_UNFINISHED = 0.01
 
 SETTING = Setting._fields
 
+POWER_LAWS = "power_laws"
 
-def crossing_cells(output: Output) -> pa.Table:
+# P(crossing possible): what is not proved (or believed) to stay where it is.
+_STAYED = (StopReason.LOCALLY_CONVERGED, StopReason.EARLY_STOPPED)
+
+
+def tables(reader: BlockReader) -> Tables:
+    """The tables of an output: ``cells`` and ``power_laws``."""
+    return derived(cell_table(reader))
+
+
+def derived(cells: pa.Table) -> Tables:
+    """All tables, from the first one."""
+    return {CELLS: cells, POWER_LAWS: power_laws(cells)}
+
+
+def cell_table(reader: BlockReader) -> pa.Table:
     """One row per cell, with counts, estimate and intervals.
 
     ``k_low`` counts the networks that crossed, ``k_high`` those too that are degenerate or
@@ -32,8 +46,7 @@ def crossing_cells(output: Output) -> pa.Table:
     ``relative_width`` is that of the confidence sequence, null where the estimate is 0;
     ``relative_width_wanted`` is null unless the sweep asks for one.
     """
-    cells = [cell for cell in output.sweep.cells if isinstance(cell, CrossingCell)]
-    rows = [_counts(output, cell) for cell in cells]
+    rows = [_counts(reader, cell) for cell in reader.cells]
     table = pa.Table.from_pylist(rows)
     n = table["networks"].to_numpy()
     k = table["k_high"].to_numpy()
@@ -42,8 +55,26 @@ def crossing_cells(output: Output) -> pa.Table:
         full = np.full(len(n), np.nan)
         full[some] = column
         table = table.append_column(name, pa.array(full, mask=np.isnan(full)))
-    wanted = pa.array([output.sweep.spec.relative_width] * len(n), pa.float64())
+    wanted = pa.array([reader.relative_width] * len(n), pa.float64())
     return table.append_column("relative_width_wanted", wanted)
+
+
+def summary(rows: pa.Table) -> dict[str, int]:
+    """How many networks of a block may cross (``k``): crossed, degenerate or unfinished."""
+    return {"k": int((~np.isin(rows["status"].to_numpy(), _STAYED)).sum())}
+
+
+def point_counts(cells: pa.Table) -> dict[Point, Count]:
+    """The counts behind the estimates of a cell table."""
+    return {
+        (setting_of(row), row["width"]): Count(row["k_high"], row["networks"])
+        for row in cells.to_pylist()
+    }
+
+
+def setting_of(row: dict[str, Any]) -> Setting:
+    """The series that a row of a table belongs to."""
+    return Setting(*(row[name] for name in SETTING))
 
 
 def power_laws(cells: pa.Table) -> pa.Table:
@@ -88,28 +119,25 @@ _LAW_SCHEMA = pa.schema(
 )
 
 
-def stop_names(cell: CrossingCell) -> str:
-    """The stopping criteria of a cell in one word, ``crossing+sufficient``."""
-    return "+".join(name for criterion in cell.criteria for name in describe(criterion))
-
-
-def _counts(output: Output, cell: CrossingCell) -> dict[str, Any]:
-    status = sample(output, cell)["status"].to_numpy()
-    counts = np.bincount(status, minlength=len(StopReason))
+def _counts(reader: BlockReader, cell: CellRecord) -> dict[str, Any]:
+    counts = np.zeros(len(StopReason), dtype=np.int64)
+    for block in reader.sample(cell, ["status"]):
+        counts += np.bincount(block["status"].to_numpy(), minlength=len(StopReason))
+    parameters = cell.parameters
     return {
         "cell": cell.id,
-        "width": cell.width,
-        "offset": cell.offset,
-        "optimizer": cell.optimizer,
-        "init": cell.init,
-        "step_rule": str(cell.step_rule),
-        "stop": stop_names(cell),
-        "leaky_slope": cell.leaky_slope,
-        "engine": cell.engine,
+        "width": parameters["width"],
+        "offset": parameters["offset"],
+        "optimizer": parameters["optimizer"],
+        "init": parameters["init"],
+        "step_rule": str(StepRule(parameters["step_size"])),
+        "stop": "+".join(name for criterion in parameters["stop"] for name in criterion),
+        "leaky_slope": float(parameters.get("leaky_slope", 0.0)),
+        "engine": parameters["engine"],
         "networks": int(counts.sum()),
         **{reason.name.lower(): int(counts[reason]) for reason in StopReason},
         "k_low": int(counts[StopReason.CROSSED]),
-        "k_high": k_high(status),
+        "k_high": int(counts.sum() - counts[list(_STAYED)].sum()),
     }
 
 
@@ -117,7 +145,7 @@ def _estimates(k: np.ndarray, n: np.ndarray) -> dict[str, np.ndarray]:
     ends = {
         "wilson": intervals.wilson(k, n),
         "clopper_pearson": intervals.clopper_pearson(k, n),
-        "sequence": intervals.confidence_sequence(k, n),
+        "sequence": confidence_sequence(k, n),
     }
     columns = {"estimate": k / n, "standard_error": intervals.standard_error(k, n)}
     for name, interval in ends.items():

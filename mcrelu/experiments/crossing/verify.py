@@ -62,6 +62,11 @@ class Agreement(NamedTuple):
         return ", ".join(words)
 
 
+def is_crossing(golden: Arrays) -> bool:
+    """Whether a golden file is not one of networks in R^d, which hold their initial parameters."""
+    return "init_0" not in golden and "hidden" not in golden
+
+
 def verify_crossing(path: Path, golden: Arrays) -> Agreement:
     """Repeat the run that a golden file describes and compare.
 

@@ -8,29 +8,28 @@ from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
+import pyarrow as pa
 from threadpoolctl import threadpool_limits
 
 from mcrelu.data import point_weights, sample_size
 from mcrelu.datasets import LabelledPoints, labelled_points
 from mcrelu.engines.r_d.protocol import LEG, LayeredEngine
 from mcrelu.engines.r_d.registry import layered_engine
+from mcrelu.experiments.base import BlockTask
 from mcrelu.experiments.star.cell import StarCell
 from mcrelu.experiments.star.rows import star_rows
 from mcrelu.init import he_layers
-from mcrelu.problems.r_d import NEVER, Descent, Layer, Layers, Regression
+from mcrelu.problems.r_d import Descent, Layer, Layers, Regression
 from mcrelu.rng import layered_draws
-from mcrelu.runtime.experiment import BlockRows
-from mcrelu.runtime.task import BlockTask
 from mcrelu.store.checkpoints import Checkpoint, latest_checkpoint, publish_checkpoint
 from mcrelu.store.files import Files
-from mcrelu.store.shards import Provenance
-from mcrelu.sweep.cell import Block, Cell
+from mcrelu.sweep.cell import Block, Cell, Provenance
 from mcrelu.theory.backprop import losses_of
 from mcrelu.theory.ntk import lambda_max, linear_step_size, published_lambda_max
 from mcrelu.theory.rays import affine_threshold
 from mcrelu.types import Floats
 
-_TOY_WIDTH, _TOY_EPOCHS = 4, 20
+_WARM_UP_WIDTH, _WARM_UP_EPOCHS = 4, 20
 CALIBRATION_SECONDS = 0.5
 FIRST_CALIBRATION = 10  # epochs
 
@@ -42,52 +41,49 @@ class Start(NamedTuple):
     layers: Layers  # float64
 
 
-class StarExperiment:
-    """Networks in R^d, trained for a number of epochs."""
-
-    def rows(self, task: BlockTask) -> BlockRows:
-        """Train a block to its last epoch, from its newest checkpoint on if there is one."""
-        # Products of matrices may depend on the number of threads; rows must not.
-        with threadpool_limits(1):
-            return _rows(task)
-
-    def toys(self, cell: Cell) -> Iterator[Cell]:
-        """A cell that takes no time and runs every kernel that a cell may need."""
-        assert isinstance(cell, StarCell)
-        yield replace(cell, width=_TOY_WIDTH, epochs=_TOY_EPOCHS)
-
-    def seconds(self, cell: Cell, origin: Provenance, networks: int) -> float:
-        """Time that the first networks of a cell take, projected from their first epochs."""
-        assert isinstance(cell, StarCell)
-        start = start_of(Block(cell, 0, 0, networks), origin)
-        engine = layered_engine(cell.engine, "cpu", cell.precision)
-        state = _fresh(start, cell).state
-        epochs = min(FIRST_CALIBRATION, cell.epochs)
-        while True:
-            started = time.perf_counter()
-            engine.advance(start.problem, state, epochs)
-            seconds = time.perf_counter() - started
-            if seconds > CALIBRATION_SECONDS or epochs == cell.epochs:
-                return seconds / epochs * cell.epochs
-            epochs = min(4 * epochs, cell.epochs)
+def do(task: BlockTask, files: Files) -> pa.Table:
+    """Train a block to its last epoch, from its newest checkpoint on if there is one."""
+    # Products of matrices may depend on the number of threads; rows must not.
+    with threadpool_limits(1):
+        return _rows(task, files)
 
 
-def _rows(task: BlockTask) -> BlockRows:
+def warm_up_cells(cell: Cell) -> Iterator[Cell]:
+    """A cell that takes no time and runs every kernel that a cell may need."""
+    assert isinstance(cell, StarCell)
+    yield replace(cell, width=_WARM_UP_WIDTH, epochs=_WARM_UP_EPOCHS)
+
+
+def seconds(cell: Cell, provenance: Provenance, networks: int) -> float:
+    """Time that the first networks of a cell take, projected from their first epochs."""
+    assert isinstance(cell, StarCell)
+    start = start_of(Block(cell, 0, 0, networks), provenance)
+    engine = layered_engine(cell.engine, "cpu", cell.precision)
+    state = _fresh(start, cell).state
+    epochs = min(FIRST_CALIBRATION, cell.epochs)
+    while True:
+        started = time.perf_counter()
+        engine.advance(start.problem, state, epochs)
+        spent = time.perf_counter() - started
+        if spent > CALIBRATION_SECONDS or epochs == cell.epochs:
+            return spent / epochs * cell.epochs
+        epochs = min(4 * epochs, cell.epochs)
+
+
+def _rows(task: BlockTask, files: Files) -> pa.Table:
     block, cell = task.block, star_cell(task.block)
-    start = start_of(block, task.origin)
-    files = Files.at(task.out)
-    reached = latest_checkpoint(files, block, task.origin, cell.epochs)
+    start = start_of(block, task.provenance)
+    reached = latest_checkpoint(files, block, task.provenance, cell.epochs)
     engine = layered_engine(cell.engine, task.device, cell.precision)
     for checkpoint in legs(engine, start.problem, reached or _fresh(start, cell), cell.epochs):
         reached = checkpoint
         if _worth_keeping(checkpoint.state.epoch, cell):
-            publish_checkpoint(files, block, task.origin, checkpoint)
+            publish_checkpoint(files, block, task.provenance, checkpoint)
     assert reached is not None
     x, y, p = start.problem.x, start.problem.y, start.problem.p
     linear = linear_step_size(start.layers, x, y, p, cell.activation)
     loss = losses_of(start.problem, reached.state.layers)
-    table = star_rows(block, start.problem, linear, reached.state, loss, reached.losses)
-    return BlockRows(table, int((reached.state.first_kink_change != NEVER).sum()))
+    return star_rows(block, start.problem, linear, reached.state, loss, reached.losses)
 
 
 def legs(
@@ -101,12 +97,12 @@ def legs(
         yield reached
 
 
-def start_of(block: Block, origin: Provenance) -> Start:
+def start_of(block: Block, provenance: Provenance) -> Start:
     """Draw the networks of a block and what they are to learn."""
     cell = star_cell(block)
-    points = points_of(cell, origin)
+    points = points_of(cell, provenance)
     draws = layered_draws(
-        origin.seed,
+        provenance.seed,
         cell.stream,
         block.index,
         block.networks,
@@ -127,9 +123,9 @@ def start_of(block: Block, origin: Provenance) -> Start:
     return Start(problem, layers)
 
 
-def points_of(cell: StarCell, origin: Provenance) -> LabelledPoints:
+def points_of(cell: StarCell, provenance: Provenance) -> LabelledPoints:
     """The data; random points are a function of the seed and their name alone."""
-    root = np.random.SeedSequence(origin.seed, spawn_key=(cell.data_stream,))
+    root = np.random.SeedSequence(provenance.seed, spawn_key=(cell.data_stream,))
     return labelled_points(cell.data, np.random.Generator(np.random.Philox(root)))
 
 

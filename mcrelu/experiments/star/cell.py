@@ -76,6 +76,11 @@ class StarCell(Cell):
         return block_memory(networks, self.sizes)
 
     @property
+    def owns_device(self) -> bool:
+        """Torch trains on the GPU if there is one."""
+        return self.engine == "torch"
+
+    @property
     def cost(self) -> float:
         """In groups a step costs the same at any width; layer by layer it does not."""
         return (

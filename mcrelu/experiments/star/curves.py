@@ -7,8 +7,8 @@ from typing import Any
 
 import pyarrow as pa
 
+from mcrelu.experiments.star.paper import PAPER, Setting
 from mcrelu.experiments.star.tables import SETTING
-from mcrelu.published import StarSetting, all_points
 
 EVENT_NAMES = {
     "kink": "an activation pattern changed",
@@ -30,7 +30,7 @@ class Fraction:
 class Curve:
     """One setting over the widths, ascending."""
 
-    setting: dict[str, Any]  # SETTING of stats/star_tables.py
+    setting: dict[str, Any]  # by the names in SETTING
     width: list[int]
     networks: list[int]
     fractions: dict[str, list[Fraction]]  # by event
@@ -68,10 +68,10 @@ def curves_of(cells: pa.Table) -> list[Curve]:
     for row in sorted(cells.to_pylist(), key=lambda row: row["width"]):
         if row["networks"]:
             by_setting.setdefault(tuple(row[name] for name in SETTING), []).append(row)
-    published = all_points()
+    published = PAPER.estimates()
 
     def fraction(event: str, row: dict[str, Any]) -> Fraction:
-        setting = StarSetting(event, *(row[name] for name in SETTING))
+        setting = Setting(event, *(row[name] for name in SETTING))
         paper = published.get((setting, row["width"]))
         return Fraction(
             estimate=row[f"{event}_estimate"],
@@ -91,22 +91,3 @@ def curves_of(cells: pa.Table) -> list[Curve]:
         )
         for setting, rows in by_setting.items()
     ]
-
-
-def curve_rows(curve: Curve) -> list[list[str]]:
-    """A curve as a table, headings first."""
-    paper = ["paper (fig8)"] if curve.in_paper else []
-    rows = [
-        ["width", "networks", "kink change", "95 % interval", *paper, "loss crossing",
-         "95 % interval", *paper, "median loss / threshold"],
-    ]  # fmt: skip
-    for k, width in enumerate(curve.width):
-        row = [str(width), str(curve.networks[k])]
-        for event in EVENT_NAMES:
-            one = curve.fractions[event][k]
-            row += [f"{one.estimate:.3f}", f"{one.low:.3f} .. {one.high:.3f}"]
-            if curve.in_paper:
-                row.append("" if one.paper is None else f"{one.paper:.3f}")
-        median = curve.relative_loss[k]
-        rows.append([*row, "infinite" if median is None else f"{median:.4g}"])
-    return rows

@@ -7,11 +7,19 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
-from mcrelu.experiments.crossing.series import width_ticks
-from mcrelu.experiments.star.curves import EVENT_NAMES, Curve
+from mcrelu.experiments.base import CELLS, Drawing, Tables
+from mcrelu.experiments.star.curves import EVENT_NAMES, Curve, curves_of
+from mcrelu.experiments.star.sections import DRAWING
+from mcrelu.figures.panels import width_axis
 from mcrelu.figures.style import COLORS, COLUMN_WIDTH, GREY, MARKERS, PAGE_WIDTH
+from mcrelu.figures.ticks import all_of
+
+
+def drawings(tables: Tables) -> list[Drawing]:
+    """The star figure; none if no block is complete yet."""
+    curves = curves_of(tables[CELLS])
+    return [Drawing(DRAWING, star_figure(curves))] if curves else []
 
 
 def star_figure(curves: Sequence[Curve]) -> Figure:
@@ -56,14 +64,10 @@ def _draw_paper(axes: Axes, curves: Sequence[Curve], event: str) -> None:
 
 
 def _label(axes: Axes, curves: Sequence[Curve], event: str) -> None:
-    widths = sorted({width for curve in curves for width in curve.width})
-    axes.set_xscale("log", base=2)
+    widths = all_of(curve.width for curve in curves)
+    width_axis(axes, widths, "width $n$ (neurons per hidden layer)")
     axes.set_ylim(-0.04, 1.04)
     axes.set_title(EVENT_NAMES[event], fontsize=8)
-    axes.set_xlabel("width $n$ (neurons per hidden layer)")
-    axes.xaxis.set_major_locator(FixedLocator(width_ticks(widths)))
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda n, _: f"{n:.0f}"))
-    axes.xaxis.set_minor_locator(NullLocator())
 
 
 def _math(name: str) -> str:

@@ -1,4 +1,4 @@
-"""What a row says of a network of the star experiment."""
+"""Rows of the star experiment: one per network."""
 
 from __future__ import annotations
 
@@ -6,38 +6,11 @@ import numpy as np
 import pyarrow as pa
 
 from mcrelu.experiments.star.cell import StarCell
+from mcrelu.experiments.star.schema import SCHEMA
 from mcrelu.problems.r_d import NEVER, Descent, Regression
-from mcrelu.store.columns import NAME, repeated
+from mcrelu.store.columns import repeated
 from mcrelu.sweep.cell import Block
 from mcrelu.types import Floats, Ints
-
-STAR = pa.schema(
-    [
-        pa.field("cell", NAME),
-        pa.field("block", pa.uint32()),
-        pa.field("network", pa.uint32()),  # index in the cell
-        pa.field("width", pa.uint32()),
-        pa.field("data", NAME),
-        pa.field("depth", pa.uint8()),
-        pa.field("activation", NAME),
-        pa.field("step_rule", NAME),
-        pa.field("step_factor", pa.float64()),
-        pa.field("random_bias", pa.bool_()),
-        pa.field("precision", NAME),
-        pa.field("engine", NAME),
-        pa.field("epochs", pa.uint32()),
-        pa.field("first_kink_change", pa.uint32()),  # epoch; null if the pattern never changed
-        pa.field("first_loss_crossing", pa.uint32()),  # epoch; null if never below the threshold
-        pa.field("threshold", pa.float64()),  # loss of the best function affine on every ray
-        pa.field("step_size", pa.float64()),  # that was taken, the factor included
-        pa.field(
-            "linear_step_size", pa.float64()
-        ),  # up to which a step does what theory says; null: none
-        pa.field("loss", pa.float64()),  # 1/2 sum p (f - y)^2 after the last epoch
-        # The name is the one that Parquet gives back.
-        pa.field("losses", pa.list_(pa.field("element", pa.float32()))),  # after every 1000th epoch
-    ]
-)
 
 
 def star_rows(
@@ -70,9 +43,9 @@ def star_rows(
         "step_size": problem.step_size,
         "linear_step_size": pa.array(linear, mask=np.isnan(linear)),
         "loss": loss,
-        "losses": pa.ListArray.from_arrays(pa.array(ends), flat, type=STAR.field("losses").type),
+        "losses": pa.ListArray.from_arrays(pa.array(ends), flat, type=SCHEMA.field("losses").type),
     }
-    return pa.table(columns, schema=STAR)
+    return pa.table(columns, schema=SCHEMA)
 
 
 def _epochs(first: Ints) -> pa.Array:

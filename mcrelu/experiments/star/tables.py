@@ -2,75 +2,116 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 
 from mcrelu.engines.r_d.protocol import LOSS_EVERY
-from mcrelu.experiments.star.cell import StarCell
-from mcrelu.published import StarSetting
+from mcrelu.experiments.base import CELLS, BlockReader, CellRecord, Count, Point, Tables
+from mcrelu.experiments.star.paper import Setting
 from mcrelu.stats import intervals
-from mcrelu.store.output import Output
-from mcrelu.types import Floats
+from mcrelu.types import Floats, Ints
 
-SETTING = tuple(name for name in StarSetting._fields if name != "event")
+PROGRESS = "progress"
+
+SETTING = tuple(name for name in Setting._fields if name != "event")
 DECILES = tuple(range(0, 101, 10))  # in percent, the ends included
 
 # What is counted: networks in which it ever happened, by the column of its first epoch.
 EVENTS = {"kink": "first_kink_change", "loss": "first_loss_crossing"}
 
 
-def star_cells(output: Output) -> pa.Table:
-    """One row per cell: how many networks ever changed a pattern, and crossed the threshold.
+def tables(reader: BlockReader) -> Tables:
+    """The tables of an output.
 
-    ``kink_k`` and ``loss_k`` are counts, ``*_estimate`` their fractions of ``networks`` with
-    Wilson's and Clopper and Pearson's intervals at 95 %. ``diverged`` counts losses that are not
-    finite; ``relative_loss`` is the median over networks of the final loss over the threshold, null
-    where that is infinite.
-    Only complete blocks count.
+    ``cells`` has one row per cell: how many networks ever changed a pattern, and crossed the
+    threshold. ``kink_k`` and ``loss_k`` are counts, ``*_estimate`` their fractions of ``networks``
+    with Wilson's and Clopper and Pearson's intervals at 95 %. ``diverged`` counts losses that are
+    not finite; ``relative_loss`` is the median over networks of the final loss over the threshold,
+    null where that is infinite.
+
+    ``progress`` has one row per cell and LOSS_EVERY epochs: mean loss and deciles of the loss over
+    the threshold (``decile_0`` .. ``decile_100``), infinite where losses are not finite, and the
+    fractions in which a kink had changed or the loss had crossed.
+
+    Only complete blocks count. Deciles need all losses of a cell at once: 4 bytes per network and
+    LOSS_EVERY epochs.
     """
-    return pa.Table.from_pylist([_summary(output, cell) for cell in _cells(output)])
+    cells, progress = [], [_PROGRESS.empty_table()]
+    for cell in reader.cells:
+        networks = _Networks.of(reader, cell)
+        cells.append(_summary(networks, cell))
+        progress.append(_progress_of(networks, cell))
+    return {CELLS: pa.Table.from_pylist(cells), PROGRESS: pa.concat_tables(progress)}
 
 
-def progress(output: Output) -> pa.Table:
-    """One row per cell and LOSS_EVERY epochs, of the networks that :func:`star_cells` counts.
-
-    Mean loss and deciles of the loss over the threshold (``decile_0`` .. ``decile_100``), infinite
-    where losses are not finite, and the fractions in which a kink had changed or the loss had
-    crossed.
-    """
-    tables = [_progress_of(output, cell) for cell in _cells(output)]
-    return pa.concat_tables(tables)
+def summary(rows: pa.Table) -> dict[str, int]:
+    """How many networks of a block ever changed an activation pattern (``k``)."""
+    return {"k": rows.num_rows - rows["first_kink_change"].null_count}
 
 
-def describe_setting(cell: StarCell) -> dict[str, Any]:
+def point_counts(cells: pa.Table) -> dict[Point, Count]:
+    """The counts behind the estimates of a cell table, both events."""
+    return {
+        (setting_of(row, event), row["width"]): Count(row[f"{event}_k"], row["networks"])
+        for event in EVENTS
+        for row in cells.to_pylist()
+    }
+
+
+def setting_of(row: dict[str, Any], event: str) -> Setting:
+    """The curve that a row of a table belongs to."""
+    return Setting(event, *(row[name] for name in SETTING))
+
+
+class _Networks(NamedTuple):
+    """What tables need of the networks of a cell."""
+
+    loss: Floats  # (m,)
+    threshold: Floats  # (m,)
+    losses: Floats  # (m, epochs / LOSS_EVERY) float32
+    first: dict[str, Ints]  # by event, of those networks in which it happened
+
+    @classmethod
+    def of(cls, reader: BlockReader, cell: CellRecord) -> _Networks:
+        """Those of the blocks that count."""
+        columns = ["loss", "threshold", "losses", *EVENTS.values()]
+        blocks = list(reader.sample(cell, columns))
+        rows = pa.concat_tables(blocks) if blocks else None
+        epochs = cell.extent["epochs"] // LOSS_EVERY
+        if rows is None:
+            none, never = np.empty(0), np.empty(0, dtype=np.int64)
+            return cls(none, none, np.empty((0, epochs)), dict.fromkeys(EVENTS, never))
+        return cls(
+            loss=rows["loss"].to_numpy(),
+            threshold=rows["threshold"].to_numpy(),
+            losses=_matrix(rows["losses"], epochs),
+            first={event: rows[name].drop_null().to_numpy() for event, name in EVENTS.items()},
+        )
+
+
+def _setting(cell: CellRecord) -> dict[str, Any]:
     """What distinguishes the cell's curve over the width from others."""
-    values = cell.trained() | {"step_rule": cell.step_size}
+    values = {**cell.parameters, "step_rule": cell.parameters["step_size"]}
     return {name: values[name] for name in SETTING}
 
 
-def _cells(output: Output) -> list[StarCell]:
-    return [cell for cell in output.sweep.cells if isinstance(cell, StarCell)]
-
-
-def _summary(output: Output, cell: StarCell) -> dict[str, Any]:
-    rows = output.networks(cell)
-    n = rows.num_rows
-    loss, threshold = rows["loss"].to_numpy(), rows["threshold"].to_numpy()
+def _summary(networks: _Networks, cell: CellRecord) -> dict[str, Any]:
+    n = len(networks.loss)
     row = {
         "cell": cell.id,
-        "width": cell.width,
-        **describe_setting(cell),
-        "precision": cell.precision,
-        "engine": cell.engine,
-        "epochs": cell.epochs,
+        "width": cell.parameters["width"],
+        **_setting(cell),
+        "precision": cell.parameters["precision"],
+        "engine": cell.parameters["engine"],
+        "epochs": cell.extent["epochs"],
         "networks": n,
     }
-    for event, column in EVENTS.items():
-        row |= _fraction(event, n - rows[column].null_count, n)
-    relative = _relative(loss, threshold)
-    row["diverged"] = int((~np.isfinite(loss)).sum())
+    for event in EVENTS:
+        row |= _fraction(event, len(networks.first[event]), n)
+    relative = _relative(networks.loss, networks.threshold)
+    row["diverged"] = int((~np.isfinite(networks.loss)).sum())
     median = float(np.median(relative)) if n else np.inf
     row["relative_loss"] = median if np.isfinite(median) else None
     return row
@@ -88,29 +129,28 @@ def _fraction(event: str, k: int, n: int) -> dict[str, Any]:
     }
 
 
-def _progress_of(output: Output, cell: StarCell) -> pa.Table:
-    rows = output.networks(cell)
-    last = cell.epochs if rows.num_rows else 0
+def _progress_of(networks: _Networks, cell: CellRecord) -> pa.Table:
+    n = len(networks.loss)
+    last = cell.extent["epochs"] if n else 0
     epochs = np.arange(LOSS_EVERY, last + 1, LOSS_EVERY)
-    losses = _matrix(rows["losses"], len(epochs))
-    relative = _relative(losses, rows["threshold"].to_numpy()[:, None])
+    losses = _infinite(networks.losses)
+    relative = _relative(losses, networks.threshold[:, None])
     columns: dict[str, Any] = {
         "cell": [cell.id] * len(epochs),
-        "width": np.full(len(epochs), cell.width),
+        "width": np.full(len(epochs), cell.parameters["width"]),
     }
-    for name, value in describe_setting(cell).items():
+    for name, value in _setting(cell).items():
         columns[name] = [value] * len(epochs)
     columns |= {
         "epoch": epochs,
-        "networks": np.full(len(epochs), rows.num_rows),
-        "mean_loss": losses.mean(axis=0) if rows.num_rows else [],
+        "networks": np.full(len(epochs), n),
+        "mean_loss": losses.mean(axis=0) if n else [],
     }
     deciles = _deciles(relative)
     columns |= {f"decile_{q}": deciles[k] for k, q in enumerate(DECILES)}
-    for event, column in EVENTS.items():
-        first = rows[column].drop_null().to_numpy()
-        happened = np.searchsorted(np.sort(first), epochs, side="right")
-        columns[f"{event}_fraction"] = happened / max(rows.num_rows, 1)
+    for event in EVENTS:
+        happened = np.searchsorted(np.sort(networks.first[event]), epochs, side="right")
+        columns[f"{event}_fraction"] = happened / max(n, 1)
     return pa.table(columns, schema=_PROGRESS)
 
 
@@ -134,9 +174,15 @@ _PROGRESS = pa.schema(
 
 
 def _matrix(losses: pa.ChunkedArray, epochs: int) -> Floats:
-    """Lists of equal length as (m, epochs); NaN, from a training that diverged, is infinite."""
-    flat = losses.combine_chunks().flatten().to_numpy(zero_copy_only=False).astype(np.float64)
-    return np.where(np.isnan(flat), np.inf, flat).reshape(len(losses), epochs)
+    """Lists of equal length as (m, epochs)."""
+    parts = [chunk.flatten().to_numpy(zero_copy_only=False) for chunk in losses.chunks]
+    return np.concatenate(parts).reshape(len(losses), epochs)
+
+
+def _infinite(losses: Floats) -> Floats:
+    """In double precision; NaN, from a training that diverged, is infinite."""
+    wide = losses.astype(np.float64)
+    return np.where(np.isnan(wide), np.inf, wide)
 
 
 def _relative(loss: Floats, threshold: Floats) -> Floats:

@@ -65,6 +65,11 @@ class LayeredAgreement(NamedTuple):
         )
 
 
+def is_layered(golden: Arrays) -> bool:
+    """Whether a golden file is of networks in R^d."""
+    return "init_0" in golden or "hidden" in golden
+
+
 def verify_layered(path: Path, golden: Arrays) -> LayeredAgreement:
     """Repeat the run that a golden file describes and compare.
 

@@ -1,0 +1,92 @@
+"""What the tables of a crossing sweep say, for people."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pyarrow as pa
+
+from mcrelu.experiments.base import CELLS, Section, Tables
+from mcrelu.experiments.crossing.series import (
+    Series,
+    doubts,
+    law_sentence,
+    paper_figure,
+    series_of,
+)
+from mcrelu.experiments.crossing.tables import POWER_LAWS
+from mcrelu.stats.sequential import too_wide
+
+DRAWING = "crossing"
+
+_REASONS = (
+    "crossed", "locally_converged", "early_stopped", "a_degenerate", "x_degenerate", "unfinished",
+)  # fmt: skip
+
+
+def sections(tables: Tables) -> list[Section]:
+    """A section per series, how training ended, and how narrow intervals are if that was asked."""
+    cells = tables[CELLS]
+    found = [_estimates(one) for one in series_of(cells, tables[POWER_LAWS])]
+    if found:
+        found.append(_endings(cells))
+    if any(wanted is not None for wanted in cells["relative_width_wanted"].to_pylist()):
+        found.append(_relative_widths(cells))
+    return found
+
+
+def _estimates(series: Series) -> Section:
+    """Estimates of a series with their intervals, beside the published values."""
+    paper = paper_figure(series.setting)
+    published = dict(zip(series.paper_width, series.paper_estimate, strict=True))
+    rows = []
+    for k, width in enumerate(series.width):
+        row = [str(width), str(series.networks[k]), f"{series.estimate[k]:.4f}"]
+        row.append(f"{series.low[k]:.4f} .. {series.high[k]:.4f}")
+        if paper:
+            row.append(f"{published[width]:.4f}" if width in published else "")
+        rows.append(tuple(row))
+    headings = ("width", "networks", "estimate", "95 % interval")
+    return Section(
+        title=f"{series.name}: P(a kink may cross a data point)",
+        headings=(*headings, f"paper ({paper})") if paper else headings,
+        rows=tuple(rows),
+        remarks=tuple(filter(None, (law_sentence(series), doubts(series)))),
+        figure=DRAWING,
+    )
+
+
+def _endings(cells: pa.Table) -> Section:
+    """How many networks of each cell ended in which way."""
+    names = ["optimizer", "offset", "width", "networks"]
+    names += [reason for reason in _REASONS if any(cells[reason].to_pylist())]
+    return Section(
+        title="How training ended",
+        headings=tuple(name.replace("_", " ") for name in names),
+        rows=tuple(
+            tuple(_shown(value) for value in row.values())
+            for row in cells.select(names).to_pylist()
+        ),
+    )
+
+
+def _relative_widths(cells: pa.Table) -> Section:
+    """How narrow the confidence sequence of each cell is, beside what was asked for."""
+    rows = []
+    for row in cells.to_pylist():
+        relative = row["relative_width"]
+        rows.append((
+            row["optimizer"],
+            f"{row['offset']:g}",
+            str(row["width"]),
+            str(row["networks"]),
+            "" if relative is None else f"{relative:.4f}",
+            f"{row['relative_width_wanted']:g}",
+            "TOO WIDE" if too_wide(row) else "reached",
+        ))  # fmt: skip
+    headings = ("optimizer", "offset", "width", "networks", "relative width", "wanted", "verdict")
+    return Section("Relative width of the confidence sequences", headings, tuple(rows))
+
+
+def _shown(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,72 @@
+"""Whether somebody runs into an output now: status.json as the heartbeat of a driver."""
+
+from __future__ import annotations
+
+import os
+import socket
+import uuid
+from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+STATUS_SECONDS = 5.0  # a driver writes its status so often
+LOST_SECONDS = 30.0  # without a sign for so long it is gone
+
+RUNNING = "running"
+
+
+@cache
+def this_run() -> dict[str, Any]:
+    """Who this process is: what its status says of it."""
+    return {
+        "id": uuid.uuid4().hex,
+        "host": socket.gethostname(),
+        "pid": os.getpid(),
+        "process_started": _started(os.getpid()),
+    }
+
+
+def now() -> str:
+    """The time as status.json has it."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def is_running(status: dict[str, Any] | None) -> bool:
+    """Whether the driver that wrote a status still runs, as far as one can tell.
+
+    On this machine the process itself is looked for; elsewhere its last sign must be fresh.
+    """
+    if status is None or status.get("state") != RUNNING:
+        return False
+    run = status.get("run") or {}
+    started = run.get("process_started")
+    if run.get("host") == socket.gethostname() and started is not None:
+        return bool(started == _started(int(run.get("pid", 0))))
+    return _age(str(status.get("updated"))) < LOST_SECONDS
+
+
+def is_other(status: dict[str, Any] | None) -> bool:
+    """Whether a status was written by another process than this."""
+    return status is not None and (status.get("run") or {}).get("id") != this_run()["id"]
+
+
+def _age(updated: str) -> float:
+    """Seconds since a time; infinite if it is none."""
+    try:
+        return (datetime.now(UTC) - datetime.fromisoformat(updated)).total_seconds()
+    except (ValueError, TypeError):
+        return float("inf")
+
+
+def _started(pid: int) -> str | None:
+    """When a process of this machine started, in ticks since boot; None if it is gone.
+
+    Numbers of processes are used again, so a number alone does not tell that one is alive. Without
+    /proc nothing can be said: None, too.
+    """
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+    except OSError:
+        return None
+    return None if fields[0] in "ZX" else fields[19]

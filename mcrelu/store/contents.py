@@ -1,0 +1,106 @@
+"""What an output says of itself, in cells.json: enough to read it with any later program.
+
+The ids of cells depend on the version of their engine, so a later program could not derive them from
+the spec. An output names them instead, with everything that a reader must know of their blocks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from typing import Any
+
+from mcrelu.experiments.base import experiment
+from mcrelu.rng import stream_version
+from mcrelu.sweep.cell import Provenance, digest
+from mcrelu.sweep.sweep import Sweep
+
+CELLS_FILE = "cells.json"
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class StoredCell:
+    """A cell of an output."""
+
+    id: str
+    label: str
+    training: str  # digest of what is trained, whichever engine does it
+    parameters: Mapping[str, Any]
+    extent: Mapping[str, int]
+    block_size: int
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What the blocks of an output are, and how many of them are wanted."""
+
+    experiment: str
+    schema_version: int  # of the rows
+    program: str  # version of mcrelu that wrote it
+    settings: Mapping[str, Any]  # keys of the spec that all cells share
+    seed: int
+    rng: str
+    streams: str  # rng.stream_version
+    networks: int  # per cell
+    relative_width: float | None
+    cells: tuple[StoredCell, ...]
+
+    @classmethod
+    def of(cls, sweep: Sweep) -> Contents:
+        """What an output of a sweep will hold if this program writes it."""
+        spec = sweep.spec
+        cells = (
+            StoredCell(
+                id=cell.id,
+                label=cell.label,
+                training=digest(cell.trained()),
+                parameters=cell.parameters(),
+                extent=cell.extent(),
+                block_size=sweep.block_size(cell),
+            )
+            for cell in sweep.cells
+        )
+        return cls(
+            experiment=sweep.experiment,
+            schema_version=experiment(sweep.experiment).schema_version,
+            program=version("mcrelu"),
+            settings=spec.settings(),
+            seed=spec.seed,
+            rng=spec.rng,
+            streams=stream_version(),
+            networks=spec.networks,
+            relative_width=spec.relative_width,
+            cells=tuple(cells),
+        )
+
+    @classmethod
+    def from_json(cls, value: dict[str, Any]) -> Contents:
+        """The inverse of :meth:`to_json`.
+
+        Raises
+        ------
+        KeyError, TypeError
+            If the value is of another format, or damaged.
+        """
+        if value["format"] != FORMAT:
+            raise TypeError(f"format {value['format']}")
+        given = {key: inner for key, inner in value.items() if key != "format"}
+        return cls(**given | {"cells": tuple(StoredCell(**cell) for cell in value["cells"])})
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values for cells.json."""
+        return {"format": FORMAT, **asdict(self)}
+
+    def provenance(self, cell: StoredCell) -> Provenance:
+        """What fixes the streams of a cell's blocks."""
+        return Provenance(self.seed, self.rng, cell.block_size, self.streams)
+
+    def block_count(self, cell: StoredCell) -> int:
+        """How many blocks a cell has at most."""
+        return -(-self.networks // cell.block_size)
+
+    def block_networks(self, cell: StoredCell, index: int) -> int:
+        """How many networks a block has; only the last may have fewer than the others."""
+        return min(cell.block_size, self.networks - index * cell.block_size)

@@ -1,0 +1,172 @@
+"""What of an output is there: its listing held against its manifest.
+
+A block is good if the manifest has it and its shard still has the size that stands there. Other
+shards are read: those that are whole and of this output are good, too, and belong into the manifest.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+
+from mcrelu.store.contents import Contents, StoredCell
+from mcrelu.store.files import Files
+from mcrelu.store.manifest import Entries, Entry, Manifest
+from mcrelu.store.shards import (
+    SHARDS,
+    Identity,
+    ShardFile,
+    checksum,
+    identity_of,
+    read_block,
+    shard_files,
+    with_extent,
+)
+from mcrelu.types import Bools, Ints
+
+READERS = 8  # threads that wait for the store
+
+NOWHERE = -1
+
+Summarize = Callable[[pa.Table], dict[str, int]]
+
+
+@dataclass
+class CellInventory:
+    """The blocks of a cell, by index up to the number wanted."""
+
+    good: Bools  # (blocks,)
+    summary: dict[str, Ints]  # (blocks,) counts by name, 0 where a block is not good
+    file: Ints  # (blocks,) which of files a block is in, or NOWHERE
+    files: list[ShardFile]
+    known: Entries  # what the manifest has
+    place: Ints  # (blocks,) where a block stands in ``known`` if its entry is right, or NOWHERE
+
+    def prefix(self) -> int:
+        """How many blocks there are before the first that is missing."""
+        return len(self.good) if self.good.all() else int(np.argmin(self.good))
+
+
+@dataclass
+class Inventory:
+    """The good blocks of an output."""
+
+    cells: dict[str, CellInventory]  # by id
+    entered: list[Entry]  # good blocks that the manifest does not have yet
+    refused: list[str]  # shards of wanted blocks that are there and not good
+    torn_segments: int  # of the manifest, passed over
+
+
+def take_inventory(files: Files, contents: Contents, summarize: Summarize) -> Inventory:
+    """Look what of an output is there; ``summarize`` gives the counts of a block's rows."""
+    manifest = Manifest.read(files)
+    listed = shard_files(files.sizes(SHARDS))
+    inventory = Inventory({}, [], [], manifest.passed_over)
+    for cell in contents.cells:
+        entries = manifest.of_cell(cell.id)
+        one = _held_against(contents, cell, listed.get(cell.id, []), entries)
+        inventory.cells[cell.id] = one
+        for entry, name in _read_unknown(files, contents, cell, one, summarize):
+            if entry is None:
+                inventory.refused.append(name)
+            else:
+                one.good[entry.block] = True
+                _enter(one, entry)
+                inventory.entered.append(entry)
+    return inventory
+
+
+def identity_in(contents: Contents, cell: StoredCell, index: int) -> Identity:
+    """What the shard of a block of an output must say of it."""
+    networks = contents.block_networks(cell, index)
+    provenance = contents.provenance(cell)
+    own = identity_of(cell.id, index, networks, provenance, contents.schema_version)
+    return with_extent(own, cell.extent)
+
+
+def extent_text(extent: Mapping[str, int]) -> str:
+    """An extent as the manifest has it."""
+    return json.dumps(dict(extent), sort_keys=True, separators=(",", ":"))
+
+
+def _held_against(
+    contents: Contents, cell: StoredCell, files: list[ShardFile], known: Entries
+) -> CellInventory:
+    count = contents.block_count(cell)
+    file = _files_of_blocks(files, count)
+    sizes = np.array([one.bytes for one in files] + [-1], dtype=np.int64)[file]
+    networks = np.full(count, cell.block_size)
+    networks[-1] = contents.block_networks(cell, count - 1)
+    block = known.block.astype(np.int64)
+    wanted = np.flatnonzero(block < count)
+    at = block[wanted]
+    right = (
+        (known.networks[wanted] == networks[at])
+        & (known.bytes[wanted] == sizes[at])
+        & (known.extent[wanted] == extent_text(cell.extent).encode())
+    )
+    place = np.full(count, NOWHERE, dtype=np.int64)
+    place[at[right]] = wanted[right]
+    good = place != NOWHERE
+    summary = {}
+    for name, column in known.summary.items():
+        summary[name] = np.where(good, column[place] if len(column) else 0, 0)
+    return CellInventory(good, summary, file, files, known, place)
+
+
+def _files_of_blocks(files: list[ShardFile], count: int) -> Ints:
+    """Which file each block is in; a file of its own wins over a merged one."""
+    file = np.full(count, NOWHERE, dtype=np.int64)
+    singles = [k for k, one in enumerate(files) if one.first == one.last < count]
+    for k, one in enumerate(files):
+        if one.first != one.last:
+            file[one.first : one.last + 1] = k
+    file[[files[k].first for k in singles]] = singles
+    return file
+
+
+def _read_unknown(
+    files: Files, contents: Contents, cell: StoredCell, one: CellInventory, summarize: Summarize
+) -> Iterator[tuple[Entry | None, str]]:
+    """An entry for each listed block that the manifest does not have, None if it is not good."""
+    unknown = np.flatnonzero(~one.good & (one.file != NOWHERE))
+    by_file: dict[int, list[int]] = {}
+    for index in unknown.tolist():
+        by_file.setdefault(int(one.file[index]), []).append(index)
+
+    def read(number: int) -> list[tuple[Entry | None, str]]:
+        name = one.files[number].name
+        content = files.read(name)
+        if content is None:
+            return []
+        found: list[tuple[Entry | None, str]] = []
+        for index in by_file[number]:
+            rows = read_block(content, identity_in(contents, cell, index))
+            entry = None
+            if rows is not None:
+                entry = Entry(
+                    cell=cell.id,
+                    block=index,
+                    networks=rows.num_rows,
+                    extent=extent_text(cell.extent),
+                    bytes=len(content),
+                    checksum=checksum(content),
+                    summary=summarize(rows),
+                )
+            found.append((entry, name))
+        return found
+
+    with ThreadPoolExecutor(READERS) as pool:
+        for results in pool.map(read, by_file):
+            yield from results
+
+
+def _enter(one: CellInventory, entry: Entry) -> None:
+    for name, value in entry.summary.items():
+        column = one.summary.setdefault(name, np.zeros(len(one.good), dtype=np.int64))
+        column[entry.block] = value

@@ -1,0 +1,133 @@
+"""Reading the rows of an output block by block, each verified, in bounded memory."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TypeVar
+
+import pyarrow as pa
+
+from mcrelu.stats.sequential import Sample
+from mcrelu.store.contents import Contents, StoredCell
+from mcrelu.store.files import Files
+from mcrelu.store.inventory import (
+    NOWHERE,
+    READERS,
+    CellInventory,
+    Inventory,
+    Summarize,
+    identity_in,
+    take_inventory,
+)
+from mcrelu.store.parquet import DAMAGED
+from mcrelu.store.shards import checksum, read_block, read_columns
+
+AHEAD = 2 * READERS  # files that are read before they are asked for
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+class Reader:
+    """The rows of an output that count; see :class:`mcrelu.experiments.base.BlockReader`.
+
+    ``refused`` names the shards that are there and cannot be counted: torn, foreign, or changed.
+    """
+
+    def __init__(self, files: Files, contents: Contents, summarize: Summarize) -> None:
+        self._files, self._contents, self._summarize = files, contents, summarize
+        self._inventory = take_inventory(files, contents, summarize)
+        self._refused = dict.fromkeys(self._inventory.refused)
+
+    @property
+    def cells(self) -> tuple[StoredCell, ...]:
+        """The cells of the output."""
+        return self._contents.cells
+
+    @property
+    def relative_width(self) -> float | None:
+        """The relative width that the sweep asks for, if it does."""
+        return self._contents.relative_width
+
+    @property
+    def inventory(self) -> Inventory:
+        """What was there when reading began."""
+        return self._inventory
+
+    @property
+    def refused(self) -> list[str]:
+        """Names of shards that are not counted though they are there."""
+        return list(self._refused)
+
+    def sample(self, cell: StoredCell, columns: Iterable[str] | None) -> Iterator[pa.Table]:
+        """Some columns (None: all) of the blocks of a cell that count, in index order.
+
+        Networks that cross finish earlier than those that converge, so blocks behind a gap must not
+        be counted: which of them are there depends on their outcome.
+        """
+        names = None if columns is None else list(columns)
+        inventory, sample = self._inventory.cells[cell.id], Sample()
+        target = self._contents.relative_width
+        blocks = range(inventory.prefix())
+        for index, rows in zip(blocks, self._read(cell, inventory, names, blocks), strict=False):
+            if rows is None:
+                self._refused[inventory.files[inventory.file[index]].name] = None
+                return
+            yield rows
+            k = int(inventory.summary["k"][index])
+            sample = sample.grown([(k, rows.num_rows)], None)
+            if sample.reaches(target):
+                return
+
+    def damaged(self) -> list[str]:
+        """Read every shard of a wanted block; the names of those that are not good."""
+        for cell in self.cells:
+            inventory = self._inventory.cells[cell.id]
+            there = [k for k, good in enumerate(inventory.good.tolist()) if good]
+            for index, rows in zip(there, self._read(cell, inventory, None, there), strict=True):
+                if rows is None:
+                    self._refused[inventory.files[inventory.file[index]].name] = None
+        return self.refused
+
+    def _read(
+        self,
+        cell: StoredCell,
+        inventory: CellInventory,
+        columns: list[str] | None,
+        blocks: Iterable[int],
+    ) -> Iterator[pa.Table | None]:
+        """The rows of some blocks; None where a shard is not what it was."""
+
+        def read(index: int) -> pa.Table | None:
+            content = self._files.read(inventory.files[inventory.file[index]].name)
+            if content is None:
+                return None
+            place = int(inventory.place[index])
+            # The manifest's checksum guards the whole file: then the columns alone need be decoded.
+            if place != NOWHERE and inventory.known.checksum[place].decode() == checksum(content):
+                try:
+                    return read_columns(content, index, columns)
+                except DAMAGED:
+                    return None
+            rows = read_block(content, identity_in(self._contents, cell, index))
+            return rows if rows is None or columns is None else rows.select(columns)
+
+        with ThreadPoolExecutor(READERS) as pool:
+            yield from _ahead(pool, read, blocks)
+
+
+def _ahead(pool: ThreadPoolExecutor, function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
+    """``map`` that is never more than AHEAD items ahead of what is taken."""
+    waiting: deque[Future[R]] = deque()
+    try:
+        for item in items:
+            waiting.append(pool.submit(function, item))
+            if len(waiting) > AHEAD:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        for future in waiting:
+            future.cancel()

@@ -1,0 +1,71 @@
+"""From shards to tables."""
+
+from __future__ import annotations
+
+import json
+from typing import NamedTuple
+
+import pyarrow as pa
+
+from mcrelu.experiments.base import CELLS, Section, Tables
+from mcrelu.store.output import Output
+
+_REFUSED = b"mcrelu.refused"  # metadata of the cell table: names of shards that it does not count
+
+
+class Reduction(NamedTuple):
+    """What came of reading an output once."""
+
+    tables: Tables
+    refused: list[str]  # shards that are there and cannot be counted
+
+
+def reduce(output: Output) -> Reduction:
+    """Write the tables of an output, from its shards.
+
+    Every shard is read once, block by block, and verified while it is read; shards that are torn,
+    foreign or were changed are not counted, and the tables name them.
+    """
+    reader = output.reader()
+    tables = output.experiment.tables(reader)
+    refused = reader.refused
+    noted = {_REFUSED: json.dumps(refused).encode()} if refused else {}
+    tables[CELLS] = tables[CELLS].replace_schema_metadata(noted)
+    for name, table in tables.items():
+        output.publish_table(name, table)
+    return Reduction(tables, refused)
+
+
+def cell_table(output: Output) -> pa.Table:
+    """One row per cell, from the shards that are there now; writes nothing."""
+    return output.experiment.tables(output.reader())[CELLS]
+
+
+def written_tables(output: Output) -> Tables:
+    """The cell table of an output as it was written last, and all that follows from it.
+
+    Raises
+    ------
+    UserError
+        If it was not written yet.
+    """
+    return output.experiment.derived(output.read_table(CELLS))
+
+
+def refused_in(tables: Tables) -> list[str]:
+    """Names of the shards that the tables do not count though they are there."""
+    noted = (tables[CELLS].schema.metadata or {}).get(_REFUSED)
+    return [] if noted is None else list(json.loads(noted))
+
+
+def refused_section(tables: Tables) -> list[Section]:
+    """A section that names them, if there are any."""
+    refused = refused_in(tables)
+    if not refused:
+        return []
+    remark = (
+        "These files are torn, foreign or were changed; blocks from the first of them on are not "
+        "counted in their cells. Give the run's command again to replace them."
+    )
+    rows = tuple((name,) for name in refused)
+    return [Section("Shards that were refused", ("file",), rows, (remark,))]
