@@ -110,7 +110,7 @@ def _table(title: str, headings: Sequence[str], rows: Sequence[Sequence[str]]) -
 
 
 def _shown(value: Any) -> str:
-    return f"{value:g}" if isinstance(value, float) else str(value).removeprefix("crossing+")
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _begun(status: dict[str, Any]) -> str:

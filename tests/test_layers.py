@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator
@@ -10,19 +11,27 @@ from pathlib import Path
 
 import pytest
 
+from mcrelu.experiments.base import REGISTRY
+
 PACKAGE = Path(__file__).parent.parent / "mcrelu"
 
-# From the bottom up; a module may import its own layer and those before it.
+# From the bottom up; a module may import its own layer and those before it. The longest name that
+# fits a module is its place.
 LAYERS = (
     ("types", "errors", "jit", "memory", "problems"),
     ("data", "datasets", "init", "philox", "rng", "theory"),
     ("engines",),
+    ("stats.intervals", "stats.powerlaw", "stats.sequential"),
+    ("store.files", "store.parquet", "store.columns", "store.manifest", "verify.archive"),
+    ("sweep.cell", "sweep.messages", "sweep.reading", "sweep.spec"),
+    ("experiments.base", "experiments.published"),
     ("sweep",),
-    ("store", "published", "verify"),
+    ("store",),
     ("stats",),
-    ("runtime",),
     ("figures",),
+    ("verify",),
     ("experiments",),
+    ("runtime",),
     ("terminal", "report", "api"),
     ("cli", "__main__"),
 )
@@ -47,23 +56,63 @@ def names_of(nodes: Iterable[ast.AST]) -> Iterator[str]:
             yield node.module or ""
 
 
-def layer_of(path: Path) -> str:
-    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+def module_of(path: Path) -> str:
+    """A module's name within the package."""
+    return ".".join(path.relative_to(PACKAGE).with_suffix("").parts).removesuffix(".__init__")
+
+
+def rank_of(module: str) -> int:
+    """The layer of a module, given without the package."""
+    parts = module.split(".")
+    names = [".".join(parts[:k]) for k in range(len(parts), 0, -1)]
+    return next(RANK[name] for name in names if name in RANK)
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_imports_point_down(path: Path) -> None:
-    own = layer_of(path)
+    own = module_of(path)
     if own == "__init__":
         return  # the package's face may show anything
     for name in imports(path):
         if name.startswith("mcrelu."):
-            assert RANK[name.split(".")[1]] <= RANK[own], f"{own} imports {name}"
+            assert rank_of(name.removeprefix("mcrelu.")) <= rank_of(own), f"{own} imports {name}"
+
+
+def test_generic_layers_know_no_experiment() -> None:
+    """An experiment is named in its room and in the registry, and nowhere else."""
+    names = "|".join(REGISTRY)
+    word = re.compile(rf"\b({names})\b", re.IGNORECASE)
+    found = {}
+    for path in MODULES:
+        own = module_of(path)
+        if own.split(".")[:2] in [["experiments", name] for name in REGISTRY]:
+            continue
+        text = path.read_text()
+        if own == "experiments.base":
+            text = text[: text.index("REGISTRY = {")] + text[text.index("@cache") :]
+        lines = [line for line in text.splitlines() if word.search(line) and named_in(line, names)]
+        if lines:
+            found[own] = lines
+    assert not found
+
+
+def named_in(line: str, names: str) -> bool:
+    """Whether a line names an experiment as such, and does not use the word in its own sense."""
+    code = line.split("#")[0]
+    return bool(re.search(rf"""["']({names})(?!-)|experiments\.({names})\b""", code))
+
+
+@pytest.mark.parametrize("room", REGISTRY)
+def test_rooms_know_no_other_room(room: str) -> None:
+    for path in (PACKAGE / "experiments" / room).glob("*.py"):
+        for other in REGISTRY.keys() - {room}:
+            assert not [name for name in imports(path) if f"experiments.{other}" in name]
+            assert not [name for name in imports(path) if name.startswith("mcrelu.runtime")]
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_only_runtime_imports_ray(path: Path) -> None:
-    if layer_of(path) != "runtime":
+    if not module_of(path).startswith("runtime"):
         assert not [name for name in imports(path) if name.split(".")[0] == "ray"]
 
 

@@ -136,7 +136,6 @@ class Experiment(Protocol):
     note: str  # what the estimates of its tables are, in a sentence or two
     schema: pa.Schema  # of the rows: one per network
     schema_version: int  # raised whenever the schema changes
-    summary_columns: tuple[str, ...]  # what :meth:`summary` looks at
     point_columns: tuple[str, ...]  # of the cell table: what tells a point from all others
     abscissa: str  # the last of them: where a point stands on its curve
     figures_of_paper: tuple[str, ...]  # those with published values, such as fig5

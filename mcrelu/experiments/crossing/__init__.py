@@ -37,7 +37,6 @@ class CrossingExperiment:
     )
     schema = SCHEMA
     schema_version = SCHEMA_VERSION
-    summary_columns = ("status",)
     point_columns = (*Setting._fields, "width")
     abscissa = "width"
     figures_of_paper = PAPER.figures

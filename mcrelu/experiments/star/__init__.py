@@ -38,7 +38,6 @@ class StarExperiment:
     )
     schema = SCHEMA
     schema_version = SCHEMA_VERSION
-    summary_columns = ("first_kink_change",)
     point_columns = (*(name for name in Setting._fields if name != "event"), "width")
     abscissa = "width"
     figures_of_paper = PAPER.figures
