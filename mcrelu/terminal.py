@@ -13,7 +13,7 @@ from rich.table import Table
 from mcrelu.experiments.base import Agreement, Section
 from mcrelu.runtime.progress import duration
 
-_NUMBER = re.compile(r"[-+−]?[0-9.]|infinite|$")  # what a cell of a column of numbers begins with
+_NUMBER = re.compile(r"[-+]?[0-9.]|infinite|$")  # what a cell of a column of numbers begins with
 
 
 def section_table(section: Section) -> Group:

@@ -98,7 +98,7 @@ def test_generic_layers_know_no_experiment() -> None:
 
 def named_in(line: str, names: str) -> bool:
     """Whether a line names an experiment as such, and does not use the word in its own sense."""
-    code = line.split("#")[0]
+    code = line.split("#", maxsplit=1)[0]
     return bool(re.search(rf"""["']({names})(?!-)|experiments\.({names})\b""", code))
 
 

@@ -1,7 +1,7 @@
 """What an output says of itself, in cells.json: enough to read it with any later program.
 
-The ids of cells depend on the version of their engine, so a later program could not derive them from
-the spec. An output names them instead, with everything that a reader must know of their blocks.
+The ids of cells depend on the version of their engine, so a later program could not derive them
+from the spec. An output names them instead, with all that a reader must know of their blocks.
 """
 
 from __future__ import annotations

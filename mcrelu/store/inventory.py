@@ -1,7 +1,8 @@
 """What of an output is there: its listing held against its manifest.
 
 A block is good if the manifest has it and its shard still has the size that stands there. Other
-shards are read: those that are whole and of this output are good, too, and belong into the manifest.
+shards are read: those that are whole and of this output are good, too, and belong into the
+manifest.
 """
 
 from __future__ import annotations

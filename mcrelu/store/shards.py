@@ -1,8 +1,8 @@
 """Shards: Parquet files with the rows of one block, or of consecutive ones, verified when read.
 
-A worker writes one file per block, under a name that the block fixes. ``mcrelu compact`` merges the
-files of consecutive blocks; each block then is a row group, and what it must say of itself stands in
-a list.
+A worker writes one file per block, under a name that the block fixes. ``mcrelu compact`` merges
+the files of consecutive blocks; each block then is a row group, and what it must say of itself
+stands in a list.
 """
 
 from __future__ import annotations
