@@ -109,6 +109,26 @@ class Files:
             if info.type == fs.FileType.File and not info.base_name.startswith(".")
         )
 
+    def sizes(self, folder: str) -> dict[str, int]:
+        """Bytes of every file below a folder, by its path from there; one listing.
+
+        Leading-dot files and folders are left out; {} if there is no folder.
+
+        Raises
+        ------
+        ResourceError
+            If the store does not list them.
+        """
+        path = self.path(folder)
+        selector = fs.FileSelector(path, allow_not_found=True, recursive=True)
+        try:
+            infos = self._fs.get_file_info(selector)
+        except OSError as error:
+            raise ResourceError(f"cannot list {path}: {_first_line(error)}; mend that") from None
+        skipped = len(path.rstrip("/")) + 1
+        found = {info.path[skipped:]: info.size for info in infos if info.is_file}
+        return {name: size for name, size in found.items() if "/." not in f"/{name}"}
+
     def delete(self, name: str) -> None:
         """Remove a file if it is there."""
         path = self.path(name)
