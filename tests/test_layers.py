@@ -15,7 +15,7 @@ PACKAGE = Path(__file__).parent.parent / "mcrelu"
 # From the bottom up; a module may import its own layer and those before it.
 LAYERS = (
     ("types", "errors", "jit", "memory", "problems"),
-    ("data", "datasets", "init", "philox", "rng", "theory"),
+    ("data", "init", "philox", "rng", "theory"),
     ("engines",),
     ("sweep",),
     ("store", "published", "verify"),

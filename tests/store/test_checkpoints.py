@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from star_sweeps import star_sweep
 
-from mcrelu.problems.r_d import NEVER, Descent, Layer
+from mcrelu.problems.r_d import NEVER, Layer, State
 from mcrelu.store.checkpoints import (
     Checkpoint,
     latest_checkpoint,
@@ -32,7 +32,7 @@ def checkpoint(epoch: int, kind: type = np.float64) -> Checkpoint:
         for shape in shapes
     )
     first = np.array([3, NEVER])
-    return Checkpoint(Descent(epoch, layers, first, first[::-1]), rng.random((2, epoch // 1000)))
+    return Checkpoint(State(epoch, layers, first, first[::-1]), rng.random((2, epoch // 1000)))
 
 
 def same(one: Checkpoint, other: Checkpoint) -> bool:
