@@ -16,7 +16,7 @@ import numpy as np
 from benchmarks import original_method as original
 from benchmarks.interleaved import Contestant, arguments, medians, ratio, show, take_turns
 from benchmarks.problems import paper_problem
-from mcrelu.engines.one_d.registry import ENGINES
+from mcrelu.engines.one_d.registry import ENGINES, get_engine
 from mcrelu.experiments.crossing.stopping import Status, Sufficient
 from mcrelu.experiments.crossing.train import Running
 from mcrelu.problems.one_d import StopReason, Weights
@@ -72,12 +72,12 @@ def row_of(running: Running, steps: int, rounds: int) -> dict[str, Any]:
 def trained(width: int, steps: int, engine_name: str = "dense") -> Running:
     """A batch of the original's size after training; those that crossed have left."""
     problem, _ = paper_problem(original.batch_size(width), width, "gd")
-    engine = ENGINES[engine_name]()
+    engine = get_engine(engine_name)
     rows = np.arange(len(problem.p))
     running = Running(engine, problem, problem.p, engine.init(problem), rows, [()])
     for _ in range(0, steps, INTERVAL):
         running.advance(INTERVAL, None)
-        running.keep(engine.kinks(running.state).first_crossing == 0)
+        running.keep(engine.info(running.state).first_crossing == 0)
     return running
 
 

@@ -127,7 +127,7 @@ def largest_difference(optimizer: str, width: int) -> float:
         counts = minibatches.draw(np.arange(AGREEMENT_NETWORKS), 0, AGREEMENT_STEPS)
     engine = DenseEngine()
     state = engine.advance(engine.init(problem), AGREEMENT_STEPS, counts)
-    ours, kinks = engine.neurons(state), engine.kinks(state).max_kink
+    ours, kinks = engine.neurons(state), engine.info(state).max_kink
     differences = []
     for name in GRADIENTS:
         run = OriginalRun(problem, name)

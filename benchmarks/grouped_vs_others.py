@@ -68,7 +68,7 @@ class GroupedRun:
     def __init__(self, problem: Problem) -> None:
         self._engine = GroupedEngine()
         state = self._engine.advance(self._engine.init(problem), SETTLED)
-        inside = np.flatnonzero(self._engine.kinks(state).first_crossing == 0)
+        inside = np.flatnonzero(self._engine.info(state).first_crossing == 0)
         mask = np.isin(np.arange(len(problem.p)), inside)
         self._state = self._engine.keep(state, mask)
         self.networks = len(inside)

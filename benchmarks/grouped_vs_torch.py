@@ -13,12 +13,11 @@ from typing import Any
 import numpy as np
 
 from benchmarks.interleaved import Contestant, arguments, medians, ratio, show, take_turns
-from mcrelu.data import point_weights, sample_size
-from mcrelu.datasets import star
-from mcrelu.engines.r_d.grouped import PatternedEngine
-from mcrelu.engines.r_d.protocol import LayeredEngine
+from mcrelu.data import point_weights, sample_size, star
+from mcrelu.engines.r_d.grouped import GroupedEngine
+from mcrelu.engines.r_d.protocol import Engine
 from mcrelu.init import he_layers
-from mcrelu.problems.r_d import Descent, Regression
+from mcrelu.problems.r_d import Problem, State
 from mcrelu.rng import layered_draws
 from mcrelu.theory.ntk import lambda_max
 from mcrelu.theory.rays import affine_threshold
@@ -58,22 +57,22 @@ def has_torch() -> bool:
     )
 
 
-def star_problem(networks: int, width: int) -> tuple[Regression, Descent]:
+def star_problem(networks: int, width: int) -> tuple[Problem, State]:
     """The networks of a star sweep with h = 1/lambda_max."""
     x, y = star(RAYS)
     sizes, samples = (x.shape[1], width, 1), sample_size(width)
     draws = layered_draws(SEED, 0, 0, networks, sizes, len(x), samples)
     layers, p = he_layers(draws.normals), point_weights(draws.counts)
     step_size = 1.0 / lambda_max(layers, x, p)
-    return Regression(x, y, p, step_size, affine_threshold(x, y, p)), Descent.start(layers)
+    return Problem(x, y, p, step_size, affine_threshold(x, y, p)), State.initial(layers)
 
 
 def contestant(
-    name: str, engine: LayeredEngine, width: int, networks: int, epochs: int, after: int
+    name: str, engine: Engine, width: int, networks: int, epochs: int, after: int
 ) -> Contestant:
     """A leg after some epochs, the same each time."""
     problem, state = star_problem(networks, width)
-    state, _ = PatternedEngine().advance(problem, state, after)
+    state, _ = GroupedEngine().advance(problem, state, after)
 
     def leg() -> None:
         engine.advance(problem, state, epochs)
@@ -85,7 +84,7 @@ def widths_table(options: Any) -> list[dict[str, Any]]:
     """The grouped engine at all widths in turns, and each width's ratio to the first."""
     times = take_turns(
         [
-            contestant(str(n), PatternedEngine(), n, NETWORKS, EPOCHS, options.after)
+            contestant(str(n), GroupedEngine(), n, NETWORKS, EPOCHS, options.after)
             for n in options.widths
         ],
         options.rounds,
@@ -108,7 +107,7 @@ def versus_torch(width: int, after: int, rounds: int) -> dict[str, Any]:
     epochs = max(5, SLOW_WORK // (33 * networks * width))
     times = take_turns(
         [
-            contestant("grouped", PatternedEngine(), width, NETWORKS, EPOCHS, after),
+            contestant("grouped", GroupedEngine(), width, NETWORKS, EPOCHS, after),
             contestant("torch", TorchEngine(), width, networks, epochs, after),
         ],
         rounds,
@@ -121,12 +120,12 @@ def versus_torch(width: int, after: int, rounds: int) -> dict[str, Any]:
     }
 
 
-def largest_difference(other: LayeredEngine, width: int) -> float:
+def largest_difference(other: Engine, width: int) -> float:
     """Largest difference of the parameters on a small batch, relative to the largest."""
     problem, state = star_problem(AGREEMENT_NETWORKS, width)
     ours, theirs = (
         engine.advance(problem, state, AGREEMENT_EPOCHS)[0].layers
-        for engine in (PatternedEngine(), other)
+        for engine in (GroupedEngine(), other)
     )
     pairs = [
         (u, v) for one, two in zip(ours, theirs, strict=True) for u, v in zip(one, two, strict=True)

@@ -10,14 +10,14 @@ import torch
 from torch import Tensor
 
 from mcrelu.engines.r_d.protocol import BELOW
-from mcrelu.problems.r_d import NEVER, Layer, Layers, Regression
+from mcrelu.problems.r_d import NEVER, Layer, Layers, Problem
 from mcrelu.types import Ints
 
 
 class AutogradRun:
     """All networks of a problem in single precision."""
 
-    def __init__(self, problem: Regression, layers: Layers) -> None:
+    def __init__(self, problem: Problem, layers: Layers) -> None:
         self._x, self._y, self._p, threshold, step = (
             torch.tensor(values, dtype=torch.float32)
             for values in (

@@ -17,11 +17,10 @@ import torch
 from benchmarks.interleaved import Contestant, arguments, medians, ratio, show, take_turns
 from benchmarks.problems import SEED
 from benchmarks.torch_method import AutogradRun
-from mcrelu.data import point_weights, sample_size
-from mcrelu.datasets import labelled_points
+from mcrelu.data import point_set, point_weights, sample_size
 from mcrelu.engines.r_d.torch_engine import TorchEngine
 from mcrelu.init import he_layers
-from mcrelu.problems.r_d import Descent, Layers, Regression
+from mcrelu.problems.r_d import Layers, Problem, State
 from mcrelu.rng import layered_draws
 from mcrelu.theory.ntk import lambda_max
 from mcrelu.theory.rays import affine_threshold
@@ -68,24 +67,24 @@ def row_of(width: int, rounds: int) -> dict[str, Any]:
 class EngineRun:
     """Training by the torch engine."""
 
-    def __init__(self, problem: Regression, layers: Layers) -> None:
+    def __init__(self, problem: Problem, layers: Layers) -> None:
         self._engine = TorchEngine("cpu", "float32")
         self._problem = problem
-        self.state = Descent.start(layers)
+        self.state = State.initial(layers)
 
     def train(self, epochs: int) -> None:
         """Train by some epochs."""
         self.state, _ = self._engine.advance(self._problem, self.state, epochs)
 
 
-def star_problem(networks: int, width: int) -> tuple[Regression, Layers]:
+def star_problem(networks: int, width: int) -> tuple[Problem, Layers]:
     """He networks on the star of eleven rays with steps of 1 / lambda_max."""
-    x, y = labelled_points("star-11", np.random.default_rng(SEED))
+    x, y = point_set("star-11", np.random.default_rng(SEED))
     sizes = (2, width, 1)
     draws = layered_draws(SEED, width, 0, networks, sizes, len(x), sample_size(width))
     p, layers = point_weights(draws.counts), he_layers(draws.normals)
     step = 1.0 / lambda_max(layers, x, p)
-    return Regression(x, y, p, step, affine_threshold(x, y, p)), layers
+    return Problem(x, y, p, step, affine_threshold(x, y, p)), layers
 
 
 def agreement(width: int) -> tuple[float, float]:
@@ -101,7 +100,7 @@ def agreement(width: int) -> tuple[float, float]:
         for u, v in zip(one, other, strict=True)
     )
     original.train(1)
-    same = ours.state.first_kink_change == original.first_kink_change
+    same = ours.state.info.first_kink_change == original.first_kink_change
     return error, float(same.mean())
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+Array = NDArray[Any]
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
@@ -16,5 +17,5 @@ Counts = NDArray[np.uint8]
 class PointSet(NamedTuple):
     """Distinct data points with their targets."""
 
-    x: Floats  # (D,)
+    x: Floats  # (D,) in one dimension, (D, d) in R^d
     y: Floats  # (D,)

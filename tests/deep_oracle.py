@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mcrelu.problems.r_d import Descent, Layer, Layers, Regression
+from mcrelu.problems.r_d import Layer, Layers, Problem, State
 from mcrelu.types import Bools, Floats
 
 Net = list[tuple[Floats, Floats]]
@@ -72,9 +72,7 @@ def step(net: Net, seen: Pass, y: Floats, p: Floats, h: float, activation: str) 
     return [(w - h * u, b - h * v) for (w, b), (u, v) in zip(net, gradient, strict=True)]
 
 
-def trajectory(
-    problem: Regression, layers: Layers, k: int, epochs: int
-) -> Iterator[tuple[Net, Pass]]:
+def trajectory(problem: Problem, layers: Layers, k: int, epochs: int) -> Iterator[tuple[Net, Pass]]:
     """Network k before the first step and after each one."""
     net = network(layers, k)
     for epoch in range(epochs + 1):
@@ -85,19 +83,19 @@ def trajectory(
             net = step(net, seen, problem.y, problem.p[k], h, problem.activation)
 
 
-def train(problem: Regression, layers: Layers, epochs: int) -> tuple[Descent, Floats]:
+def train(problem: Problem, layers: Layers, epochs: int) -> tuple[State, Floats]:
     """All networks; the loss of every epoch, (m, epochs + 1)."""
     m = len(problem.p)
-    state, losses, nets = Descent.start(layers), np.empty((m, epochs + 1)), []
+    state, losses, nets = State.initial(layers), np.empty((m, epochs + 1)), []
     for k in range(m):
         initial, net = None, network(layers, k)
         for epoch, (net, seen) in enumerate(trajectory(problem, layers, k, epochs)):  # noqa: B007
             losses[k, epoch] = loss(seen, problem.y, problem.p[k])
             initial = seen.pattern if initial is None else initial
-            if state.first_kink_change[k] < 0 and (seen.pattern != initial).any():
-                state.first_kink_change[k] = epoch
+            if state.info.first_kink_change[k] < 0 and (seen.pattern != initial).any():
+                state.info.first_kink_change[k] = epoch
             below = losses[k, epoch] < 0.999999 * problem.threshold[k]
-            if state.first_loss_crossing[k] < 0 and below:
-                state.first_loss_crossing[k] = epoch
+            if state.info.first_loss_crossing[k] < 0 and below:
+                state.info.first_loss_crossing[k] = epoch
         nets.append(net)
     return state._replace(epoch=epochs, layers=batch(nets)), losses

@@ -19,7 +19,7 @@ PACKAGE = Path(__file__).parent.parent / "mcrelu"
 # fits a module is its place.
 LAYERS = (
     ("types", "errors", "jit", "memory", "problems"),
-    ("data", "datasets", "init", "philox", "rng", "theory"),
+    ("data", "init", "philox", "rng", "theory"),
     ("engines",),
     ("stats.intervals", "stats.powerlaw", "stats.sequential"),
     ("store.files", "store.parquet", "store.columns", "store.manifest", "verify.archive"),

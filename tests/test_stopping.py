@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
-import oracle
+import one_d_oracle as oracle
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from problems import select, standard_problem, with_steps
+from one_d_problems import select, standard_problem, with_steps
 
 from mcrelu.engines.one_d.dense import DenseEngine
 from mcrelu.experiments.crossing.stopping import (
@@ -22,7 +22,7 @@ from mcrelu.experiments.crossing.stopping import (
     one_sided_weights,
 )
 from mcrelu.experiments.crossing.train import Checks, train
-from mcrelu.problems.one_d import Kinks, Problem, StopReason, Weights
+from mcrelu.problems.one_d import Info, Problem, StopReason, Weights
 from mcrelu.rng import PhiloxMinibatches
 from mcrelu.theory.criterion import Form, MotionBound
 from mcrelu.theory.sigma import side_moments
@@ -223,7 +223,7 @@ class Trained(NamedTuple):
 def trained() -> Trained:
     engine, problem = DenseEngine(), standard_problem(seed=2, networks=40, width=16)
     state = engine.advance(engine.init(problem), 7000)
-    inside = engine.kinks(state).first_crossing == 0
+    inside = engine.info(state).first_crossing == 0
     return Trained(select(problem, inside), engine.neurons(engine.keep(state, inside)))
 
 
@@ -332,10 +332,10 @@ class ScriptedEngine:
         self.windows.append((state.networks.tolist(), state.step, steps))
         return state._replace(step=state.step + steps)
 
-    def kinks(self, state: ScriptedState) -> Kinks:
+    def info(self, state: ScriptedState) -> Info:
         step = self.cross[state.networks]
         happened = (step > 0) & (step <= state.step)
-        return Kinks(np.where(happened, 2.0, 0.5), np.where(happened, step, 0))
+        return Info(np.where(happened, 2.0, 0.5), np.where(happened, step, 0))
 
     def outputs(self, state: ScriptedState) -> Floats:
         check = state.step // self.interval - 1
@@ -507,7 +507,7 @@ def test_a_diverged_network_does_not_take_its_neighbours_along() -> None:
     engine, criteria, checks = DenseEngine(), (Crossing(), Sufficient()), Checks(1000, 20)
     state = engine.advance(engine.init(wild), 100)
     overflown = ~np.isfinite(engine.outputs(state)).all(axis=1)
-    bad = np.flatnonzero(overflown & (engine.kinks(state).first_crossing == 0))[:5]
+    bad = np.flatnonzero(overflown & (engine.info(state).first_crossing == 0))[:5]
     assert len(bad) == 5
     good = np.setdiff1d(np.arange(30), bad)
     mixed = select(mild, np.append(bad, good))

@@ -56,15 +56,15 @@ def short(request: pytest.FixtureRequest) -> dict[str, Any]:
     pytest.importorskip("torch")
     from mcrelu.engines.r_d.torch_engine import TorchEngine
     from mcrelu.experiments.star.golden_file import LayeredFile
-    from mcrelu.problems.r_d import NEVER, Descent, Regression
+    from mcrelu.problems.r_d import NEVER, Problem, State
     from mcrelu.theory import backprop
 
     golden = content(request.param) | {"epochs": np.array(EPOCHS)}
     for key in ("kink_first_crossed", "mse_first_crossed"):
         golden[key][golden[key] > EPOCHS] = NEVER
     file = LayeredFile.of(request.param, golden)
-    problem = Regression(file.x, file.y, file.p, 2.0 * file.step_size, file.threshold)
-    state, _ = TorchEngine().advance(problem, Descent.start(file.layers), EPOCHS)
+    problem = Problem(file.x, file.y, file.p, 2.0 * file.step_size, file.threshold)
+    state, _ = TorchEngine().advance(problem, State.initial(file.layers), EPOCHS)
     outputs = backprop.outputs(state.layers, backprop.hidden_outputs(state.layers, file.x, "relu"))
     return golden | {"final_mse": backprop.loss(file.p, outputs - file.y)}
 

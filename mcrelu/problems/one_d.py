@@ -28,21 +28,6 @@ class StopReason(IntEnum):
     LOCALLY_CONVERGED = 4
     EARLY_STOPPED = 5
 
-    @property
-    def message(self) -> str:
-        """One sentence on what the reason says about the network."""
-        return _MESSAGES[self]
-
-
-_MESSAGES = {
-    StopReason.UNFINISHED: "no criterion applied within the allowed checks; raise checks.maximum",
-    StopReason.X_DEGENERATE: "one side of zero has at most one distinct data point in the sample",
-    StopReason.A_DEGENERATE: "all input weights have the same sign",
-    StopReason.CROSSED: "a kink reached a data point",
-    StopReason.LOCALLY_CONVERGED: "the sufficient criterion proves that no kink will ever cross",
-    StopReason.EARLY_STOPPED: "the validation loss stopped improving",
-}
-
 
 class Weights(NamedTuple):
     """Parameters of m networks f(x) = c + sum_i w_i phi(a_i x + b_i), phi the (leaky) ReLU."""
@@ -85,8 +70,8 @@ class Problem(NamedTuple):
     leaky_slope: float = 0.0  # of the activation on its inactive side, in [0, 1); 0 is ReLU
 
 
-class Kinks(NamedTuple):
-    """What an engine records of the kinks while it trains."""
+class Info(NamedTuple):
+    """What an engine observes of the kinks while it trains."""
 
     max_kink: Floats  # (m,) running maximum over steps and neurons of |b/a|
     first_crossing: Ints  # (m,) first step with max_kink >= min|x|; 0 while there is none

@@ -1,4 +1,4 @@
-"""Networks with inputs in R^d and any number of hidden layers: parameters, problems, progress.
+"""Networks with inputs in R^d and any number of hidden layers: parameters, problems, states.
 
 Glossary
 --------
@@ -10,14 +10,12 @@ D : number of distinct data points
 
 from __future__ import annotations
 
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-from mcrelu.types import Floats, Ints
+from mcrelu.types import Array, Floats, Ints
 
-Array = NDArray[Any]  # float64, or float32 where an engine trains in it
 Activation = Literal["relu", "tanh"]
 Precision = Literal["float64", "float32"]  # of parameters and training
 
@@ -25,7 +23,7 @@ NEVER = -1  # in arrays of epochs; rows have nulls instead
 
 
 class Layer(NamedTuple):
-    """One affine map of m networks."""
+    """One affine map of m networks, float64, or float32 where an engine trains in it."""
 
     weight: Array  # (m, inputs, outputs)
     bias: Array  # (m, outputs)
@@ -34,7 +32,7 @@ class Layer(NamedTuple):
 Layers = tuple[Layer, ...]  # hidden layers, then the one of the single output
 
 
-class Regression(NamedTuple):
+class Problem(NamedTuple):
     """A batch of independent problems: 1/2 sum_j p_j (f(x_j) - y_j)^2 by gradient descent."""
 
     x: Floats  # (D, d)
@@ -44,23 +42,38 @@ class Regression(NamedTuple):
     threshold: Floats  # (m,) loss of the best function that is affine on every ray
     activation: Activation = "relu"
 
-    def rows(self, index: Ints) -> Regression:
+    def rows(self, index: Ints) -> Problem:
         """The problems of some networks."""
         return self._replace(
             p=self.p[index], step_size=self.step_size[index], threshold=self.threshold[index]
         )
 
 
-class Descent(NamedTuple):
-    """How far gradient descent is: all that a later leg needs, so that it can go on from disk."""
+class Info(NamedTuple):
+    """What was observed so far; no parameter depends on it."""
 
-    epoch: int  # steps done
-    layers: Layers
     first_kink_change: Ints  # (m,) first epoch whose activation pattern is not the initial one
     first_loss_crossing: Ints  # (m,) first epoch with a loss below the threshold; else NEVER
 
+    def rows(self, index: Ints) -> Info:
+        """The record of some networks."""
+        return Info(self.first_kink_change[index], self.first_loss_crossing[index])
+
+
+class State(NamedTuple):
+    """All that a later segment of training needs, so that it can go on from disk."""
+
+    epoch: int  # steps done
+    layers: Layers
+    info: Info
+
     @classmethod
-    def start(cls, layers: Layers) -> Descent:
+    def initial(cls, layers: Layers) -> State:
         """Before the first step."""
         never = np.full(len(layers[0].weight), NEVER, dtype=np.int64)
-        return cls(0, layers, never, never.copy())
+        return cls(0, layers, Info(never, never.copy()))
+
+    def rows(self, index: Ints) -> State:
+        """The states of some networks."""
+        layers = tuple(Layer(*(part[index] for part in layer)) for layer in self.layers)
+        return State(self.epoch, layers, self.info.rows(index))

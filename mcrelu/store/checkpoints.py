@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from mcrelu.problems.r_d import Descent, Layer
+from mcrelu.problems.r_d import Info, Layer, State
 from mcrelu.store.files import Files
 from mcrelu.store.shards import identity
 from mcrelu.sweep.cell import Block, Provenance
@@ -28,9 +28,9 @@ _NAME = re.compile(r"[0-9]{10}-[0-9a-f]{16}\.npz")
 
 
 class Checkpoint(NamedTuple):
-    """A training at the end of a leg."""
+    """A training at the end of a segment."""
 
-    state: Descent
+    state: State
     losses: Floats  # (m, k) after every 1000th epoch so far
 
 
@@ -42,8 +42,8 @@ def publish_checkpoint(
     arrays: dict[str, Any] = {
         _IDENTITY: np.array(json.dumps(identity(block, origin))),
         "epoch": np.array(state.epoch),
-        "first_kink_change": state.first_kink_change,
-        "first_loss_crossing": state.first_loss_crossing,
+        "first_kink_change": state.info.first_kink_change,
+        "first_loss_crossing": state.info.first_loss_crossing,
         "losses": checkpoint.losses,
     }
     for k, layer in enumerate(state.layers):
@@ -100,11 +100,10 @@ def _read(files: Files, name: str, block: Block, origin: Provenance) -> Checkpoi
     if json.loads(str(arrays[_IDENTITY])) != identity(block, origin):
         return None
     layers = sum(key.startswith("weight_") for key in arrays)
-    state = Descent(
+    state = State(
         epoch=int(arrays["epoch"]),
         layers=tuple(Layer(arrays[f"weight_{k}"], arrays[f"bias_{k}"]) for k in range(layers)),
-        first_kink_change=arrays["first_kink_change"],
-        first_loss_crossing=arrays["first_loss_crossing"],
+        info=Info(arrays["first_kink_change"], arrays["first_loss_crossing"]),
     )
     return Checkpoint(state, arrays["losses"])
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from mcrelu.problems.r_d import Activation, Layer, Layers, Regression
+from mcrelu.problems.r_d import Activation, Layer, Layers, Problem
 from mcrelu.types import Floats
 
 
@@ -56,7 +56,7 @@ def loss(p: Floats, residuals: Floats) -> Floats:
     return 0.5 * (p * residuals**2).sum(axis=1)
 
 
-def losses_of(problem: Regression, layers: Layers) -> Floats:
+def losses_of(problem: Problem, layers: Layers) -> Floats:
     """Loss of each network on its problem, (m,); layers may be of single precision."""
     found = np.empty(len(problem.p))
     for k in range(len(found)):  # one by one: activations of all of them would not fit

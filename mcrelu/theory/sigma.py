@@ -86,12 +86,6 @@ def inv_lambda_max(
     return 1.0 / np.where(np.isfinite(largest), largest, norm)
 
 
-def v_opt(points: PointSet, p: Floats) -> Floats:
-    """Slope and intercept of the optimal affine function per side, (m, 2, 2): M^+ u_hat_0."""
-    rhs = u_hat(points, p, np.zeros_like(p))
-    return kernels.apply_2x2(pinv_2x2(data_moments(points, p)), rhs)
-
-
 def u_hat(points: PointSet, p: Floats, outputs: Floats) -> Floats:
     """Weighted residual sums (sum e_j x_j, sum e_j) per side: outputs (m, D) -> (m, 2, 2).
 

@@ -9,11 +9,11 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-import oracle
+import one_d_oracle as oracle
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from problems import (
+from one_d_problems import (
     at_initialisation,
     minibatches_for,
     random_minibatches,
@@ -23,7 +23,7 @@ from problems import (
 )
 
 from mcrelu.engines.one_d.protocol import AnyEngine
-from mcrelu.engines.one_d.registry import ENGINES
+from mcrelu.engines.one_d.registry import ENGINES, get_engine
 from mcrelu.problems.one_d import Problem, Weights
 from mcrelu.theory.sigma import side_moments
 from mcrelu.types import Bools, Counts, Floats, Ints, PointSet
@@ -146,7 +146,7 @@ def test_trajectory_equals_the_oracle(
     problem = with_steps(random_problem(rng, optimizer, networks, width, points), factor)
     problem = STARTS[start](problem)._replace(leaky_slope=leaky_slope)
     minibatches = minibatches_for(problem, rng, STEPS)
-    compare_with_oracle(ENGINES[name](), problem, minibatches)
+    compare_with_oracle(get_engine(name), problem, minibatches)
 
 
 @each_case
@@ -156,7 +156,7 @@ def test_hardly_any_step_escapes_the_comparison(name: str, optimizer: str) -> No
         rng = np.random.default_rng(17)
         problem = with_steps(random_problem(rng, optimizer, 16, 12, 6), factor)
         minibatches = minibatches_for(problem, rng, STEPS)
-        assert compare_with_oracle(ENGINES[name](), problem, minibatches) >= at_least
+        assert compare_with_oracle(get_engine(name), problem, minibatches) >= at_least
 
 
 @each_case
@@ -165,7 +165,7 @@ def test_outputs_of_leaky_networks(name: str, optimizer: str) -> None:
     problem = random_problem(rng, optimizer, 20, 10, 6)._replace(leaky_slope=0.3)
     for start in STARTS.values():
         problem = start(problem)
-        engine = ENGINES[name]()
+        engine = get_engine(name)
         state = trained(engine, problem, minibatches_for(problem, rng, 20), 20)
         expected = oracle.outputs(engine.neurons(state), problem.points.x, 0.3)
         np.testing.assert_allclose(engine.outputs(state), expected, rtol=1e-9, atol=1e-12)
@@ -174,7 +174,7 @@ def test_outputs_of_leaky_networks(name: str, optimizer: str) -> None:
 @each_case
 def test_outermost_neurons_speak_for_all(name: str, optimizer: str) -> None:
     """The smallest slack of a homogeneous concave condition is theirs, with and without loose."""
-    engine, rng = ENGINES[name](), np.random.default_rng(9)
+    engine, rng = get_engine(name), np.random.default_rng(9)
     problem = at_initialisation(random_problem(rng, optimizer, 60, 4, 6))
     state = trained(engine, problem, minibatches_for(problem, rng, 5), 5)
     rows = np.array([k for k in range(60) if k % 7])
@@ -198,7 +198,7 @@ def relative_slack(net: Weights, kappa: float) -> Floats:
 @each_case
 def test_whole_sample_without_minibatches(name: str, optimizer: str) -> None:
     problem = random_problem(np.random.default_rng(5), optimizer, 8, 10, 6)
-    assert compare_with_oracle(ENGINES[name](), problem, None) == 1.0
+    assert compare_with_oracle(get_engine(name), problem, None) == 1.0
 
 
 def one_after_the_other(training: oracle.Training, problem: Problem, p: Floats) -> oracle.Training:
@@ -237,7 +237,7 @@ def test_comparison_tells_a_wrong_update(name: str, optimizer: str) -> None:
     minibatches = minibatches_for(problem, rng, STEPS)
     for update in WRONG_UPDATES[optimizer]:
         with pytest.raises(AssertionError):
-            compare_with_oracle(ENGINES[name](), problem, minibatches, update)
+            compare_with_oracle(get_engine(name), problem, minibatches, update)
 
 
 @each_case
@@ -245,7 +245,7 @@ def test_comparison_tells_minibatches_in_another_order(name: str, optimizer: str
     rng = np.random.default_rng(1)
     problem = random_problem(rng, optimizer, 4, 8, 6)
     minibatches = random_minibatches(rng, problem.p, STEPS)
-    engine, reversed_order = ENGINES[name](), minibatches[:, :, ::-1].copy()
+    engine, reversed_order = get_engine(name), minibatches[:, :, ::-1].copy()
     state = engine.advance(engine.init(problem), STEPS, reversed_order)
     *_, last = oracle.trajectory(problem, minibatches, STEPS)
     assert (distance(engine.neurons(state), last) > 1e-6 * scale(last)).all()
@@ -257,7 +257,7 @@ def test_a_neuron_with_its_kink_on_a_point_is_active_there(name: str, optimizer:
     points = PointSet(x=np.array([1.0, -2.0]), y=np.array([1.0, -1.0]))
     net = Weights(np.array([[1.0]]), np.array([[-1.0]]), np.zeros(1), np.array([[0.5]]))
     problem = Problem(points, np.array([[0.5, 0.5]]), net, np.array([0.125]), optimizer)
-    engine = ENGINES[name]()
+    engine = get_engine(name)
     moved = engine.neurons(engine.advance(engine.init(problem), 1))
     expected = next(oracle.trajectory(problem, None, 1))
     for got, right in zip(moved, expected, strict=True):
@@ -271,7 +271,7 @@ def test_a_neuron_with_its_kink_on_a_point_is_active_there(name: str, optimizer:
 @each_case
 def test_kinks_are_those_of_the_trajectory(name: str, optimizer: str) -> None:
     """The true running maximum of |b/a| and the exact first step, whatever the windows."""
-    engine, rng = ENGINES[name](), np.random.default_rng(2)
+    engine, rng = get_engine(name), np.random.default_rng(2)
     problem = at_initialisation(random_problem(rng, optimizer, 40, 8, 6))
     minibatches = minibatches_for(problem, rng, STEPS)
     largest, first = np.zeros(40), np.zeros(40, dtype=int)
@@ -279,7 +279,7 @@ def test_kinks_are_those_of_the_trajectory(name: str, optimizer: str) -> None:
     for k, state in enumerate(own_steps(engine, problem, minibatches, STEPS)):
         largest = np.maximum(largest, oracle.largest_kink(engine.neurons(state)))
         first[(first == 0) & (largest >= barrier)] = k + 1
-        got = engine.kinks(state)
+        got = engine.info(state)
         # The neurons may be materialised by other formulas than the kinks: some roundings.
         np.testing.assert_allclose(got.max_kink, largest, rtol=1e-9)
         np.testing.assert_array_equal(got.first_crossing, first)
@@ -295,28 +295,28 @@ def assert_in_one_go(
     """The same record from windows of 37 and the rest."""
     state = engine.advance(engine.init(problem), 37, window(minibatches, 0, 37))
     state = engine.advance(state, STEPS - 37, window(minibatches, 37, STEPS))
-    for got, expected in zip(engine.kinks(state), engine.kinks(stepwise), strict=True):
+    for got, expected in zip(engine.info(state), engine.info(stepwise), strict=True):
         np.testing.assert_array_equal(got, expected)
 
 
 @each_case
 def test_crossings_are_those_of_the_oracle(name: str, optimizer: str) -> None:
-    engine, rng = ENGINES[name](), np.random.default_rng(3)
+    engine, rng = get_engine(name), np.random.default_rng(3)
     problem = at_initialisation(random_problem(rng, optimizer, 40, 8, 6))
     minibatches = minibatches_for(problem, rng, STEPS)
     kinks = [oracle.largest_kink(net) for net in oracle.trajectory(problem, minibatches, STEPS)]
     over = np.array(kinks) >= np.abs(problem.points.x).min()
     first = np.where(over.any(axis=0), over.argmax(axis=0) + 1, 0)
-    record = engine.kinks(engine.advance(engine.init(problem), STEPS, minibatches))
+    record = engine.info(engine.advance(engine.init(problem), STEPS, minibatches))
     np.testing.assert_array_equal(record.first_crossing, first)
     np.testing.assert_allclose(record.max_kink, np.max(kinks, axis=0), rtol=1e-6)
 
 
 @each_case
 def test_there_are_no_kinks_before_the_first_step(name: str, optimizer: str) -> None:
-    engine = ENGINES[name]()
+    engine = get_engine(name)
     problem = at_initialisation(random_problem(np.random.default_rng(0), optimizer, 3, 5, 6))
-    record = engine.kinks(engine.init(problem))
+    record = engine.info(engine.init(problem))
     np.testing.assert_array_equal(record.max_kink, np.zeros(3))
     np.testing.assert_array_equal(record.first_crossing, np.zeros(3))
 
@@ -326,7 +326,7 @@ def test_there_are_no_kinks_before_the_first_step(name: str, optimizer: str) -> 
 
 def observed(engine: AnyEngine, state: Any) -> dict[str, np.ndarray]:
     """Everything that can be asked about a state; row k is network k."""
-    parts = engine.neurons(state)._asdict() | engine.kinks(state)._asdict()
+    parts = engine.neurons(state)._asdict() | engine.info(state)._asdict()
     own = {"outputs": engine.outputs(state), "moments": engine.moments(state)}
     return {key: np.array(value) for key, value in (parts | own).items()}
 
@@ -365,7 +365,7 @@ def trained(
 def test_result_does_not_depend_on_lane_neighbours_or_batch(
     name: str, optimizer: str, size: int
 ) -> None:
-    engine = ENGINES[name]()
+    engine = get_engine(name)
     problem, minibatches = mixed_problem(optimizer)
     whole = observed(engine, trained(engine, problem, minibatches))
     for seed in range(2):
@@ -378,7 +378,7 @@ def test_result_does_not_depend_on_lane_neighbours_or_batch(
 @each_case
 def test_networks_of_the_batch_differ(name: str, optimizer: str) -> None:
     """Negative control: a row in the wrong place would be seen."""
-    engine = ENGINES[name]()
+    engine = get_engine(name)
     seen = observed(engine, trained(engine, *mixed_problem(optimizer), steps=2))
     for key in ("a", "b", "c", "w", "max_kink", "outputs", "moments"):
         flat = seen[key].reshape(BATCH, -1)
@@ -387,7 +387,7 @@ def test_networks_of_the_batch_differ(name: str, optimizer: str) -> None:
 
 @each_case
 def test_ten_steps_are_ten_times_one_step(name: str, optimizer: str) -> None:
-    engine = ENGINES[name]()
+    engine = get_engine(name)
     problem, minibatches = mixed_problem(optimizer)
     start = trained(engine, problem, minibatches, 5)
     at_once = engine.advance(start, 10, window(minibatches, 5, 15))
@@ -400,13 +400,13 @@ def test_ten_steps_are_ten_times_one_step(name: str, optimizer: str) -> None:
 @each_case
 def test_overflow_within_a_window_loses_no_crossing(name: str, optimizer: str) -> None:
     """Networks that cross at a step and overflow at the next have crossed all the same."""
-    engine, rng = ENGINES[name](), np.random.default_rng(8)
+    engine, rng = get_engine(name), np.random.default_rng(8)
     problem = at_initialisation(random_problem(rng, optimizer, BATCH, 3, 6))
     problem = with_steps(problem, 10.0 ** rng.uniform(0, 150, BATCH))
     minibatches = minibatches_for(problem, rng, 12)
     *_, stepwise = own_steps(engine, problem, minibatches, 12)
-    expected = engine.kinks(stepwise)
-    got = engine.kinks(trained(engine, problem, minibatches, 12))
+    expected = engine.info(stepwise)
+    got = engine.info(trained(engine, problem, minibatches, 12))
     np.testing.assert_array_equal(got.first_crossing, expected.first_crossing)
     np.testing.assert_array_equal(got.max_kink, expected.max_kink)
     assert len(np.unique(expected.first_crossing)) > 1
@@ -415,7 +415,7 @@ def test_overflow_within_a_window_loses_no_crossing(name: str, optimizer: str) -
 @each_case
 def test_overflow_is_no_warning(name: str, optimizer: str) -> None:
     """Diverging networks are results like others, on the way to infinity and after it."""
-    engine, rng = ENGINES[name](), np.random.default_rng(8)
+    engine, rng = get_engine(name), np.random.default_rng(8)
     problem = at_initialisation(random_problem(rng, optimizer, BATCH, 3, 6))
     problem = with_steps(problem, 10.0 ** rng.uniform(0, 10, BATCH))
     minibatches = minibatches_for(problem, rng, 12)
@@ -425,7 +425,7 @@ def test_overflow_is_no_warning(name: str, optimizer: str) -> None:
 
 @each_case
 def test_advance_leaves_the_given_state_alone(name: str, optimizer: str) -> None:
-    engine = ENGINES[name]()
+    engine = get_engine(name)
     problem, minibatches = mixed_problem(optimizer)
     state = trained(engine, problem, minibatches, 20)
     before = observed(engine, state)
@@ -438,7 +438,7 @@ def test_advance_leaves_the_given_state_alone(name: str, optimizer: str) -> None
 
 @each_case
 def test_engine_leaves_the_problem_alone(name: str, optimizer: str) -> None:
-    engine = ENGINES[name]()
+    engine = get_engine(name)
     problem, minibatches = mixed_problem(optimizer)
     original, _ = mixed_problem(optimizer)
     trained(engine, problem, minibatches)
@@ -459,7 +459,7 @@ MASKS = {
 @each_case
 @pytest.mark.parametrize("mask", MASKS.values(), ids=MASKS.keys())
 def test_keep_commutes_with_advance(name: str, optimizer: str, mask: Bools) -> None:
-    engine = ENGINES[name]()
+    engine = get_engine(name)
     problem, minibatches = mixed_problem(optimizer)
     state = trained(engine, problem, minibatches, 20)
     rest = window(minibatches, 20, 60)
@@ -471,7 +471,7 @@ def test_keep_commutes_with_advance(name: str, optimizer: str, mask: Bools) -> N
 
 @each_case
 def test_keep_nothing(name: str, optimizer: str) -> None:
-    engine, none = ENGINES[name](), np.zeros(BATCH, dtype=bool)
+    engine, none = get_engine(name), np.zeros(BATCH, dtype=bool)
     problem, minibatches = mixed_problem(optimizer)
     state = trained(engine, problem, minibatches, 20)
     empty = engine.keep(state, none)
@@ -486,7 +486,7 @@ def test_keep_nothing(name: str, optimizer: str) -> None:
 
 def stable_states(name: str, optimizer: str) -> Iterator[tuple[AnyEngine, Problem, Any]]:
     """States at the start, and after some and many steps."""
-    engine, rng = ENGINES[name](), np.random.default_rng(4)
+    engine, rng = get_engine(name), np.random.default_rng(4)
     for start in STARTS.values():
         problem = start(random_problem(rng, optimizer, 20, 30, 6))
         minibatches = minibatches_for(problem, rng, STEPS)
@@ -519,7 +519,7 @@ def test_outputs_are_those_of_the_neurons(name: str, optimizer: str) -> None:
 @each_case
 def test_init_holds_the_problem(name: str, optimizer: str) -> None:
     problem, _ = mixed_problem(optimizer)
-    engine = ENGINES[name]()
+    engine = get_engine(name)
     for got, expected in zip(engine.neurons(engine.init(problem)), problem.weights, strict=True):
         np.testing.assert_array_equal(got, expected, strict=True)
 

@@ -23,11 +23,11 @@ from small_sweeps import (
 )
 from star_sweeps import star_spec, star_sweep
 
-from mcrelu.engines.r_d.grouped import PatternedEngine
+from mcrelu.engines.r_d.grouped import GroupedEngine
 from mcrelu.errors import ExitCode, ForeignOutputError, ResourceError
 from mcrelu.experiments.star.block import points_of, start_of
 from mcrelu.experiments.star.cell import StarCell
-from mcrelu.problems.r_d import Descent
+from mcrelu.problems.r_d import State
 from mcrelu.runtime.serial import SerialExecutor
 from mcrelu.runtime.sweeping import do_sweep
 from mcrelu.store.output import Output
@@ -74,16 +74,16 @@ def first_cell(wanted: Sweep) -> StarCell:
     return cell
 
 
-def legs_done(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
-    """The legs (first epoch, epochs) that the grouped engine does from now on."""
+def segments_done(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
+    """The segments (first epoch, epochs) that the grouped engine does from now on."""
     done: list[tuple[int, int]] = []
-    advance = PatternedEngine.advance
+    advance = GroupedEngine.advance
 
-    def noting(self: PatternedEngine, problem: Any, state: Descent, epochs: int) -> Any:
+    def noting(self: GroupedEngine, problem: Any, state: State, epochs: int) -> Any:
         done.append((state.epoch, epochs))
         return advance(self, problem, state, epochs)
 
-    monkeypatch.setattr(PatternedEngine, "advance", noting)
+    monkeypatch.setattr(GroupedEngine, "advance", noting)
     return done
 
 
@@ -178,10 +178,10 @@ def test_more_epochs_go_on_from_the_last_whole_leg(
 ) -> None:
     few, many = (star_sweep(**(changes | {"epochs": epochs})) for epochs in (first, 11_000))
     run_serially(tmp_path / "grown", few)
-    legs = legs_done(monkeypatch)
+    segments = segments_done(monkeypatch)
     grown = run_serially(tmp_path / "grown", many)
     if not changes:
-        assert min(legs)[0] == 10_000
+        assert min(segments)[0] == 10_000
     assert_same_rows(grown, run_serially(tmp_path / "at once", many))
 
 
@@ -245,10 +245,10 @@ def test_killed_at_a_random_moment(
     wanted = star_sweep(**changes)
     assert output(tmp_path / "out", wanted).missing()
     reached = int(checkpoints(tmp_path / "out")[-1].stem.partition("-")[0])
-    legs = legs_done(monkeypatch)
+    segments = segments_done(monkeypatch)
     resumed = run_serially(tmp_path / "out", wanted)
     if changes is LONG:
-        assert legs[0][0] == reached > 0  # not from the start
+        assert segments[0][0] == reached > 0  # not from the start
     assert_same_rows(resumed, at_once)
 
 

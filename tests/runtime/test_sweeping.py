@@ -28,7 +28,7 @@ from small_sweeps import (
 
 import mcrelu
 from mcrelu.data import point_weights, sample_size, standard_points
-from mcrelu.engines.one_d.registry import ENGINES
+from mcrelu.engines.one_d.registry import get_engine
 from mcrelu.errors import ExitCode, ResourceError
 from mcrelu.experiments.crossing import block as crossing
 from mcrelu.experiments.crossing.train import train
@@ -537,7 +537,7 @@ def direct(cell: Cell, batches: list[tuple[int, int]]) -> dict[str, np.ndarray]:
         problem = Problem(points, p, weights, step_size, cell.optimizer)
         minibatches = None if cell.optimizer == "gd" else draws.minibatches
         outcome = train(
-            ENGINES[cell.engine](),
+            get_engine(cell.engine),
             problem,
             point_weights(draws.validation_counts),
             cell.criteria,

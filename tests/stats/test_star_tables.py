@@ -12,7 +12,7 @@ from star_sweeps import star_sweep
 from mcrelu.errors import UserError
 from mcrelu.experiments.star.rows import star_rows
 from mcrelu.experiments.star.tables import DECILES, progress, star_cells
-from mcrelu.problems.r_d import NEVER, Descent, Regression
+from mcrelu.problems.r_d import NEVER, Info, Problem, State
 from mcrelu.published import StarSetting, points
 from mcrelu.stats.comparison import Count, compare, counts_of, pool, published_counts
 from mcrelu.stats.intervals import clopper_pearson, wilson
@@ -34,8 +34,8 @@ def filled(folder: Path, blocks: int = 2, sweep: Sweep = SWEEP) -> Output:
     output.take()
     for block in list(sweep.all_blocks())[:blocks]:
         k = block.index
-        state = Descent(2000, (), KINKS[k], CROSSINGS[k])
-        problem = Regression(*[np.zeros(0)] * 3, np.full(2, 0.1), np.full(2, THRESHOLD))
+        state = State(2000, (), Info(KINKS[k], CROSSINGS[k]))
+        problem = Problem(*[np.zeros(0)] * 3, np.full(2, 0.1), np.full(2, THRESHOLD))
         rows = star_rows(block, problem, np.full(2, 0.3), state, LOSSES[k, :, -1], LOSSES[k])
         publish_shard(output.files, block, output.origin(block.cell), rows, {})
     return output
@@ -53,8 +53,8 @@ def test_counts_and_intervals(tmp_path: Path) -> None:
 
 def test_a_step_size_that_is_not_there_is_null() -> None:
     block = next(SWEEP.all_blocks())
-    problem = Regression(*[np.zeros(0)] * 3, np.full(2, 0.1), np.full(2, THRESHOLD))
-    state = Descent(2000, (), KINKS[0], CROSSINGS[0])
+    problem = Problem(*[np.zeros(0)] * 3, np.full(2, 0.1), np.full(2, THRESHOLD))
+    state = State(2000, (), Info(KINKS[0], CROSSINGS[0]))
     rows = star_rows(block, problem, np.array([0.3, np.nan]), state, LOSSES[0, :, -1], LOSSES[0])
     assert rows["linear_step_size"].to_pylist() == [0.3, None]
     assert rows["first_kink_change"].to_pylist() == [5, None]

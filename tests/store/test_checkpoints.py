@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from star_sweeps import star_sweep
 
-from mcrelu.problems.r_d import NEVER, Descent, Layer
+from mcrelu.problems.r_d import NEVER, Info, Layer, State
 from mcrelu.store.checkpoints import (
     Checkpoint,
     latest_checkpoint,
@@ -32,11 +32,13 @@ def checkpoint(epoch: int, kind: type = np.float64) -> Checkpoint:
         for shape in shapes
     )
     first = np.array([3, NEVER])
-    return Checkpoint(Descent(epoch, layers, first, first[::-1]), rng.random((2, epoch // 1000)))
+    return Checkpoint(
+        State(epoch, layers, Info(first, first[::-1])), rng.random((2, epoch // 1000))
+    )
 
 
 def same(one: Checkpoint, other: Checkpoint) -> bool:
-    ours, theirs = ([*c.state[2:], c.losses, *sum(c.state.layers, ())] for c in (one, other))
+    ours, theirs = ([*c.state.info, c.losses, *sum(c.state.layers, ())] for c in (one, other))
     return one.state.epoch == other.state.epoch and all(
         a.dtype == b.dtype and np.array_equal(a, b) for a, b in zip(ours, theirs, strict=True)
     )

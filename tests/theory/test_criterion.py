@@ -8,11 +8,11 @@ from typing import NamedTuple
 
 import criterion_oracle
 import numpy as np
-import oracle
+import one_d_oracle as oracle
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from problems import select, standard_problem
+from one_d_problems import select, standard_problem
 
 from mcrelu.engines.one_d.dense import DenseEngine
 from mcrelu.engines.one_d.grouped import GroupedEngine
@@ -252,7 +252,7 @@ def snapshots(problem: Problem, steps: tuple[int, ...]) -> Iterator[Snapshot]:
     for step in steps:
         if step > done:
             state, done = engine.advance(state, step - done), step
-        inside = engine.kinks(state).first_crossing == 0
+        inside = engine.info(state).first_crossing == 0
         state, problem = engine.keep(state, inside), select(problem, inside)
         yield Snapshot(step, problem, engine.neurons(state), engine.outputs(state))
 
@@ -415,7 +415,7 @@ def simulate(engine: AnyEngine, problem: Problem, steps: int) -> Simulation:
     certificates = {form: Certificates.none(problem.weights.shape) for form in Form}
     for step in check_steps(steps):
         state, done = engine.advance(state, step - done), step
-        inside = engine.kinks(state).first_crossing == 0
+        inside = engine.info(state).first_crossing == 0
         crossed[rows[~inside]] = True
         rows, state = rows[inside], engine.keep(state, inside)
         net, outputs = engine.neurons(state), engine.outputs(state)

@@ -8,7 +8,7 @@ import deep_oracle as oracle
 import numpy as np
 import pytest
 
-from mcrelu.datasets import labelled_points
+from mcrelu.data import point_set
 from mcrelu.init import he_layers
 from mcrelu.problems.r_d import Activation, Layer, Layers
 from mcrelu.rng import layered_draws
@@ -26,7 +26,7 @@ each_kind = pytest.mark.parametrize(
 
 
 def random_problem(sizes: list[int], networks: int = 5) -> tuple[Layers, Floats, Floats, Floats]:
-    x, y = labelled_points("star-7", np.random.default_rng(0))
+    x, y = point_set("star-7", np.random.default_rng(0))
     draws = layered_draws(1, 2, 3, networks, sizes, len(x), 100)
     return he_layers(draws.normals, random_bias=True), x, y, draws.counts / 100
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mcrelu.datasets import labelled_points
+from mcrelu.data import point_set
 from mcrelu.theory.rays import affine_threshold, rays
 from mcrelu.types import Floats
 
@@ -30,7 +30,7 @@ def by_least_squares(x: Floats, y: Floats, p: Floats, ray: Floats) -> float:
 @pytest.mark.parametrize("name", ["star-11", "double_cross", "standard", "multi_axis_3"])
 def test_equals_least_squares(name: str) -> None:
     rng = np.random.default_rng(3)
-    x, y = labelled_points(name, rng)
+    x, y = point_set(name, rng)
     p = rng.multinomial(16, np.full(len(x), 1 / len(x)), size=20) / 16  # some points get none
     assert (p == 0.0).any()
     order = rng.permutation(len(x))  # rays need not lie one after the other
@@ -60,12 +60,12 @@ def test_rays_of_one_dimension_are_the_signs() -> None:
 @pytest.mark.parametrize(("name", "number"), [("star-7", 7), ("cross", 4), ("double_cross", 8)])
 def test_rays_survive_rounding(name: str, number: int) -> None:
     """Directions of points in single precision differ by some 1e-7."""
-    x, _ = labelled_points(name, np.random.default_rng(0))
+    x, _ = point_set(name, np.random.default_rng(0))
     assert rays(x).max() == rays(x.astype(np.float32)).max() == number - 1
 
 
 def test_two_points_on_a_ray_cost_nothing() -> None:
-    x, y = labelled_points("star-7", np.random.default_rng(0))
+    x, y = point_set("star-7", np.random.default_rng(0))
     p = np.full((1, len(x)), 1 / 14)
     p[0, 1::3] = 0.0
     assert affine_threshold(x, y, p) == 0.0
@@ -74,6 +74,6 @@ def test_two_points_on_a_ray_cost_nothing() -> None:
 
 def test_a_network_does_not_see_its_neighbours() -> None:
     rng = np.random.default_rng(1)
-    x, y = labelled_points("star-11", rng)
+    x, y = point_set("star-11", rng)
     p = rng.dirichlet(np.ones(33), size=200)
     np.testing.assert_array_equal(affine_threshold(x, y, p)[7:10], affine_threshold(x, y, p[7:10]))

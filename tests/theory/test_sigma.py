@@ -1,16 +1,16 @@
-"""Sigma, A_ref, M, u_hat, step size and v_opt against plain numpy networks and numpy.linalg."""
+"""Sigma, A_ref, M, u_hat and step size against plain numpy networks and numpy.linalg."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
 import numpy as np
-import oracle
+import one_d_oracle as oracle
 import pytest
 import scipy.linalg
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from problems import (
+from one_d_problems import (
     random_net,
     random_point_weights,
     random_points,
@@ -338,7 +338,13 @@ class TestStepSize:
 
 
 class TestOptimalFunctions:
-    """v_opt solves the weighted least squares problem of each side."""
+    """M^+ u_hat at f = 0 solves the weighted least squares problem of each side."""
+
+    @staticmethod
+    def optimal(points: PointSet, p: Floats) -> Floats:
+        """Slope and intercept of the optimal affine function per side, (m, 2, 2)."""
+        rest = sg.u_hat(points, p, np.zeros_like(p))
+        return kernels.apply_2x2(sg.pinv_2x2(sg.data_moments(points, p)), rest)
 
     @staticmethod
     def least_squares(points: PointSet, p: Floats) -> Floats:
@@ -355,7 +361,7 @@ class TestOptimalFunctions:
     def test_random_points(self, seed: int) -> None:
         rng = np.random.default_rng(seed)
         points, p = random_points(rng, 8), rng.dirichlet(np.ones(8), 3)
-        got = sg.v_opt(points, p)
+        got = self.optimal(points, p)
         for k in range(3):
             # Normal equations square the condition number: eps * cond(M).
             cond = max(np.linalg.cond(m) for m in sg.data_moments(points, p)[k])
@@ -369,7 +375,7 @@ class TestOptimalFunctions:
         rng = np.random.default_rng(seed)
         points = standard_points(0.1)
         counts = rng.multinomial(4, [1 / 6] * 6, size=5)
-        got = sg.v_opt(points, counts / 4)
+        got = self.optimal(points, counts / 4)
         for k in range(5):
             expected = self.least_squares(points, counts[k] / 4)
             np.testing.assert_allclose(got[k], expected, rtol=0, atol=1e-11)
@@ -377,7 +383,7 @@ class TestOptimalFunctions:
     def test_is_where_the_residual_sums_vanish(self) -> None:
         rng = np.random.default_rng(1)
         points, p = standard_points(), rng.dirichlet(np.ones(6), 4)
-        slope, intercept = np.moveaxis(sg.v_opt(points, p), -1, 0)
+        slope, intercept = np.moveaxis(self.optimal(points, p), -1, 0)
         side = np.where(points.x > 0, 0, 1)
         fitted = slope[:, side] * points.x + intercept[:, side]
         np.testing.assert_allclose(sg.u_hat(points, p, fitted), 0.0, rtol=0, atol=1e-12)

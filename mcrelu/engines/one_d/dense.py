@@ -9,7 +9,7 @@ import numpy as np
 from mcrelu.engines.one_d import dense_kernels as kernels
 from mcrelu.engines.one_d.dense_kernels import LANES
 from mcrelu.engines.one_d.lanes import groups_of, minibatch_weights, pack, take, unpack
-from mcrelu.problems.one_d import Kinks, Problem, Weights
+from mcrelu.problems.one_d import Info, Problem, Weights
 from mcrelu.types import Bools, Counts, Floats, Ints, PointSet
 
 ADAM_BETA1 = 0.9
@@ -97,10 +97,10 @@ class DenseEngine:
             train(state, g, _point_weights(state, g, counts), steps)
         return state._replace(steps=state.steps + steps)
 
-    def kinks(self, state: State) -> Kinks:
+    def info(self, state: State) -> Info:
         """Running maximum of |b/a| and first crossing, both (m,)."""
         m = state.networks
-        return Kinks(
+        return Info(
             unpack(state.max_kink, m, LANES)[:, 0], unpack(state.first_crossing, m, LANES)[:, 0]
         )
 

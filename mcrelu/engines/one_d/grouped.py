@@ -16,7 +16,7 @@ from mcrelu.engines.one_d.group_kernels import LANES
 from mcrelu.engines.one_d.lanes import lanes_last, pack, take, unpack
 from mcrelu.engines.one_d.loose_kernels import descend_loose
 from mcrelu.memory import NEURONS_AT_ONCE, chunks
-from mcrelu.problems.one_d import InitialWeights, Kinks, Problem, Weights
+from mcrelu.problems.one_d import Info, InitialWeights, Problem, Weights
 from mcrelu.theory.sigma import data_moments, u_hat
 from mcrelu.types import Bools, Counts, Floats, Ints, PointSet
 
@@ -124,14 +124,14 @@ class GroupedEngine:
         return state._replace(steps=state.steps + steps, moving=moving, loose=loose)
 
     @_DIVERGED
-    def kinks(self, state: State) -> Kinks:
+    def info(self, state: State) -> Info:
         """Running maximum of |b/a| and first crossing, both (m,)."""
         numbers = unpack(state.moving, len(state.rows), LANES)
         largest = numbers[:, gk.KINK_NUMERATOR] / numbers[:, gk.KINK_DENOMINATOR]
         crossing = np.zeros(len(state.rows), dtype=np.int64)
         for k, network in state.loose.items():
             largest[k], crossing[k] = network.kink[0], network.crossing[0]
-        return Kinks(largest, crossing)
+        return Info(largest, crossing)
 
     @_DIVERGED
     def outputs(self, state: State) -> Floats:

@@ -6,14 +6,10 @@ The last group is filled up with zero rows; what kernels compute there is droppe
 from __future__ import annotations
 
 from math import prod
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from mcrelu.types import Counts, Floats, Ints
-
-Array = NDArray[Any]
+from mcrelu.types import Array, Counts, Floats, Ints
 
 
 def groups_of(m: int, lanes: int) -> int:

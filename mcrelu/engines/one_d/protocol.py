@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar, Protocol, TypeVar
 
-from mcrelu.problems.one_d import Kinks, Problem, Weights
+from mcrelu.problems.one_d import Info, Problem, Weights
 from mcrelu.types import Bools, Counts, Floats, Ints
 
 State = TypeVar("State")
@@ -35,7 +35,7 @@ class Engine(Protocol[State]):
         step; None trains on the problem's own weights p.
         """
 
-    def kinks(self, state: State) -> Kinks:
+    def info(self, state: State) -> Info:
         """The record of the kinks over all steps so far."""
 
     def outputs(self, state: State) -> Floats:

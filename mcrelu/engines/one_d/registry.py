@@ -1,4 +1,4 @@
-"""Engines by name, and which one a training problem gets by default."""
+"""Engines in one dimension by name, and which one a training problem gets by default."""
 
 from __future__ import annotations
 
@@ -11,6 +11,11 @@ ENGINES: dict[str, type[AnyEngine]] = {
     GroupedEngine.name: GroupedEngine,
     DenseEngine.name: DenseEngine,
 }
+
+
+def get_engine(name: str) -> AnyEngine:
+    """An engine by name."""
+    return ENGINES[name]()
 
 
 def default_engine(optimizer: str) -> str:

@@ -16,17 +16,17 @@ import numpy as np
 from mcrelu.engines.r_d.activation_patterns import Points
 from mcrelu.engines.r_d.descent import Leg, Network, descend
 from mcrelu.engines.r_d.protocol import LOSS_EVERY
-from mcrelu.problems.r_d import Descent, Layer, Layers, Regression
+from mcrelu.problems.r_d import Info, Layer, Layers, Problem, State
 from mcrelu.types import Floats
 
 
-class PatternedEngine:
+class GroupedEngine:
     """Gradient descent of two-layer ReLU networks in float64, one network after the other."""
 
     name: ClassVar[str] = "grouped"
 
-    def advance(self, problem: Regression, state: Descent, epochs: int) -> tuple[Descent, Floats]:
-        """Train by ``epochs`` steps; see :class:`mcrelu.engines.r_d.protocol.LayeredEngine`.
+    def advance(self, problem: Problem, state: State, epochs: int) -> tuple[State, Floats]:
+        """Train by ``epochs`` steps; see :class:`mcrelu.engines.r_d.protocol.Engine`.
 
         Raises
         ------
@@ -39,7 +39,7 @@ class PatternedEngine:
                 f"{problem.activation}"
             )
         theta, c = _neurons(state.layers)
-        first = np.stack([state.first_kink_change, state.first_loss_crossing], axis=1)
+        first = np.stack([state.info.first_kink_change, state.info.first_loss_crossing], axis=1)
         last = state.epoch + epochs
         losses = np.empty((len(c), last // LOSS_EVERY - state.epoch // LOSS_EVERY))
         for k in range(len(c)):
@@ -47,7 +47,8 @@ class PatternedEngine:
             net = Network.of(theta[k], c[k], len(problem.y), first[k])
             leg = Leg(float(problem.step_size[k]), float(problem.threshold[k]), state.epoch, last)
             descend(net, points, leg, losses[k])
-        return Descent(last, _layers(theta, c), *np.ascontiguousarray(first.T)), losses
+        info = Info(*np.ascontiguousarray(first.T))
+        return State(last, _layers(theta, c), info), losses
 
 
 def _neurons(layers: Layers) -> tuple[Floats, Floats]:

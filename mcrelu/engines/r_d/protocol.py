@@ -1,8 +1,10 @@
 """The protocol of engines for networks in R^d, and what all of them measure alike.
 
-Training goes in legs. Between legs there is nothing but a :class:`~mcrelu.problems.r_d.Descent`,
-plain arrays, so a run that is resumed from disk at the end of a leg gives the rows of one that was
-left alone, bit for bit, provided that both have the same legs.
+Training goes in segments. Between segments there is nothing but a
+:class:`~mcrelu.problems.r_d.State`, plain arrays, so a run that is resumed from disk at the end of
+a segment gives the rows of one that was left alone, bit for bit, provided that both have the same
+segments. The parameters and the epoch are what the next step needs; ``state.info`` and the losses
+are observations, which no step depends on.
 """
 
 from __future__ import annotations
@@ -11,37 +13,34 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import ClassVar, Protocol
 
-from mcrelu.problems.r_d import Descent, Regression
+from mcrelu.problems.r_d import Problem, State
 from mcrelu.types import Floats
 
-LOSS_EVERY = 1000  # epochs; legs are multiples of it
-LEG = 10_000  # epochs; only the last leg of a run may be shorter
+LOSS_EVERY = 1000  # epochs; segments are multiples of it
+SEGMENT = 10_000  # epochs; only the last segment of a run may be shorter
 BELOW = 0.999999  # a loss below BELOW * threshold has crossed it
 
 COPIES = 8  # of the parameters that are in memory at once
 
-# Raised whenever the rows of an engine change. Here, since not every machine can import torch.
-SEMANTICS = {"grouped": 1, "torch": 1}
 
-
-class LayeredEngine(Protocol):
+class Engine(Protocol):
     """Full-batch gradient descent on a batch of networks; knows nothing of Ray, files or specs."""
 
     name: ClassVar[str]
 
-    def advance(self, problem: Regression, state: Descent, epochs: int) -> tuple[Descent, Floats]:
-        """Train by ``epochs`` steps, a multiple of LOSS_EVERY unless it is the last leg.
+    def advance(self, problem: Problem, state: State, epochs: int) -> tuple[State, Floats]:
+        """Train by ``epochs`` steps, a multiple of LOSS_EVERY unless it is the last segment.
 
-        After each step k (and, for the loss, before the first) the loss and the activation pattern
-        on the data are looked at. A neuron is active where its pre-activation is > 0. The initial
-        pattern is that of the state wherever ``first_kink_change`` is NEVER.
+        The loss is recorded before the first step and after each, the activation pattern on the
+        data after each. A neuron is active where its pre-activation is > 0. The initial pattern is
+        that of the given state wherever ``first_kink_change`` is NEVER.
 
         Returns
         -------
-        state : Descent
+        state : State
             The arrays it was given are not written to.
         losses : (m, k)
-            After each epoch of the leg that is a multiple of LOSS_EVERY.
+            After each epoch of the segment that is a multiple of LOSS_EVERY.
         """
 
 

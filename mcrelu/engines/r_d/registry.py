@@ -1,14 +1,15 @@
-"""Engines for networks in R^d by name."""
+"""Engines in R^d by name."""
 
 from __future__ import annotations
 
-from mcrelu.engines.r_d.protocol import LayeredEngine
+from mcrelu.engines.r_d.protocol import Engine
 from mcrelu.problems.r_d import Precision
 
+# Raised whenever the rows of an engine change. Here, since not every machine can import torch.
+SEMANTICS = {"grouped": 1, "torch": 1}
 
-def layered_engine(
-    name: str, device: str = "cpu", precision: Precision = "float64"
-) -> LayeredEngine:
+
+def get_engine(name: str, device: str = "cpu", precision: Precision = "float64") -> Engine:
     """An engine by name; torch is imported only if it is the one.
 
     Raises
@@ -17,9 +18,9 @@ def layered_engine(
         If it needs torch and torch is not installed.
     """
     if name == "grouped":
-        from mcrelu.engines.r_d.grouped import PatternedEngine
+        from mcrelu.engines.r_d.grouped import GroupedEngine
 
-        return PatternedEngine()
+        return GroupedEngine()
     from mcrelu.engines.r_d.torch_device import require_torch
 
     require_torch()

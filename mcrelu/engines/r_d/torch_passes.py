@@ -22,7 +22,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from mcrelu.problems.r_d import Activation, Array, Layer, Layers, Regression
+from mcrelu.problems.r_d import Activation, Layer, Layers, Problem
+from mcrelu.types import Array
 
 BUFFERS_PER_LAYER = 4
 
@@ -65,7 +66,7 @@ class Passes:
         self._p, self._minus_step = ones(points), ones(1)
         self._residuals, self._p_residuals, self._e = ones(points), ones(points), ones(points)
 
-    def load(self, layers: Layers, problem: Regression) -> None:
+    def load(self, layers: Layers, problem: Problem) -> None:
         """Take the parameters and the problems of C networks."""
         for matrix, layer in zip(self._matrices, layers[:-1], strict=True):
             _fill(matrix[:, :-1], layer.weight)

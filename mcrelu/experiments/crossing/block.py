@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from mcrelu.data import point_weights, sample_size, standard_points
-from mcrelu.engines.one_d.registry import ENGINES
+from mcrelu.engines.one_d.registry import get_engine
 from mcrelu.experiments.base import BlockTask
 from mcrelu.experiments.crossing.cell import CrossingCell, StepRule
 from mcrelu.experiments.crossing.rows import crossing_rows
@@ -56,7 +56,7 @@ def train_block(block: Block, provenance: Provenance) -> tuple[Floats, Outcome]:
     problem = problem_of(cell, draws)
     minibatches = None if cell.optimizer == "gd" else draws.minibatches
     outcome = train(
-        ENGINES[cell.engine](),
+        get_engine(cell.engine),
         problem,
         point_weights(draws.validation_counts),
         cell.criteria,

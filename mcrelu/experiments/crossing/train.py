@@ -10,7 +10,7 @@ import numpy as np
 
 from mcrelu.engines.one_d.protocol import AnyEngine
 from mcrelu.experiments.crossing.stopping import Check, Criterion, Memory, Status, squared_error
-from mcrelu.problems.one_d import Kinks, Outcome, Problem, Weights
+from mcrelu.problems.one_d import Info, Outcome, Problem, Weights
 from mcrelu.rng import MinibatchStream
 from mcrelu.types import Bools, Floats, Ints
 
@@ -29,7 +29,7 @@ class Stopped(NamedTuple):
     rows: Ints  # (k,) of the problem
     status: Status  # (k,)
     step: int
-    kinks: Kinks
+    info: Info
     outputs: Floats  # (k, D)
     weights: Callable[[], Weights]  # their parameters, on demand
 
@@ -66,7 +66,7 @@ def train(
         k = stopped.rows
         outcome.status[k] = stopped.status
         outcome.stop_iteration[k] = stopped.step
-        outcome.max_kink[k], outcome.first_crossing[k] = stopped.kinks
+        outcome.max_kink[k], outcome.first_crossing[k] = stopped.info
         outcome.training_loss[k] = squared_error(problem.p[k], stopped.outputs, y) / 2.0
         outcome.validation_loss[k] = squared_error(validation_p[k], stopped.outputs, y)
     return outcome
@@ -135,7 +135,7 @@ class Running:
             rows=self.index[done],
             status=status[done],
             step=self.steps,
-            kinks=self.engine.kinks(state),
+            info=self.engine.info(state),
             outputs=self.engine.outputs(state),
             weights=lambda: self.engine.neurons(state),
         )
@@ -155,7 +155,7 @@ class Running:
             p=self.problem.p,
             validation_p=self.validation_p,
             step_size=self.problem.step_size,
-            crossed=self.engine.kinks(self.state).first_crossing > 0,
+            crossed=self.engine.info(self.state).first_crossing > 0,
             outputs=self.engine.outputs(self.state),
             moments=lambda: self.engine.moments(self.state),
             outermost=lambda mask: self.engine.outermost(self.state, np.flatnonzero(mask)),

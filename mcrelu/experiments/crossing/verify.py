@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from mcrelu.data import point_weights, sample_size, standard_points
-from mcrelu.engines.one_d.registry import ENGINES, default_engine
+from mcrelu.engines.one_d.registry import default_engine, get_engine
 from mcrelu.experiments.crossing.consistency import contradicted
 from mcrelu.experiments.crossing.golden_file import check_crossing_file
 from mcrelu.experiments.crossing.stopping import Criterion, Crossing, EarlyStopping, Sufficient
@@ -157,13 +157,13 @@ class _Batch:
         max_kink = np.zeros(m)
         shapes = ((stored, n), (stored, n), (stored,), (stored, n))
         final = Weights(*(np.full(shape, np.nan) for shape in shapes))
-        engine = ENGINES[default_engine(self.problem.optimizer)]()
+        engine = get_engine(default_engine(self.problem.optimizer))
         minibatches = None if self.problem.optimizer == "gd" else self.draws.minibatches
         for stopped in stops(
             engine, self.problem, self.validation, self.criteria, self.checks, minibatches
         ):
             status[stopped.rows], stop[stopped.rows] = stopped.status, stopped.step
-            max_kink[stopped.rows] = stopped.kinks.max_kink
+            max_kink[stopped.rows] = stopped.info.max_kink
             wanted = stopped.rows < stored
             if wanted.any():
                 for kept, values in zip(final, stopped.weights(), strict=True):

@@ -1,4 +1,4 @@
-"""Blocks of the star experiment: draw networks, train them leg by leg, from checkpoint on."""
+"""Blocks of the star experiment: draw networks, train them in segments, from a checkpoint on."""
 
 from __future__ import annotations
 
@@ -11,15 +11,14 @@ import numpy as np
 import pyarrow as pa
 from threadpoolctl import threadpool_limits
 
-from mcrelu.data import point_weights, sample_size
-from mcrelu.datasets import LabelledPoints, labelled_points
-from mcrelu.engines.r_d.protocol import LEG, LayeredEngine
-from mcrelu.engines.r_d.registry import layered_engine
+from mcrelu.data import point_set, point_weights, sample_size
+from mcrelu.engines.r_d.protocol import SEGMENT, Engine
+from mcrelu.engines.r_d.registry import get_engine
 from mcrelu.experiments.base import BlockTask
 from mcrelu.experiments.star.cell import StarCell
 from mcrelu.experiments.star.rows import star_rows
 from mcrelu.init import he_layers
-from mcrelu.problems.r_d import Descent, Layer, Layers, Regression
+from mcrelu.problems.r_d import Layer, Layers, Problem, State
 from mcrelu.rng import layered_draws
 from mcrelu.store.checkpoints import Checkpoint, latest_checkpoint, publish_checkpoint
 from mcrelu.store.files import Files
@@ -27,7 +26,7 @@ from mcrelu.sweep.cell import Block, Cell, Provenance
 from mcrelu.theory.backprop import losses_of
 from mcrelu.theory.ntk import lambda_max, linear_step_size, published_lambda_max
 from mcrelu.theory.rays import affine_threshold
-from mcrelu.types import Floats
+from mcrelu.types import Floats, PointSet
 
 _WARM_UP_WIDTH, _WARM_UP_EPOCHS = 4, 20
 CALIBRATION_SECONDS = 0.5
@@ -37,7 +36,7 @@ FIRST_CALIBRATION = 10  # epochs
 class Start(NamedTuple):
     """The networks of a block before training."""
 
-    problem: Regression
+    problem: Problem
     layers: Layers  # float64
 
 
@@ -58,7 +57,7 @@ def seconds(cell: Cell, provenance: Provenance, networks: int) -> float:
     """Time that the first networks of a cell take, projected from their first epochs."""
     assert isinstance(cell, StarCell)
     start = start_of(Block(cell, 0, 0, networks), provenance)
-    engine = layered_engine(cell.engine, "cpu", cell.precision)
+    engine = get_engine(cell.engine, "cpu", cell.precision)
     state = _fresh(start, cell).state
     epochs = min(FIRST_CALIBRATION, cell.epochs)
     while True:
@@ -74,8 +73,8 @@ def _rows(task: BlockTask, files: Files) -> pa.Table:
     block, cell = task.block, star_cell(task.block)
     start = start_of(block, task.provenance)
     reached = latest_checkpoint(files, block, task.provenance, cell.epochs)
-    engine = layered_engine(cell.engine, task.device, cell.precision)
-    for checkpoint in legs(engine, start.problem, reached or _fresh(start, cell), cell.epochs):
+    engine = get_engine(cell.engine, task.device, cell.precision)
+    for checkpoint in segments(engine, start.problem, reached or _fresh(start, cell), cell.epochs):
         reached = checkpoint
         if _worth_keeping(checkpoint.state.epoch, cell):
             publish_checkpoint(files, block, task.provenance, checkpoint)
@@ -86,13 +85,13 @@ def _rows(task: BlockTask, files: Files) -> pa.Table:
     return star_rows(block, start.problem, linear, reached.state, loss, reached.losses)
 
 
-def legs(
-    engine: LayeredEngine, problem: Regression, reached: Checkpoint, epochs: int
+def segments(
+    engine: Engine, problem: Problem, reached: Checkpoint, epochs: int
 ) -> Iterator[Checkpoint]:
-    """Where training stands after each leg, up to ``epochs``; nothing if it is there already."""
+    """Checkpoints after each segment, up to ``epochs``; none if training is there already."""
     while reached.state.epoch < epochs:
-        leg = min(LEG, epochs - reached.state.epoch)
-        state, losses = engine.advance(problem, reached.state, leg)
+        epochs_now = min(SEGMENT, epochs - reached.state.epoch)
+        state, losses = engine.advance(problem, reached.state, epochs_now)
         reached = Checkpoint(state, np.concatenate([reached.losses, losses], axis=1))
         yield reached
 
@@ -112,7 +111,7 @@ def start_of(block: Block, provenance: Provenance) -> Start:
     )
     layers = he_layers(draws.normals, cell.random_bias)
     p = point_weights(draws.counts)
-    problem = Regression(
+    problem = Problem(
         x=points.x,
         y=points.y,
         p=p,
@@ -123,10 +122,10 @@ def start_of(block: Block, provenance: Provenance) -> Start:
     return Start(problem, layers)
 
 
-def points_of(cell: StarCell, provenance: Provenance) -> LabelledPoints:
+def points_of(cell: StarCell, provenance: Provenance) -> PointSet:
     """The data; random points are a function of the seed and their name alone."""
     root = np.random.SeedSequence(provenance.seed, spawn_key=(cell.data_stream,))
-    return labelled_points(cell.data, np.random.Generator(np.random.Philox(root)))
+    return point_set(cell.data, np.random.Generator(np.random.Philox(root)))
 
 
 def star_cell(block: Block) -> StarCell:
@@ -135,7 +134,7 @@ def star_cell(block: Block) -> StarCell:
     return block.cell
 
 
-def _steepest(cell: StarCell, layers: Layers, points: LabelledPoints, p: Floats) -> Floats:
+def _steepest(cell: StarCell, layers: Layers, points: PointSet, p: Floats) -> Floats:
     if cell.step_size == "published":
         return published_lambda_max(layers)
     return lambda_max(layers, points.x, p, cell.activation)
@@ -145,10 +144,10 @@ def _fresh(start: Start, cell: StarCell) -> Checkpoint:
     """The training before its first step, in the cell's precision."""
     kind = np.dtype(cell.precision)
     layers = tuple(Layer(*(part.astype(kind) for part in layer)) for layer in start.layers)
-    return Checkpoint(Descent.start(layers), np.empty((len(start.problem.p), 0)))
+    return Checkpoint(State.initial(layers), np.empty((len(start.problem.p), 0)))
 
 
 def _worth_keeping(epoch: int, cell: StarCell) -> bool:
-    """Every so many epochs, and the last whole leg, from which a longer run will go on."""
-    last_leg = cell.epochs - cell.epochs % LEG
-    return epoch % LEG == 0 and (epoch % cell.checkpoint_every == 0 or epoch == last_leg)
+    """Every so many epochs, and the last whole segment, from which a longer run will go on."""
+    last_segment = cell.epochs - cell.epochs % SEGMENT
+    return epoch % SEGMENT == 0 and (epoch % cell.checkpoint_every == 0 or epoch == last_segment)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
-from mcrelu.datasets import inputs_of
+from mcrelu.data import inputs_of
 from mcrelu.engines.r_d.protocol import block_memory
 from mcrelu.problems.r_d import Activation, Precision
 from mcrelu.sweep.cell import Cell, digest
@@ -19,7 +19,7 @@ class StarCell(Cell):
 
     experiment: ClassVar[str] = "star"
 
-    data: str  # name of the point set, as in datasets.labelled_points
+    data: str  # name of the point set, as in data.point_set
     depth: int  # hidden layers, of ``width`` neurons each
     activation: Activation
     step_size: StepSize

@@ -7,14 +7,14 @@ import pyarrow as pa
 
 from mcrelu.experiments.star.cell import StarCell
 from mcrelu.experiments.star.schema import SCHEMA
-from mcrelu.problems.r_d import NEVER, Descent, Regression
+from mcrelu.problems.r_d import NEVER, Problem, State
 from mcrelu.store.columns import repeated
 from mcrelu.sweep.cell import Block
 from mcrelu.types import Floats, Ints
 
 
 def star_rows(
-    block: Block, problem: Regression, linear: Floats, state: Descent, loss: Floats, losses: Floats
+    block: Block, problem: Problem, linear: Floats, state: State, loss: Floats, losses: Floats
 ) -> pa.Table:
     """The rows of a block; linear (m,), loss (m,), losses (m, k)."""
     m = len(loss)
@@ -37,8 +37,8 @@ def star_rows(
         "precision": repeated(cell.precision, m),
         "engine": repeated(cell.engine, m),
         "epochs": [cell.epochs] * m,
-        "first_kink_change": _epochs(state.first_kink_change),
-        "first_loss_crossing": _epochs(state.first_loss_crossing),
+        "first_kink_change": _epochs(state.info.first_kink_change),
+        "first_loss_crossing": _epochs(state.info.first_loss_crossing),
         "threshold": problem.threshold,
         "step_size": problem.step_size,
         "linear_step_size": pa.array(linear, mask=np.isnan(linear)),

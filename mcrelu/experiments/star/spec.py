@@ -8,8 +8,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
-from mcrelu.datasets import KNOWN, is_point_set
-from mcrelu.engines.r_d.protocol import LEG, SEMANTICS
+from mcrelu.data import KNOWN, is_point_set
+from mcrelu.engines.r_d.protocol import SEGMENT
+from mcrelu.engines.r_d.registry import SEMANTICS
 from mcrelu.experiments.star.cell import StarCell, StepSize
 from mcrelu.problems.r_d import Precision
 from mcrelu.sweep.cell import Cell
@@ -48,7 +49,7 @@ class StarSpec(CommonSpec):
     experiment: Literal["star"]
     cells: StarLists
     epochs: Annotated[int, Field(ge=1, le=MAX_EPOCHS)]
-    checkpoint_every: Annotated[int, Field(ge=LEG, multiple_of=LEG)] = 10 * LEG
+    checkpoint_every: Annotated[int, Field(ge=SEGMENT, multiple_of=SEGMENT)] = 10 * SEGMENT
     engine: Literal["auto", "grouped", "torch"] = "auto"
     device: Literal["auto", "cpu", "cuda"] = "auto"
     precision: Precision = "float64"

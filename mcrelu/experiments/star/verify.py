@@ -13,10 +13,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mcrelu.engines.r_d.protocol import LayeredEngine
+from mcrelu.engines.r_d.protocol import Engine
 from mcrelu.errors import ResourceError
 from mcrelu.experiments.star.golden_file import LayeredFile
-from mcrelu.problems.r_d import NEVER, Activation, Descent, Layers, Regression
+from mcrelu.problems.r_d import NEVER, Activation, Layers, Problem, State
 from mcrelu.theory import backprop
 from mcrelu.theory.ntk import CANDIDATES, linear_step_size, published_lambda_max
 from mcrelu.theory.rays import affine_threshold
@@ -86,11 +86,11 @@ def verify_layered(path: Path, golden: Arrays) -> LayeredAgreement:
     lambda_max = published_lambda_max(file.layers)
     threshold = affine_threshold(file.x, file.y, file.p)
     step = STEP_FACTOR / lambda_max
-    problem = Regression(file.x, file.y, file.p, step, threshold, activation)
-    state, _ = engine.advance(problem, Descent.start(file.layers), file.epochs)
+    problem = Problem(file.x, file.y, file.p, step, threshold, activation)
+    state, _ = engine.advance(problem, State.initial(file.layers), file.epochs)
     pairs = (
-        (state.first_kink_change, file.first_kink_change),
-        (state.first_loss_crossing, file.first_loss_crossing),
+        (state.info.first_kink_change, file.first_kink_change),
+        (state.info.first_loss_crossing, file.first_loss_crossing),
     )
     early = np.concatenate([_early(ours, theirs) for ours, theirs in pairs])
     same_fate = min(_same_fate(ours, theirs) for ours, theirs in pairs)
@@ -121,7 +121,7 @@ def verify_layered(path: Path, golden: Arrays) -> LayeredAgreement:
     )
 
 
-def _engine(path: Path) -> LayeredEngine:
+def _engine(path: Path) -> Engine:
     try:
         from mcrelu.engines.r_d.torch_engine import TorchEngine
     except ModuleNotFoundError as error:
@@ -183,7 +183,7 @@ def _nearly_all(same: Floats) -> bool:
     return bool(different <= max(forgiven, (1.0 - EARLY_AGREEMENT) * len(same)))
 
 
-def _losses(problem: Regression, layers: Layers, theirs: Floats) -> tuple[float, float]:
+def _losses(problem: Problem, layers: Layers, theirs: Floats) -> tuple[float, float]:
     """Median difference in thresholds, and p value, of final losses."""
     from scipy.stats import ks_2samp  # slow to import
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-import mlp_oracle
 import numpy as np
+import r_d_oracle
 
-from mcrelu.problems.r_d import Descent, Layer, Layers, Regression
-from mcrelu.types import Floats, Ints
+from mcrelu.problems.r_d import Layer, Layers, Problem, State
+from mcrelu.types import Floats
 
 RADII, TARGETS = np.array([0.9, 1.0, 1.1]), np.array([1.0, -2.0, 1.0])
 STANDARD = np.array([-3.0, -2.0, -1.0, 1.0, 2.0, 3.0]), np.array([-1.0, 2.0, -1.0, 1.0, -2.0, 1.0])
@@ -64,23 +64,15 @@ def problem_on(
     layers: Layers,
     factor: float = 1.0,
     relative_threshold: float = 0.9,
-) -> tuple[Regression, Descent]:
+) -> tuple[Problem, State]:
     """A problem with a sample of as many points as weights, and its start.
 
     The step size is ``factor`` / lambda_max, the threshold is relative to the loss at the start.
     """
     m, x, y = len(layers[0].weight), *points
     p = rng.multinomial(3 * len(y), np.full(len(y), 1 / len(y)), size=m) / (3 * len(y))
-    problem = Regression(x, y, p, np.ones(m), np.zeros(m))
-    at_start = mlp_oracle.loss(problem, mlp_oracle.forward(problem, layers).outputs)
-    step_size = factor * mlp_oracle.stable_step(problem, layers)
+    problem = Problem(x, y, p, np.ones(m), np.zeros(m))
+    at_start = r_d_oracle.loss(problem, r_d_oracle.forward(problem, layers).outputs)
+    step_size = factor * r_d_oracle.stable_step(problem, layers)
     problem = problem._replace(step_size=step_size, threshold=relative_threshold * at_start)
-    return problem, Descent.start(layers)
-
-
-def rows(state: Descent, index: Ints) -> Descent:
-    """Some networks of a state."""
-    layers = tuple(Layer(*(part[index] for part in layer)) for layer in state.layers)
-    return Descent(
-        state.epoch, layers, state.first_kink_change[index], state.first_loss_crossing[index]
-    )
+    return problem, State.initial(layers)

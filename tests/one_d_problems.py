@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-import oracle
+import one_d_oracle as oracle
 
 from mcrelu.data import point_weights, sample_size, standard_points
 from mcrelu.init import he

@@ -10,10 +10,10 @@ import deep_oracle as oracle
 import numpy as np
 import pytest
 
-from mcrelu.datasets import labelled_points
+from mcrelu.data import point_set
 from mcrelu.errors import ResourceError
 from mcrelu.init import he_layers
-from mcrelu.problems.r_d import NEVER, Activation, Descent, Layer, Layers, Regression
+from mcrelu.problems.r_d import NEVER, Activation, Layer, Layers, Problem, State
 from mcrelu.rng import layered_draws
 from mcrelu.theory.ntk import lambda_max
 
@@ -34,9 +34,9 @@ each_precision = pytest.mark.parametrize("precision", ["float64", "float32"])
 
 def random_problem(
     sizes: tuple[int, ...], activation: Activation = "relu", networks: int = 6, factor: Any = 1.0
-) -> tuple[Regression, Layers]:
+) -> tuple[Problem, Layers]:
     """Steps of ``factor`` / lambda_max; losses cross the threshold after a few of them."""
-    x, y = labelled_points("star-7" if sizes[0] == 2 else "standard", np.random.default_rng(0))
+    x, y = point_set("star-7" if sizes[0] == 2 else "standard", np.random.default_rng(0))
     draws = layered_draws(5, 1, 0, networks, sizes, len(x), 50)
     layers, p = he_layers(draws.normals, random_bias=True), draws.counts / 50
     losses = [
@@ -44,25 +44,25 @@ def random_problem(
         for k in range(networks)
     ]
     step = factor / lambda_max(layers, x, p, activation)
-    return Regression(x, y, p, step, 0.9 * np.array(losses), activation), layers
+    return Problem(x, y, p, step, 0.9 * np.array(losses), activation), layers
 
 
-def some(problem: Regression, layers: Layers, rows: Any) -> tuple[Regression, Layers]:
+def some(problem: Problem, layers: Layers, rows: Any) -> tuple[Problem, Layers]:
     return problem.rows(rows), tuple(Layer(*(part[rows] for part in layer)) for layer in layers)
 
 
 def trained(
-    problem: Regression, layers: Layers, epochs: int, precision: str = "float64"
-) -> tuple[Descent, Any]:
-    return TorchEngine("cpu", precision).advance(problem, Descent.start(layers), epochs)
+    problem: Problem, layers: Layers, epochs: int, precision: str = "float64"
+) -> tuple[State, Any]:
+    return TorchEngine("cpu", precision).advance(problem, State.initial(layers), epochs)
 
 
-def flat(state: Descent) -> list[Any]:
+def flat(state: State) -> list[Any]:
     parts = [part for layer in state.layers for part in layer]
-    return [*parts, state.first_kink_change, state.first_loss_crossing]
+    return [*parts, state.info.first_kink_change, state.info.first_loss_crossing]
 
 
-def assert_same_bits(one: tuple[Descent, Any], other: tuple[Descent, Any], rows: Any) -> None:
+def assert_same_bits(one: tuple[State, Any], other: tuple[State, Any], rows: Any) -> None:
     assert one[0].epoch == other[0].epoch
     for u, v in zip([*flat(one[0]), one[1]], [*flat(other[0]), other[1]], strict=True):
         assert u.dtype == v.dtype
@@ -85,10 +85,10 @@ def test_equals_plain_numpy(
     for one, other in zip(state.layers, expected.layers, strict=True):
         np.testing.assert_allclose(one.weight, other.weight, rtol=1e-8, atol=1e-10)
         np.testing.assert_allclose(one.bias, other.bias, rtol=1e-8, atol=1e-10)
-    np.testing.assert_array_equal(state.first_kink_change, expected.first_kink_change)
-    np.testing.assert_array_equal(state.first_loss_crossing, expected.first_loss_crossing)
-    assert len(set(state.first_kink_change)) > 1
-    assert (state.first_loss_crossing > 0).any()
+    np.testing.assert_array_equal(state.info.first_kink_change, expected.info.first_kink_change)
+    np.testing.assert_array_equal(state.info.first_loss_crossing, expected.info.first_loss_crossing)
+    assert len(set(state.info.first_kink_change)) > 1
+    assert (state.info.first_loss_crossing > 0).any()
 
 
 @each_kind
@@ -132,7 +132,7 @@ def test_single_precision_follows_double(monkeypatch: pytest.MonkeyPatch) -> Non
     assert single.layers[0].weight.dtype == np.float32
     np.testing.assert_allclose(found, losses, rtol=1e-4)
     assert (found != losses).all()
-    assert (single.first_kink_change == double.first_kink_change).mean() > 0.5
+    assert (single.info.first_kink_change == double.info.first_kink_change).mean() > 0.5
 
 
 # ------------------------------------------------------------------------------- records
@@ -143,9 +143,10 @@ def test_loss_of_the_initial_networks_counts() -> None:
     problem, layers = random_problem((2, 20, 1))
     high = problem._replace(threshold=problem.threshold * np.array([2, 1, 2, 1, 1, 1]))
     state, _ = trained(high, layers, 10)
-    np.testing.assert_array_equal(state.first_loss_crossing == 0, [1, 0, 1, 0, 0, 0])
-    later, _ = TorchEngine().advance(high, state._replace(first_loss_crossing=np.full(6, NEVER)), 3)
-    assert (later.first_loss_crossing[[0, 2]] == 11).all()
+    np.testing.assert_array_equal(state.info.first_loss_crossing == 0, [1, 0, 1, 0, 0, 0])
+    not_yet = state._replace(info=state.info._replace(first_loss_crossing=np.full(6, NEVER)))
+    later, _ = TorchEngine().advance(high, not_yet, 3)
+    assert (later.info.first_loss_crossing[[0, 2]] == 11).all()
 
 
 @pytest.mark.parametrize(
@@ -153,7 +154,7 @@ def test_loss_of_the_initial_networks_counts() -> None:
 )
 def test_losses_are_those_of_multiples(start: int, epochs: int, columns: int) -> None:
     problem, layers = random_problem((1, 4, 1), networks=2)
-    state = Descent.start(layers)._replace(epoch=start)
+    state = State.initial(layers)._replace(epoch=start)
     state, losses = TorchEngine().advance(problem, state, epochs)
     assert losses.shape == (2, columns)
     assert state.epoch == start + epochs
@@ -173,7 +174,7 @@ def test_networks_that_diverge_do_not_disturb_others() -> None:
 
 def test_given_arrays_are_not_written_to() -> None:
     problem, layers = random_problem((2, 9, 7, 1))
-    state = Descent.start(layers)
+    state = State.initial(layers)
     arrays = [problem.x, problem.y, problem.p, problem.step_size, problem.threshold, *flat(state)]
     copies = [array.copy() for array in arrays]
     TorchEngine().advance(problem, state, 60)
@@ -227,7 +228,7 @@ def test_legs_from_copied_states_are_one_run(
 ) -> None:
     problem, layers = random_problem(sizes, activation)
     whole = trained(problem, layers, 115, precision)
-    state = Descent.start(layers)
+    state = State.initial(layers)
     for epochs in (50, 60, 5):
         copies = tuple(Layer(*(part.copy() for part in layer)) for layer in state.layers)
         state, losses = TorchEngine("cpu", precision).advance(
@@ -240,7 +241,7 @@ def test_legs_from_copied_states_are_one_run(
 def test_cuda_agrees_with_the_cpu() -> None:
     problem, layers = random_problem((2, 33, 17, 1))
     here, _ = trained(problem, layers, 100)
-    there, _ = TorchEngine("cuda").advance(problem, Descent.start(layers), 100)
+    there, _ = TorchEngine("cuda").advance(problem, State.initial(layers), 100)
     for one, two in zip(flat(here), flat(there), strict=True):
         np.testing.assert_allclose(one, two, rtol=1e-8, atol=1e-10)
 
@@ -254,20 +255,20 @@ def test_a_block_of_the_widest_networks_fits_in_4_gigabytes() -> None:
     code = """
 import resource
 import numpy as np
-from mcrelu.datasets import labelled_points
+from mcrelu.data import point_set
 from mcrelu.engines.r_d.torch_engine import TorchEngine
 from mcrelu.errors import ResourceError
 from mcrelu.init import he_layers
-from mcrelu.problems.r_d import Descent, Regression
+from mcrelu.problems.r_d import State, Problem
 from mcrelu.rng import layered_draws
 from mcrelu.theory.ntk import lambda_max
-x, y = labelled_points("star-11", np.random.default_rng(0))
+x, y = point_set("star-11", np.random.default_rng(0))
 draws = layered_draws(1, 1, 0, 1000, (2, 8192, 1), 33, 8192**2)
 p = draws.counts / 8192**2
 layers = he_layers(draws.normals)
 del draws
-problem = Regression(x, y, p, 1.0 / lambda_max(layers, x, p), np.ones(1000))
-state, _ = TorchEngine("cpu", "float32").advance(problem, Descent.start(layers), 3)
+problem = Problem(x, y, p, 1.0 / lambda_max(layers, x, p), np.ones(1000))
+state, _ = TorchEngine("cpu", "float32").advance(problem, State.initial(layers), 3)
 assert np.isfinite(state.layers[0].weight).all()
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 """
@@ -279,10 +280,10 @@ def test_one_change_is_seen_among_more_active_neurons_than_numbers_count_to() ->
     """In half precision sums are exact up to 2048 only; here some 4000 neurons and points are."""
     from mcrelu.engines.r_d.torch_passes import Passes, Shape
 
-    x, y = labelled_points("star-13", np.random.default_rng(0))
+    x, y = point_set("star-13", np.random.default_rng(0))
     draws = layered_draws(5, 1, 0, 1, (2, 200, 1), len(x), 50)
     layers = he_layers(draws.normals, random_bias=True)
-    problem = Regression(x, y, np.full((1, len(x)), 0.01), np.zeros(1), np.zeros(1))
+    problem = Problem(x, y, np.full((1, len(x)), 0.01), np.zeros(1), np.zeros(1))
     passes = Passes(Shape(len(x), 2, (200,)), "relu", 1, torch.empty(0, dtype=torch.float16))
     loss, changes = torch.zeros(1, dtype=torch.float16), torch.zeros(1, dtype=torch.float16)
     passes.load(layers, problem)

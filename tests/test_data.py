@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mcrelu.datasets import is_point_set, is_random, labelled_points
+from mcrelu.data import is_point_set, point_set
 from mcrelu.errors import UserError
 from mcrelu.theory.rays import rays
 
@@ -31,14 +31,14 @@ def rng(seed: int = 0) -> np.random.Generator:
     ],
 )
 def test_shapes_and_rays(name: str, shape: tuple[int, int], number_of_rays: int) -> None:
-    x, y = labelled_points(name, rng())
+    x, y = point_set(name, rng())
     assert (x.shape, y.shape) == (shape, shape[:1])
     assert len(np.unique(rays(x))) == number_of_rays
     assert len(np.unique(x.round(9), axis=0)) == len(x)
 
 
 def test_star() -> None:
-    x, y = labelled_points("star-7", rng())
+    x, y = point_set("star-7", rng())
     radius = np.linalg.norm(x, axis=1)
     np.testing.assert_allclose(radius, np.tile([0.9, 1.0, 1.1], 7), rtol=1e-14)
     angle = np.arctan2(x[:, 1], x[:, 0]) % (2 * np.pi)
@@ -48,7 +48,7 @@ def test_star() -> None:
 
 @pytest.mark.parametrize("name", ["standard", "cross", "double_cross"])
 def test_lines_carry_the_six_points(name: str) -> None:
-    x, y = labelled_points(name, rng())
+    x, y = point_set(name, rng())
     place = {-3.0: -1.0, -2.0: 2.0, -1.0: -1.0, 1.0: 1.0, 2.0: -2.0, 3.0: 1.0}
     side = np.where(x[:, 0] + 1e-9 * x[:, -1] > 0, 1.0, -1.0)
     np.testing.assert_array_equal(
@@ -57,7 +57,7 @@ def test_lines_carry_the_six_points(name: str) -> None:
 
 
 def test_affine_fits_of_multiple_axes_meet_in_the_origin() -> None:
-    x, y = labelled_points("multi_axis_3", rng())
+    x, y = point_set("multi_axis_3", rng())
     for axis in range(3):
         on = x[:, axis] != 0
         assert on.sum() == 5
@@ -69,10 +69,10 @@ def test_affine_fits_of_multiple_axes_meet_in_the_origin() -> None:
 
 @pytest.mark.parametrize("name", FIXED + RANDOM)
 def test_only_random_sets_draw(name: str) -> None:
-    one, same, other = (labelled_points(name, rng(seed)) for seed in (1, 1, 2))
+    one, same, other = (point_set(name, rng(seed)) for seed in (1, 1, 2))
     assert all((u == v).all() for u, v in zip(one, same, strict=True))
     assert is_point_set(name)
-    assert is_random(name) == (name in RANDOM) == (not np.array_equal(one.y, other.y))
+    assert (name in RANDOM) == (not np.array_equal(one.y, other.y))
 
 
 @pytest.mark.parametrize(
@@ -81,5 +81,5 @@ def test_only_random_sets_draw(name: str) -> None:
 def test_unknown_names(name: str) -> None:
     assert not is_point_set(name)
     with pytest.raises(UserError, match="known are standard, cross") as caught:
-        labelled_points(name, rng())
+        point_set(name, rng())
     assert "\n" not in str(caught.value)

@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 
 from mcrelu.engines.r_d.protocol import BELOW, LOSS_EVERY
-from mcrelu.problems.r_d import NEVER, Descent, Layer, Layers, Regression
+from mcrelu.problems.r_d import NEVER, Info, Layer, Layers, Problem, State
 from mcrelu.types import Bools, Floats, Ints
 
 
@@ -28,7 +28,7 @@ class Forward(NamedTuple):
     outputs: Floats  # (m, D)
 
 
-def forward(problem: Regression, layers: Layers) -> Forward:
+def forward(problem: Problem, layers: Layers) -> Forward:
     values = np.broadcast_to(problem.x, (len(layers[0].weight), *problem.x.shape))
     inputs, hidden = [values], []
     for layer in layers[:-1]:
@@ -39,15 +39,15 @@ def forward(problem: Regression, layers: Layers) -> Forward:
     )
 
 
-def _phi(problem: Regression, z: Floats) -> Floats:
+def _phi(problem: Problem, z: Floats) -> Floats:
     return np.tanh(z) if problem.activation == "tanh" else np.where(z > 0, z, 0.0)
 
 
-def _slope(problem: Regression, z: Floats) -> Floats:
+def _slope(problem: Problem, z: Floats) -> Floats:
     return 1.0 - np.tanh(z) ** 2 if problem.activation == "tanh" else np.where(z > 0, 1.0, 0.0)
 
 
-def deltas(problem: Regression, layers: Layers, seen: Forward) -> list[Floats]:
+def deltas(problem: Problem, layers: Layers, seen: Forward) -> list[Floats]:
     """Delta of every layer, that of the output (ones) last."""
     found = [np.ones((*seen.outputs.shape, 1))]
     for layer, z in zip(layers[:0:-1], seen.z[::-1], strict=True):
@@ -55,7 +55,7 @@ def deltas(problem: Regression, layers: Layers, seen: Forward) -> list[Floats]:
     return found[::-1]
 
 
-def loss(problem: Regression, outputs: Floats) -> Floats:
+def loss(problem: Problem, outputs: Floats) -> Floats:
     """1/2 sum_j p_j (f(x_j) - y_j)^2, (m,)."""
     return 0.5 * (problem.p * (outputs - problem.y) ** 2).sum(axis=1)
 
@@ -65,7 +65,7 @@ def pattern(seen: Forward) -> Bools:
     return np.concatenate(seen.z, axis=2) > 0
 
 
-def step(problem: Regression, layers: Layers, seen: Forward) -> Layers:
+def step(problem: Problem, layers: Layers, seen: Forward) -> Layers:
     """One step of gradient descent, all parameters at once."""
     push = problem.step_size[:, None] * problem.p * (problem.y - seen.outputs)
     moved = []
@@ -78,7 +78,7 @@ def step(problem: Regression, layers: Layers, seen: Forward) -> Layers:
     return tuple(moved)
 
 
-def tangent_kernel(problem: Regression, layers: Layers) -> Floats:
+def tangent_kernel(problem: Problem, layers: Layers) -> Floats:
     """Empirical NTK at the weighted points, (m, D, D): sums over layers of two Gram matrices."""
     seen = forward(problem, layers)
     gram = sum(
@@ -89,14 +89,14 @@ def tangent_kernel(problem: Regression, layers: Layers) -> Floats:
     return root[:, :, None] * gram * root[:, None, :]
 
 
-def stable_step(problem: Regression, layers: Layers) -> Floats:
+def stable_step(problem: Problem, layers: Layers) -> Floats:
     """1 / lambda_max of the tangent kernel, (m,)."""
     return 1.0 / np.linalg.eigvalsh(tangent_kernel(problem, layers))[:, -1]
 
 
-def trajectory(problem: Regression, state: Descent) -> Iterator[tuple[Descent, Floats, Bools]]:
+def trajectory(problem: Problem, state: State) -> Iterator[tuple[State, Floats, Bools]]:
     """For ever, from the given state on: where descent is, its losses (m,), its patterns."""
-    layers, kink, crossing = state.layers, state.first_kink_change, state.first_loss_crossing
+    layers, (kink, crossing) = state.layers, state.info
     start = pattern(forward(problem, layers))
     epoch = state.epoch
     while True:
@@ -104,7 +104,7 @@ def trajectory(problem: Regression, state: Descent) -> Iterator[tuple[Descent, F
         losses, now = loss(problem, seen.outputs), pattern(seen)
         kink = _first(kink, (now != start).any(axis=(1, 2)), epoch)
         crossing = _first(crossing, losses < BELOW * problem.threshold, epoch)
-        yield Descent(epoch, layers, kink, crossing), losses, now
+        yield State(epoch, layers, Info(kink, crossing)), losses, now
         layers, epoch = step(problem, layers, seen), epoch + 1
 
 
@@ -112,7 +112,7 @@ def _first(recorded: Ints, happens: Bools, epoch: int) -> Ints:
     return np.where((recorded == NEVER) & happens, epoch, recorded)
 
 
-def advance(problem: Regression, state: Descent, epochs: int) -> tuple[Descent, Floats]:
+def advance(problem: Problem, state: State, epochs: int) -> tuple[State, Floats]:
     """What an engine's advance must return."""
     kept = [np.empty((len(problem.p), 0))]
     for now, losses, _ in trajectory(problem, state):

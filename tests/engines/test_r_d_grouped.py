@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import mlp_oracle
 import numpy as np
 import pytest
+import r_d_oracle
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from regressions import POINTS, he, problem_on, rows, with_biases, with_zeros
+from r_d_problems import POINTS, he, problem_on, with_biases, with_zeros
 
 from mcrelu.engines.r_d import grouped as patterned
 from mcrelu.engines.r_d.activation_patterns import Points
 from mcrelu.engines.r_d.descent import Leg, Network, descend
-from mcrelu.engines.r_d.grouped import PatternedEngine
-from mcrelu.problems.r_d import Descent, Layer, Layers, Regression
+from mcrelu.engines.r_d.grouped import GroupedEngine
+from mcrelu.problems.r_d import Info, Layer, Layers, Problem, State
 from mcrelu.types import Floats
 
 EPOCHS = 2000
@@ -25,7 +25,7 @@ LARGE = 1e6  # parameters beyond this have diverged
 class Determined(NamedTuple):
     """The oracle's descent of one network up to where roundings begin to decide."""
 
-    state: Descent
+    state: State
     losses: Floats  # (epochs + 1,)
     changes: int  # of patterns, counted as neurons and epochs
 
@@ -39,7 +39,7 @@ def nudged(layers: Layers, seed: int) -> Layers:
     )
 
 
-def determined(problem: Regression, state: Descent, epochs: int) -> list[Determined]:
+def determined(problem: Problem, state: State, epochs: int) -> list[Determined]:
     """For each network the longest descent that its twin, some roundings away, does not leave.
 
     Where a twin leaves by 1e-11 or has another pattern, or parameters diverged, the problem
@@ -51,22 +51,22 @@ def determined(problem: Regression, state: Descent, epochs: int) -> list[Determi
         Layer(*(np.concatenate(parts) for parts in zip(layer, twin, strict=True)))
         for layer, twin in zip(state.layers, nudged(state.layers, 0), strict=True)
     ]
-    doubled = rows(state, both)._replace(layers=tuple(twins))
+    doubled = state.rows(both)._replace(layers=tuple(twins))
     alive, found = np.ones(m, dtype=bool), [None] * m
     losses, changes, before = [], np.zeros(m, dtype=int), None
     with np.errstate(over="ignore", invalid="ignore"):
-        for now, loss, pattern in mlp_oracle.trajectory(problem.rows(both), doubled):
-            theta, twin = np.split(mlp_oracle.flat(now.layers), 2)
+        for now, loss, pattern in r_d_oracle.trajectory(problem.rows(both), doubled):
+            theta, twin = np.split(r_d_oracle.flat(now.layers), 2)
             size = np.abs(theta).max(axis=1)
             close = np.abs(theta - twin).max(axis=1) <= 1e-11 * size
             same = (pattern[:m] == pattern[m:]).all(axis=(1, 2))
-            crossed = now.first_loss_crossing[:m] == now.first_loss_crossing[m:]
+            crossed = now.info.first_loss_crossing[:m] == now.info.first_loss_crossing[m:]
             alive &= (size < LARGE) & close & same & crossed
             if before is not None:
                 changes = changes + (pattern[:m] != before).any(axis=1).sum(axis=1)
             losses, before = [*losses, loss[:m]], pattern[:m]
             for k in np.flatnonzero(alive):
-                found[k] = (rows(now, np.array([k])), now.epoch, int(changes[k]))
+                found[k] = (now.rows(np.array([k])), now.epoch, int(changes[k]))
             if now.epoch == state.epoch + epochs or not alive.any():
                 break
     table = np.array(losses).T
@@ -76,28 +76,28 @@ def determined(problem: Regression, state: Descent, epochs: int) -> list[Determi
     ]
 
 
-def compare(problem: Regression, state: Descent, epochs: int = EPOCHS) -> tuple[float, int]:
+def compare(problem: Problem, state: State, epochs: int = EPOCHS) -> tuple[float, int]:
     """Assert what the oracle says; the fraction of epochs compared and the pattern changes."""
     compared, changes = 0, 0
     for k, expected in enumerate(determined(problem, state, epochs)):
         one = np.array([k])
         last = expected.state.epoch - state.epoch
-        got, losses = PatternedEngine().advance(problem.rows(one), rows(state, one), last)
-        right = mlp_oracle.flat(expected.state.layers)
-        error = np.abs(mlp_oracle.flat(got.layers) - right).max() / np.abs(right).max()
+        got, losses = GroupedEngine().advance(problem.rows(one), state.rows(one), last)
+        right = r_d_oracle.flat(expected.state.layers)
+        error = np.abs(r_d_oracle.flat(got.layers) - right).max() / np.abs(right).max()
         assert error <= 1e-9
         kept = expected.losses[1000::1000]
         assert (np.abs(losses[0] - kept) <= 1e-9 * expected.losses.max()).all()
         assert got.epoch == expected.state.epoch
-        assert got.first_kink_change == expected.state.first_kink_change
-        assert got.first_loss_crossing == expected.state.first_loss_crossing
+        assert got.info.first_kink_change == expected.state.info.first_kink_change
+        assert got.info.first_loss_crossing == expected.state.info.first_loss_crossing
         compared, changes = compared + last, changes + expected.changes
     return compared / (epochs * len(problem.p)), changes
 
 
 def random_problem(
     seed: int, inputs: int, points: int, width: int, factor: float, biases: bool, zeros: float
-) -> tuple[Regression, Descent]:
+) -> tuple[Problem, State]:
     rng = np.random.default_rng(seed)
     layers = with_zeros(rng, he(rng, 2, [inputs, width, 1]), zeros)
     layers = with_biases(rng, layers) if biases else layers
@@ -143,7 +143,7 @@ def generator(seed: int) -> np.random.Generator:
     return np.random.Generator(np.random.Philox(seed))
 
 
-def star_problem(networks: int = 3) -> tuple[Regression, Descent]:
+def star_problem(networks: int = 3) -> tuple[Problem, State]:
     layers = he(generator(1), networks, [2, 30, 1])
     return problem_on(generator(2), POINTS["star"], layers, 1.0, 0.8)
 
@@ -171,11 +171,11 @@ def test_a_descent_without_looks_is_told(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_a_wrong_step_size_is_told() -> None:
     """Negative control of the comparison itself."""
     problem, state = star_problem()
-    end, _ = PatternedEngine().advance(problem, state, 50)
+    end, _ = GroupedEngine().advance(problem, state, 50)
     other = problem._replace(step_size=problem.step_size * (1 + 1e-6))
-    wrong, _ = mlp_oracle.advance(other, state, 50)
-    right, _ = mlp_oracle.advance(problem, state, 50)
-    theta = [mlp_oracle.flat(part.layers) for part in (end, right, wrong)]
+    wrong, _ = r_d_oracle.advance(other, state, 50)
+    right, _ = r_d_oracle.advance(problem, state, 50)
+    theta = [r_d_oracle.flat(part.layers) for part in (end, right, wrong)]
     np.testing.assert_allclose(theta[0], theta[1], rtol=1e-9, atol=1e-12)
     assert (np.abs(theta[0] - theta[2]).max(axis=1) > 1e-9).all()
 
@@ -183,40 +183,39 @@ def test_a_wrong_step_size_is_told() -> None:
 # --------------------------------------------------------------------------- legs and batches
 
 
-def assert_same(got: tuple[Descent, Floats], expected: tuple[Descent, Floats]) -> None:
+def assert_same(got: tuple[State, Floats], expected: tuple[State, Floats]) -> None:
     """Bit for bit (two NaN are the same)."""
     np.testing.assert_array_equal(
-        mlp_oracle.flat(got[0].layers), mlp_oracle.flat(expected[0].layers)
+        r_d_oracle.flat(got[0].layers), r_d_oracle.flat(expected[0].layers)
     )
-    np.testing.assert_array_equal(got[0].first_kink_change, expected[0].first_kink_change)
-    np.testing.assert_array_equal(got[0].first_loss_crossing, expected[0].first_loss_crossing)
+    for record, right in zip(got[0].info, expected[0].info, strict=True):
+        np.testing.assert_array_equal(record, right)
     np.testing.assert_array_equal(got[1], expected[1])
 
 
 def test_a_leg_depends_on_plain_arrays_only() -> None:
     problem, state = star_problem()
-    engine = PatternedEngine()
+    engine = GroupedEngine()
     middle, _ = engine.advance(problem, state, 1000)
     layers = tuple(Layer(*(part.copy() for part in layer)) for layer in middle.layers)
     copied = middle._replace(
         layers=layers,
-        first_kink_change=middle.first_kink_change.copy(),
-        first_loss_crossing=middle.first_loss_crossing.copy(),
+        info=Info(*(part.copy() for part in middle.info)),
     )
     once = engine.advance(problem, middle, 1500)
     assert once[1].shape == (3, 1)
-    assert_same(PatternedEngine().advance(problem, copied, 1500), once)
+    assert_same(GroupedEngine().advance(problem, copied, 1500), once)
     assert_same(engine.advance(problem, middle, 1500), once)  # the state is as it was
 
 
 def test_neighbours_do_not_matter() -> None:
     problem, state = star_problem()
     state.layers[0].weight[1] *= 1e30  # one diverges
-    end, losses = PatternedEngine().advance(problem, state, 1000)
+    end, losses = GroupedEngine().advance(problem, state, 1000)
     for k in range(3):
         one = np.array([k])
-        alone = PatternedEngine().advance(problem.rows(one), rows(state, one), 1000)
-        assert_same(alone, (rows(end, one), losses[one]))
+        alone = GroupedEngine().advance(problem.rows(one), state.rows(one), 1000)
+        assert_same(alone, (end.rows(one), losses[one]))
     assert np.isfinite(losses[[0, 2]]).all()
 
 
@@ -229,10 +228,10 @@ def test_divergence_is_a_result(factor: float) -> None:
     layers = he(generator(1), 4, [2, 20, 1])
     problem, state = problem_on(generator(2), POINTS["star"], layers, factor, 1e-3)
     with np.errstate(over="ignore", invalid="ignore"):
-        expected, right = mlp_oracle.advance(problem, state, 2000)
-    got, losses = PatternedEngine().advance(problem, state, 2000)
-    np.testing.assert_array_equal(got.first_kink_change, expected.first_kink_change)
-    np.testing.assert_array_equal(got.first_loss_crossing, expected.first_loss_crossing)
+        expected, right = r_d_oracle.advance(problem, state, 2000)
+    got, losses = GroupedEngine().advance(problem, state, 2000)
+    np.testing.assert_array_equal(got.info.first_kink_change, expected.info.first_kink_change)
+    np.testing.assert_array_equal(got.info.first_loss_crossing, expected.info.first_loss_crossing)
     np.testing.assert_array_equal(np.isnan(losses), np.isnan(right))
     assert np.isnan(losses).any()
 
@@ -258,16 +257,16 @@ def test_a_network_at_rest_is_done_at_once() -> None:
     layers = he(generator(1), 1, [2, 5, 1])
     layers[0].bias[:] = -100.0
     problem, state = problem_on(generator(2), POINTS["cross"], layers, 0.5)
-    short, early = PatternedEngine().advance(problem, state, 10_000)
-    end, losses = PatternedEngine().advance(problem, state, 10**9)
-    np.testing.assert_array_equal(mlp_oracle.flat(end.layers), mlp_oracle.flat(short.layers))
+    short, early = GroupedEngine().advance(problem, state, 10_000)
+    end, losses = GroupedEngine().advance(problem, state, 10**9)
+    np.testing.assert_array_equal(r_d_oracle.flat(end.layers), r_d_oracle.flat(short.layers))
     assert (losses == early[0, -1]).mean() > 0.99
 
 
 def test_other_networks_are_refused() -> None:
     problem, state = star_problem(1)
     with pytest.raises(ValueError, match="two layers with relu, not 2 with tanh"):
-        PatternedEngine().advance(problem._replace(activation="tanh"), state, 1)
+        GroupedEngine().advance(problem._replace(activation="tanh"), state, 1)
     deep = state._replace(layers=he(generator(1), 1, [2, 4, 4, 1]))
     with pytest.raises(ValueError, match="not 3 with relu"):
-        PatternedEngine().advance(problem, deep, 1)
+        GroupedEngine().advance(problem, deep, 1)

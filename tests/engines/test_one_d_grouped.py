@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from problems import (
+from one_d_problems import (
     at_initialisation,
     minibatches_for,
     random_problem,
@@ -43,7 +43,7 @@ def steps_of(engine: AnyEngine, problem: Problem, minibatches: Counts | None) ->
         state = engine.advance(state, 1, window)
         net = engine.neurons(state)
         theta = np.concatenate([net.a, net.b, net.w, net.c[:, None]], axis=1)
-        yield Step(theta, engine.kinks(state).first_crossing)
+        yield Step(theta, engine.info(state).first_crossing)
 
 
 def nudged(problem: Problem, seed: int) -> Problem:
@@ -144,4 +144,4 @@ def test_wide_networks_are_drawn_in_parts(monkeypatch: pytest.MonkeyPatch) -> No
     parts = engine.advance(engine.init(problem), 500)
     for one, other in zip(engine.neurons(whole), engine.neurons(parts), strict=True):
         np.testing.assert_array_equal(one, other)
-    assert (engine.kinks(whole).first_crossing > 0).any()
+    assert (engine.info(whole).first_crossing > 0).any()
