@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import pyarrow as pa
 
 
-def repeated(text: str, m: int) -> pa.StringArray:
-    """A column of one word; Parquet stores it once."""
-    return pa.repeat(pa.scalar(text), m)
+def constant_columns(values: Mapping[str, Any], m: int, schema: pa.Schema) -> dict[str, pa.Array]:
+    """Columns of m equal values each, by name; Parquet stores the value once."""
+    return {
+        name: pa.repeat(pa.scalar(value, schema.field(name).type), m)
+        for name, value in values.items()
+    }

@@ -20,7 +20,15 @@ def parquet_of(table: pa.Table) -> pa.Buffer:
 def parquet_of_groups(tables: Iterable[pa.Table], schema: pa.Schema) -> pa.Buffer:
     """Tables as the row groups of one file; the schema's metadata becomes the file's."""
     buffer = pa.BufferOutputStream()
-    with pq.ParquetWriter(buffer, schema, compression="zstd", write_page_checksum=True) as writer:
+    words = [field.name for field in schema if pa.types.is_string(field.type)]
+    with pq.ParquetWriter(
+        buffer,
+        schema,
+        compression="zstd",
+        use_dictionary=words,
+        write_statistics=False,  # nobody looks for ranges within a block
+        write_page_checksum=True,
+    ) as writer:
         for table in tables:
             writer.write_table(table.replace_schema_metadata(schema.metadata))
     return buffer.getvalue()
@@ -73,14 +81,23 @@ def _whole(column: pa.ChunkedArray) -> pa.Array:
 def _add(total: hashlib.blake2b, values: pa.Array) -> None:
     if values.null_count:
         total.update(values.is_valid().to_numpy(zero_copy_only=False).tobytes())
+        values = values.fill_null(_zero(values.type))
     if pa.types.is_list(values.type):
-        total.update(values.value_lengths().fill_null(0).to_numpy().tobytes())
+        total.update(values.value_lengths().to_numpy().tobytes())
         _add(total, values.flatten())
     elif pa.types.is_string(values.type):
-        _add_strings(total, values.fill_null(""))
+        _add_strings(total, values)
     else:
-        plain = values.fill_null(False if pa.types.is_boolean(values.type) else 0)
-        total.update(plain.to_numpy(zero_copy_only=False).tobytes())
+        total.update(values.to_numpy(zero_copy_only=False).tobytes())
+
+
+def _zero(kind: pa.DataType) -> object:
+    """What stands in for nulls of a type."""
+    if pa.types.is_string(kind):
+        return ""
+    if pa.types.is_boolean(kind):
+        return False
+    return [] if pa.types.is_list(kind) else 0
 
 
 def _add_strings(total: hashlib.blake2b, words: pa.StringArray) -> None:

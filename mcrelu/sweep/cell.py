@@ -10,6 +10,7 @@ import hashlib
 import json
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, ClassVar
 
 
@@ -58,12 +59,12 @@ class Cell(ABC):
     def label(self) -> str:
         """A few words that tell the cell from the others of a sweep."""
 
-    @property
+    @cached_property
     def stream(self) -> int:
         """The cell's part of the seed."""
         return int(digest(self.drawn()), 16)
 
-    @property
+    @cached_property
     def id(self) -> str:
         """Name of the cell's folder: a hash of its parameters, never of source code."""
         return digest(self.parameters())

@@ -26,7 +26,6 @@ from mcrelu.experiments.base import (
     Tables,
 )
 from mcrelu.stats.intervals import wilson
-from mcrelu.store.columns import repeated
 from mcrelu.store.files import Files
 from mcrelu.sweep.cell import Block, Cell, Provenance
 from mcrelu.sweep.spec import CommonSpec, Model, Values
@@ -111,7 +110,7 @@ class CoinExperiment:
         seed = np.random.SeedSequence(task.provenance.seed, spawn_key=(cell.stream, block.index))
         heads = np.random.Generator(np.random.Philox(seed)).random(block.networks) < cell.p
         network = np.arange(block.first, block.first + block.networks)
-        return pa.table([repeated(cell.id, block.networks), network, heads], schema=SCHEMA)
+        return pa.table([[cell.id] * block.networks, network, heads], schema=SCHEMA)
 
     def summary(self, rows: pa.Table) -> dict[str, int]:
         return {"k": int(rows["heads"].to_numpy().sum())}

@@ -7,16 +7,16 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
+from mcrelu.published import StarSetting, points
+from mcrelu.stats.reduce import reduce
 from star_sweeps import star_sweep
 
 from mcrelu.errors import UserError
 from mcrelu.experiments.star.rows import star_rows
 from mcrelu.experiments.star.tables import DECILES, progress, star_cells
 from mcrelu.problems.r_d import NEVER, Info, Problem, State
-from mcrelu.published import StarSetting, points
 from mcrelu.stats.comparison import Count, compare, counts_of, pool, published_counts
 from mcrelu.stats.intervals import clopper_pearson, wilson
-from mcrelu.stats.reduce import reduce
 from mcrelu.store.files import Files
 from mcrelu.store.output import Output
 from mcrelu.store.shards import publish_shard

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pyarrow as pa
 
 from mcrelu.experiments.crossing.cell import CrossingCell
 from mcrelu.experiments.crossing.schema import SCHEMA
 from mcrelu.problems.one_d import Outcome
-from mcrelu.store.columns import repeated
+from mcrelu.store.columns import constant_columns
 from mcrelu.sweep.cell import Block
 from mcrelu.types import Floats
 
@@ -18,17 +19,20 @@ def crossing_rows(block: Block, step_size: Floats, outcome: Outcome) -> pa.Table
     cell = block.cell
     assert isinstance(cell, CrossingCell)
     crossed = outcome.first_crossing > 0
+    constants = {
+        "cell": cell.id,
+        "block": block.index,
+        "width": cell.width,
+        "offset": cell.offset,
+        "optimizer": cell.optimizer,
+        "step_rule": str(cell.step_rule),
+        "init": cell.init,
+        "leaky_slope": cell.leaky_slope,
+        "engine": cell.engine,
+    }
     columns = {
-        "cell": repeated(cell.id, m),
-        "block": [block.index] * m,
-        "network": range(block.first, block.first + m),
-        "width": [cell.width] * m,
-        "offset": [cell.offset] * m,
-        "optimizer": repeated(cell.optimizer, m),
-        "step_rule": repeated(str(cell.step_rule), m),
-        "init": repeated(cell.init, m),
-        "leaky_slope": [cell.leaky_slope] * m,
-        "engine": repeated(cell.engine, m),
+        **constant_columns(constants, m, SCHEMA),
+        "network": np.arange(block.first, block.first + m),
         "status": outcome.status,
         "stop_iteration": outcome.stop_iteration,
         "first_crossing": pa.array(outcome.first_crossing, pa.uint32(), mask=~crossed),
@@ -37,4 +41,4 @@ def crossing_rows(block: Block, step_size: Floats, outcome: Outcome) -> pa.Table
         "training_loss": outcome.training_loss,
         "validation_loss": outcome.validation_loss,
     }
-    return pa.table(columns, schema=SCHEMA)
+    return pa.table({name: columns[name] for name in SCHEMA.names}, schema=SCHEMA)

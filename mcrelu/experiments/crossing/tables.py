@@ -61,7 +61,8 @@ def cell_table(reader: BlockReader) -> pa.Table:
 
 def summary(rows: pa.Table) -> dict[str, int]:
     """How many networks of a block may cross (``k``): crossed, degenerate or unfinished."""
-    return {"k": int((~np.isin(rows["status"].to_numpy(), _STAYED)).sum())}
+    counts = np.bincount(rows["status"].to_numpy(), minlength=len(StopReason))
+    return {"k": int(counts.sum() - counts[list(_STAYED)].sum())}
 
 
 def point_counts(cells: pa.Table) -> dict[Point, Count]:

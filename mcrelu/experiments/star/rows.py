@@ -8,7 +8,7 @@ import pyarrow as pa
 from mcrelu.experiments.star.cell import StarCell
 from mcrelu.experiments.star.schema import SCHEMA
 from mcrelu.problems.r_d import NEVER, Problem, State
-from mcrelu.store.columns import repeated
+from mcrelu.store.columns import constant_columns
 from mcrelu.sweep.cell import Block
 from mcrelu.types import Floats, Ints
 
@@ -23,20 +23,23 @@ def star_rows(
     with np.errstate(over="ignore"):  # what diverges is infinite in single precision sooner
         flat = pa.array(losses.astype(np.float32).ravel())
     ends = np.arange(m + 1, dtype=np.int32) * losses.shape[1]
+    constants = {
+        "cell": cell.id,
+        "block": block.index,
+        "width": cell.width,
+        "data": cell.data,
+        "depth": cell.depth,
+        "activation": cell.activation,
+        "step_rule": cell.step_size,
+        "step_factor": cell.step_factor,
+        "random_bias": cell.random_bias,
+        "precision": cell.precision,
+        "engine": cell.engine,
+        "epochs": cell.epochs,
+    }
     columns = {
-        "cell": repeated(cell.id, m),
-        "block": [block.index] * m,
-        "network": range(block.first, block.first + m),
-        "width": [cell.width] * m,
-        "data": repeated(cell.data, m),
-        "depth": [cell.depth] * m,
-        "activation": repeated(cell.activation, m),
-        "step_rule": repeated(cell.step_size, m),
-        "step_factor": [cell.step_factor] * m,
-        "random_bias": [cell.random_bias] * m,
-        "precision": repeated(cell.precision, m),
-        "engine": repeated(cell.engine, m),
-        "epochs": [cell.epochs] * m,
+        **constant_columns(constants, m, SCHEMA),
+        "network": np.arange(block.first, block.first + m),
         "first_kink_change": _epochs(state.info.first_kink_change),
         "first_loss_crossing": _epochs(state.info.first_loss_crossing),
         "threshold": problem.threshold,
@@ -45,7 +48,7 @@ def star_rows(
         "loss": loss,
         "losses": pa.ListArray.from_arrays(pa.array(ends), flat, type=SCHEMA.field("losses").type),
     }
-    return pa.table(columns, schema=SCHEMA)
+    return pa.table({name: columns[name] for name in SCHEMA.names}, schema=SCHEMA)
 
 
 def _epochs(first: Ints) -> pa.Array:
