@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import ArrayLike
 
+from mcrelu.experiments.crossing.rows import crossing_rows
 from mcrelu.problems.one_d import Outcome, StopReason
 from mcrelu.runtime.serial import SerialExecutor
 from mcrelu.runtime.sweeping import do_sweep
@@ -18,7 +19,7 @@ from mcrelu.store.files import Files
 from mcrelu.store.inventory import NOWHERE, CellInventory, Inventory
 from mcrelu.store.manifest import Entries
 from mcrelu.store.output import Output
-from mcrelu.store.shards import shard_name
+from mcrelu.store.shards import publish_shard, shard_name
 from mcrelu.sweep.cell import Block
 from mcrelu.sweep.sweep import Sweep
 
@@ -102,6 +103,15 @@ def shard_files(folder: Path, wanted: Sweep) -> list[Path]:
     """The shards of a sweep that are there, good or not."""
     paths = (folder / shard_name(block) for block in wanted.all_blocks())
     return [path for path in paths if path.exists()]
+
+
+def publish_made_up(done: Output, block: Block, status: ArrayLike | None = None) -> None:
+    """Write the shard of a block that nobody trained, with these statuses over and over if any."""
+    outcome = made_up_outcome(block)
+    if status is not None:
+        outcome = outcome_of(np.resize(status, block.networks))
+    rows = crossing_rows(block, np.full(block.networks, 0.5), outcome)
+    publish_shard(done.files, block, done.sweep.provenance(block.cell), rows, {})
 
 
 def made_up_outcome(block: Block, seed: int = 1) -> Outcome:
