@@ -69,7 +69,7 @@ def test_the_paper_without_a_figure_is_all_of_it(name: str, size: int) -> None:
 
 
 def test_a_figure_of_the_other_experiment_is_one_line() -> None:
-    with pytest.raises(UserError, match="paper:fig8: no such figure .*; use fig5 or fig6"):
+    with pytest.raises(UserError, match=r"paper:fig8: no such figure .*; use fig5 or fig6"):
         PAPER.counts("fig8")
 
 
