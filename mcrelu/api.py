@@ -135,7 +135,7 @@ def run(
     display: Display | None = None,
     join: bool = False,
 ) -> Run:
-    """Run what of a sweep is not in ``out`` yet, and write its tables.
+    """Run what of a sweep is not in ``out`` yet, and write its tables unless it was interrupted.
 
     Parameters
     ----------
@@ -156,6 +156,8 @@ def run(
     start = executor_starter(executor, str(out), address, workers, sweep.device)
     output = Output.claim(Files.at(out), sweep)
     code = do_sweep(output, start, display, join=join)
+    if code.interrupted:
+        return Run(output, code)
     refused = reduce(output).refused
     if refused and code in (ExitCode.DONE, ExitCode.BUDGET):
         for name in refused:  # what cannot be counted is done again

@@ -89,13 +89,15 @@ def run_command(
         join=join,
     )
     assert run.exit_code is not None
+    if run.exit_code.interrupted:
+        log.print("Interrupted: the same command goes on from here.")
+        _emit(as_json, {"out": run.out, "exit_code": run.exit_code})
+        return run.exit_code
     _present(run, as_json)
     if run.exit_code is ExitCode.FAILED_BLOCKS:
         log.print(f"Some blocks failed: see {run.out}/errors; the same command tries them again.")
     elif run.exit_code is ExitCode.BUDGET:
         log.print(_shortfall(run.output), highlight=False, soft_wrap=True)
-    elif run.exit_code is not ExitCode.DONE:
-        log.print("Interrupted: the same command goes on from here.")
     return run.exit_code
 
 

@@ -18,6 +18,11 @@ class ExitCode(IntEnum):
     INTERRUPTED = 130
     TERMINATED = 143
 
+    @property
+    def interrupted(self) -> bool:
+        """Whether a signal ended the run, so that whoever sent it waits for the end."""
+        return self in (ExitCode.INTERRUPTED, ExitCode.TERMINATED)
+
 
 class UserError(Exception):
     """Something the user can mend; the message is one line that says what and how."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cache
 from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, cast
@@ -186,8 +185,7 @@ REGISTRY = {
 }
 
 
-@cache
-def experiment(name: str) -> Experiment:
+def experiment(name: object) -> Experiment:
     """The experiment of a name; its module is imported only now.
 
     Raises
@@ -195,7 +193,7 @@ def experiment(name: str) -> Experiment:
     UserError
         If there is none.
     """
-    if name not in REGISTRY:
+    if not isinstance(name, str) or name not in REGISTRY:
         known = " or ".join(repr(one) for one in REGISTRY)
         raise UserError(f"experiment = {name!r}: must be {known}")
     return cast("Experiment", import_module(REGISTRY[name]).EXPERIMENT)

@@ -23,7 +23,6 @@ from mcrelu.store.parquet import (
     parquet_file,
     parquet_of,
     parquet_of_groups,
-    table_of,
 )
 from mcrelu.sweep.cell import Block, Provenance
 
@@ -172,9 +171,10 @@ def read_columns(content: bytes, index: int, columns: list[str] | None) -> pa.Ta
     file = parquet_file(content)
     listed = (file.schema_arrow.metadata or {}).get(f"{_PREFIX}{_BLOCKS}".encode())
     if listed is None:
-        return table_of(content, columns).replace_schema_metadata(None)
-    numbers = [int(one["block"]) for one in json.loads(listed)]
-    rows = file.read_row_group(numbers.index(index), columns=columns, use_threads=False)
+        rows = file.read(columns=columns, use_threads=False)
+    else:
+        numbers = [int(one["block"]) for one in json.loads(listed)]
+        rows = file.read_row_group(numbers.index(index), columns=columns, use_threads=False)
     return rows.replace_schema_metadata(None)
 
 

@@ -29,8 +29,7 @@ def validate(values: dict[str, Any]) -> CommonSpec:
 
 def _model(values: dict[str, Any]) -> type[CommonSpec]:
     """The model of the experiment; where none is named, any will say that it is missing."""
-    name = values.get("experiment", next(iter(REGISTRY)))
     try:
-        return experiment(name if isinstance(name, str) else repr(name)).spec
+        return experiment(values.get("experiment", next(iter(REGISTRY)))).spec
     except UserError as error:
         raise SpecError(str(error)) from None

@@ -12,10 +12,12 @@ import pytest
 
 from mcrelu.experiments.crossing.figures import crossing_figure
 from mcrelu.experiments.crossing.pgf import crossing_tex
-from mcrelu.experiments.crossing.series import Series, doubts, law_sentence, series_of, width_ticks
+from mcrelu.experiments.crossing.series import Series, doubts, law_sentence, series_of
 from mcrelu.experiments.crossing.tables import power_laws
 from mcrelu.figures.style import look, publish
-from mcrelu.stats.intervals import confidence_sequence, wilson
+from mcrelu.figures.ticks import width_ticks
+from mcrelu.stats.intervals import wilson
+from mcrelu.stats.sequential import confidence_sequence
 from mcrelu.store.files import Files
 
 WIDTHS = [16, 32, 64, 128]

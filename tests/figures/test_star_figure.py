@@ -8,8 +8,10 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from mcrelu.experiments.star.curves import curve_rows, curves_of
+from mcrelu.experiments.base import CELLS as CELL_TABLE
+from mcrelu.experiments.star.curves import curves_of
 from mcrelu.experiments.star.figures import star_figure
+from mcrelu.experiments.star.sections import sections
 from mcrelu.figures.style import look, publish
 from mcrelu.stats.intervals import wilson
 from mcrelu.store.files import Files
@@ -60,11 +62,12 @@ def test_names_say_what_differs() -> None:
 
 
 def test_rows_have_both_fractions_with_intervals() -> None:
-    curve = max(curves_of(CELLS), key=lambda one: len(one.width))
-    head, first, last = curve_rows(curve)
-    assert len(head) == len(first) == 9
-    kinks = ["0.900", "0.826 .. 0.945", "0.896"]
-    assert first == ["4096", "100", *kinks, "0.400", "0.309 .. 0.498", "0.367", "0.5"]
+    section = max(sections({CELL_TABLE: CELLS}), key=lambda one: len(one.rows))
+    first, last = section.rows
+    assert section.title == "star-11, h = 1/λ_max"
+    assert len(section.headings) == len(first) == 9
+    kinks = ("0.900", "0.826 .. 0.945", "0.896")
+    assert first == ("4096", "100", *kinks, "0.400", "0.309 .. 0.498", "0.367", "0.5")
     assert last[0] == "8192"
 
 

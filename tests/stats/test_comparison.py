@@ -8,15 +8,10 @@ from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.proportion import proportions_ztest
 
 from mcrelu.errors import UserError
-from mcrelu.published import FIGURES, Setting, points
-from mcrelu.stats.comparison import (
-    Count,
-    compare,
-    holm_rejections,
-    p_values,
-    published_counts,
-    z_scores,
-)
+from mcrelu.experiments.base import Count, experiment
+from mcrelu.experiments.crossing.paper import PAPER, Setting
+from mcrelu.experiments.star.paper import PAPER as STAR_PAPER
+from mcrelu.stats.comparison import compare, holm_rejections, p_values, z_scores
 
 GD = Setting(0.0, "gd", "he", "inv_lambda_max", "crossing+sufficient")
 
@@ -56,26 +51,35 @@ def test_holm_keeps_its_level() -> None:
 
 def test_all_published_points_are_there() -> None:
     """Figure 8 has two series of seven widths, each of them at four steps."""
-    found = {figure: points(figure) for figure in FIGURES}
+    papers = (PAPER, STAR_PAPER)
+    found = {figure: paper.estimates(figure) for paper in papers for figure in paper.figures}
     sizes = {figure: len(values) for figure, values in found.items()}
     assert sizes == {"fig5": 32, "fig6": 16, "fig8": 2 * 7 * 4}
-    assert found["fig5"][GD, 16].crossed == 3611
+    assert found["fig5"][GD, 16].counts == Count(3611, 10_000)
     assert found["fig6"][GD._replace(offset=0.1), 2048].estimate == 0.6152
 
 
-def test_the_paper_without_a_figure_is_all_of_it() -> None:
-    by_figure = [published_counts(figure) for figure in FIGURES]
-    assert published_counts() == {key: count for one in by_figure for key, count in one.items()}
-    assert len(published_counts()) == sum(map(len, by_figure))
+@pytest.mark.parametrize(("name", "size"), [("crossing", 32 + 16), ("star", 2 * 7 * 4)])
+def test_the_paper_without_a_figure_is_all_of_it(name: str, size: int) -> None:
+    one = experiment(name)
+    by_figure = [one.published(figure) for figure in one.figures_of_paper]
+    every = one.published(None)
+    assert every == {key: count for part in by_figure for key, count in part.items()}
+    assert len(every) == sum(map(len, by_figure)) == size
+
+
+def test_a_figure_of_the_other_experiment_is_one_line() -> None:
+    with pytest.raises(UserError, match=r"paper:fig8: no such figure .*; use fig5 or fig6"):
+        PAPER.counts("fig8")
 
 
 def test_compare_matches_by_setting_and_width() -> None:
     ours = {(GD, 16): Count(3600, 10_000), (GD, 17): Count(1, 2), (GD, 32): Count(3000, 10_000)}
-    comparison = compare(ours, published_counts("fig5"))
+    comparison = compare(ours, PAPER.counts("fig5"))
     assert comparison["width"].to_pylist() == [16, 32]
     assert comparison["agrees"].to_pylist() == [True, False]
 
 
 def test_cells_without_networks_are_not_compared() -> None:
     with pytest.raises(UserError, match="nothing to compare"):
-        compare({(GD, 16): Count(0, 0)}, published_counts("fig5"))
+        compare({(GD, 16): Count(0, 0)}, PAPER.counts("fig5"))

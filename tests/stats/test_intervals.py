@@ -9,13 +9,8 @@ import pytest
 from scipy import special
 from scipy.stats import binom, binomtest
 
-from mcrelu.stats.intervals import (
-    Interval,
-    clopper_pearson,
-    confidence_sequence,
-    standard_error,
-    wilson,
-)
+from mcrelu.stats.intervals import Interval, clopper_pearson, standard_error, wilson
+from mcrelu.stats.sequential import confidence_sequence
 
 CASES = [(0, 1), (1, 1), (0, 50), (3, 50), (25, 50), (50, 50), (361, 1000), (1, 10_000)]
 

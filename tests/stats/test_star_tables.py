@@ -7,18 +7,20 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
-from mcrelu.published import StarSetting, points
-from mcrelu.stats.reduce import reduce
+from small_sweeps import output as claimed
+from small_sweeps import sweep as crossing_sweep
 from star_sweeps import star_sweep
 
 from mcrelu.errors import UserError
+from mcrelu.experiments.base import Count
+from mcrelu.experiments.star.paper import PAPER, Setting
 from mcrelu.experiments.star.rows import star_rows
-from mcrelu.experiments.star.tables import DECILES, progress, star_cells
+from mcrelu.experiments.star.tables import DECILES, point_counts, summary
 from mcrelu.problems.r_d import NEVER, Info, Problem, State
-from mcrelu.stats.comparison import Count, compare, counts_of, pool, published_counts
+from mcrelu.stats.comparison import compare, pool
 from mcrelu.stats.intervals import clopper_pearson, wilson
-from mcrelu.store.files import Files
 from mcrelu.store.output import Output
+from mcrelu.store.reduce import cell_table, reduce, written_tables
 from mcrelu.store.shards import publish_shard
 from mcrelu.sweep.sweep import Sweep
 
@@ -30,19 +32,23 @@ THRESHOLD = 2.0
 
 
 def filled(folder: Path, blocks: int = 2, sweep: Sweep = SWEEP) -> Output:
-    output = Output(Files.at(folder), sweep)
+    output = claimed(folder, sweep)
     output.take()
     for block in list(sweep.all_blocks())[:blocks]:
         k = block.index
         state = State(2000, (), Info(KINKS[k], CROSSINGS[k]))
         problem = Problem(*[np.zeros(0)] * 3, np.full(2, 0.1), np.full(2, THRESHOLD))
         rows = star_rows(block, problem, np.full(2, 0.3), state, LOSSES[k, :, -1], LOSSES[k])
-        publish_shard(output.files, block, output.origin(block.cell), rows, {})
+        publish_shard(output.files, block, sweep.provenance(block.cell), rows, {})
     return output
 
 
+def progress(output: Output) -> pa.Table:
+    return reduce(output).tables["progress"]
+
+
 def test_counts_and_intervals(tmp_path: Path) -> None:
-    (row,) = star_cells(filled(tmp_path)).to_pylist()
+    (row,) = cell_table(filled(tmp_path)).to_pylist()
     assert (row["networks"], row["kink_k"], row["loss_k"], row["diverged"]) == (4, 3, 2, 1)
     assert (row["kink_estimate"], row["loss_estimate"]) == (0.75, 0.5)
     assert (row["kink_wilson_low"], row["kink_wilson_high"]) == tuple(map(float, wilson(3, 4)))
@@ -60,10 +66,16 @@ def test_a_step_size_that_is_not_there_is_null() -> None:
     assert rows["first_kink_change"].to_pylist() == [5, None]
 
 
+def test_the_summary_of_a_block_counts_changed_kinks(tmp_path: Path) -> None:
+    output = filled(tmp_path)
+    rows = output.networks(SWEEP.cells[0])
+    assert [summary(rows.slice(first, 2)) for first in (0, 2)] == [{"k": 1}, {"k": 2}]
+
+
 def test_blocks_behind_a_gap_do_not_count(tmp_path: Path) -> None:
-    (row,) = star_cells(filled(tmp_path, blocks=1)).to_pylist()
+    (row,) = cell_table(filled(tmp_path, blocks=1)).to_pylist()
     assert (row["networks"], row["kink_k"]) == (2, 1)
-    (row,) = star_cells(filled(tmp_path / "empty", blocks=0)).to_pylist()
+    (row,) = cell_table(filled(tmp_path / "empty", blocks=0)).to_pylist()
     assert (row["networks"], row["kink_estimate"], row["relative_loss"]) == (0, None, None)
 
 
@@ -82,11 +94,12 @@ def test_progress_by_thousands_of_epochs(tmp_path: Path) -> None:
 
 def test_tables_are_written(tmp_path: Path) -> None:
     output = filled(tmp_path)
-    tables = reduce(output)
+    tables = reduce(output).tables
     assert set(tables) == {"cells", "progress"}
     for name, table in tables.items():
         assert output.read_table(name).equals(table)
         assert (tmp_path / "tables" / f"{name}.csv").exists()
+    assert written_tables(output)["cells"].equals(tables["cells"])
 
 
 # --- comparison -----------------------------------------------------------------------------
@@ -102,29 +115,30 @@ def cells(**changes: object) -> pa.Table:
 
 
 def test_figure_8_has_its_points_at_every_step() -> None:
-    found = points("fig8")
+    found = PAPER.estimates("fig8")
     assert len(found) == 2 * 7 * 4
-    setting = StarSetting("loss", "star-11", 1, "relu", "inv_lambda_max", 1.0, random_bias=False)
+    setting = Setting("loss", "star-11", 1, "relu", "inv_lambda_max", 1.0, random_bias=False)
     assert found[setting, 8192].estimate == 0.068
 
 
 def test_both_events_are_compared() -> None:
-    table = compare(counts_of(cells()), published_counts("fig8"))
+    table = compare(point_counts(cells()), PAPER.counts("fig8"))
     assert table["event"].to_pylist() == ["kink", "loss"]
     assert table["agrees"].to_pylist() == [True, True]
-    worse = compare(counts_of(cells(loss_k=168)), published_counts("fig8"))
+    worse = compare(point_counts(cells(loss_k=168)), PAPER.counts("fig8"))
     assert worse["agrees"].to_pylist() == [True, False]
 
 
 def test_what_the_paper_has_not_is_left_out() -> None:
-    ours = counts_of(cells(data="star-7")) | counts_of(cells())
-    assert compare(ours, published_counts("fig8")).num_rows == 2
+    ours = point_counts(cells(data="star-7")) | point_counts(cells())
+    assert compare(ours, PAPER.counts("fig8")).num_rows == 2
     assert Count(840, 1000) in ours.values()
 
 
-def test_outputs_of_one_experiment_pool() -> None:
-    assert pool([cells(), cells(width=16)]).num_rows == 2
-    with pytest.raises(UserError, match="is in two of the outputs"):
-        pool([cells(), cells()])
+def test_outputs_of_one_experiment_pool(tmp_path: Path) -> None:
+    star, crossing = claimed(tmp_path, SWEEP), claimed(tmp_path, crossing_sweep())
+    assert pool([star, star], [cells(), cells(width=16)]).num_rows == 2
+    with pytest.raises(UserError, match="width 8192 is in two of the outputs"):
+        pool([star, star], [cells(), cells()])
     with pytest.raises(UserError, match="of different experiments"):
-        pool([cells(), cells().drop_columns("kink_k")])
+        pool([star, crossing], [cells(), cell_table(crossing)])

@@ -13,24 +13,34 @@ import pyarrow.parquet as pq
 import pytest
 from small_sweeps import SEED, made_up_outcome, sweep
 
-from mcrelu.experiments.crossing.rows import CROSSING, crossing_rows
+from mcrelu.experiments.crossing.rows import crossing_rows
+from mcrelu.experiments.crossing.schema import SCHEMA, SCHEMA_VERSION
+from mcrelu.experiments.crossing.tables import summary
 from mcrelu.problems.one_d import Outcome, StopReason
-from mcrelu.store import schema, shards
+from mcrelu.rng import stream_version
+from mcrelu.store.contents import Contents
 from mcrelu.store.files import Files
+from mcrelu.store.inventory import CellInventory, take_inventory
+from mcrelu.store.output import Output
+from mcrelu.store.parquet import digest
 from mcrelu.store.shards import (
-    Provenance,
-    complete_prefix,
-    missing_blocks,
+    checksum,
+    identity,
+    metadata_of,
     publish_shard,
-    read_shard,
+    read_block,
     shard_name,
+    with_extent,
 )
-from mcrelu.sweep.cell import Block, Cell
+from mcrelu.sweep.cell import Block, Cell, Provenance
 
-ORIGIN = Provenance(SEED, "philox", 10)
-CELL: Cell = sweep().cells[0]
+PROVENANCE = Provenance(SEED, "philox", 10, stream_version())
+SWEEP = sweep(networks=60)
+CONTENTS = Contents.of(SWEEP)
+CELL: Cell = SWEEP.cells[0]
 OTHER_CELL: Cell = sweep(cells={"width": [8]}).cells[0]
-BLOCK = Block(CELL, 1, 10, 10)
+BLOCKS = list(SWEEP.all_blocks())
+BLOCK = BLOCKS[1]
 NOTES = {"host": "somewhere", "attempt": "2"}
 
 
@@ -45,10 +55,10 @@ def rows_of(block: Block, seed: int = 1) -> pa.Table:
 
 
 def publish(
-    files: Files, block: Block = BLOCK, origin: Provenance = ORIGIN, seed: int = 1
+    files: Files, block: Block = BLOCK, provenance: Provenance = PROVENANCE, seed: int = 1
 ) -> pa.Table:
     rows = rows_of(block, seed)
-    publish_shard(files, block, origin, rows, NOTES)
+    publish_shard(files, block, provenance, rows, NOTES)
     return rows
 
 
@@ -58,10 +68,24 @@ def raw(files: Files, block: Block = BLOCK) -> bytes:
     return content
 
 
-def is_missing(files: Files, block: Block = BLOCK, origin: Provenance = ORIGIN) -> bool:
-    """Whether a block counts as not there, which both readers must agree on."""
-    absent = read_shard(files, block, origin) is None
-    assert missing_blocks(files, [block], origin) == ([block] if absent else [])
+def read_shard(files: Files, block: Block = BLOCK) -> pa.Table | None:
+    """The rows in the shard of a block, None if it is not good."""
+    content = files.read(shard_name(block))
+    wanted = with_extent(identity(block, PROVENANCE), block.cell.extent())
+    return None if content is None else read_block(content, wanted)
+
+
+def inventory(files: Files, contents: Contents = CONTENTS) -> CellInventory:
+    return take_inventory(files, contents, summary).cells[CELL.id]
+
+
+def is_missing(files: Files) -> bool:
+    """Whether the block counts as not there, which both readers must agree on."""
+    absent = read_shard(files) is None
+    taken = take_inventory(files, CONTENTS, summary)
+    assert taken.cells[CELL.id].good[BLOCK.index] == (not absent)
+    there = files.read(shard_name(BLOCK)) is not None
+    assert taken.refused == ([shard_name(BLOCK)] if there and absent else [])
     return absent
 
 
@@ -70,10 +94,10 @@ def is_missing(files: Files, block: Block = BLOCK, origin: Provenance = ORIGIN) 
 
 def test_a_good_shard_reads_back_equal(files: Files) -> None:
     rows = publish(files)
-    read = read_shard(files, BLOCK, ORIGIN)
+    read = read_shard(files)
     assert read is not None
     assert read.equals(rows)
-    assert read.schema.equals(CROSSING)
+    assert read.schema.equals(SCHEMA)
     assert not is_missing(files)
 
 
@@ -87,30 +111,39 @@ def test_its_place_is_fixed_by_the_block(files: Files, tmp_path: Path) -> None:
 def test_a_retry_replaces_it(files: Files) -> None:
     publish(files, seed=1)
     second = publish(files, seed=2)
-    assert second.equals(read_shard(files, BLOCK, ORIGIN))
+    assert second.equals(read_shard(files))
 
 
 def test_metadata_says_what_it_is(files: Files) -> None:
-    publish(files)
+    rows = publish(files)
     metadata = pq.read_metadata(pa.BufferReader(raw(files))).metadata
     named = {key.decode(): value.decode() for key, value in metadata.items()}
     named.pop("ARROW:schema")
-    assert len(named.pop("mcrelu.digest")) == 32
+    assert named.pop("mcrelu.digest") == digest(rows)
     assert named == {
         "mcrelu.host": "somewhere",
         "mcrelu.attempt": "2",
-        "mcrelu.schema": "2",
+        "mcrelu.schema": str(SCHEMA_VERSION),
         "mcrelu.cell": CELL.id,
         "mcrelu.block": "1",
         "mcrelu.networks": "10",
         "mcrelu.seed": str(SEED),
         "mcrelu.rng": "philox",
+        "mcrelu.streams": stream_version(),
         "mcrelu.block_size": "10",
     }
+    said = {key.removeprefix("mcrelu."): value for key, value in named.items()}
+    assert metadata_of(raw(files)) == said | {"digest": digest(rows)}
+
+
+def test_publishing_says_what_lies_there(files: Files) -> None:
+    published = publish_shard(files, BLOCK, PROVENANCE, rows_of(BLOCK), NOTES)
+    assert published == (len(raw(files)), checksum(raw(files)))
+    assert len(published.checksum) == 16
 
 
 def test_notes_cannot_change_the_identity(files: Files) -> None:
-    publish_shard(files, BLOCK, ORIGIN, rows_of(BLOCK), {"cell": "of somebody else"})
+    publish_shard(files, BLOCK, PROVENANCE, rows_of(BLOCK), {"cell": "of somebody else"})
     assert not is_missing(files)
 
 
@@ -163,7 +196,7 @@ def test_row_contents() -> None:
 
 def test_only_a_crossing_that_never_was_is_null(files: Files) -> None:
     publish(files)
-    read = read_shard(files, BLOCK, ORIGIN)
+    read = read_shard(files)
     assert read is not None
     crossed = read["status"].to_numpy() == StopReason.CROSSED
     assert 0 < crossed.sum() < 10
@@ -174,8 +207,8 @@ def test_only_a_crossing_that_never_was_is_null(files: Files) -> None:
 
 
 def test_types_are_as_narrow_as_the_values_allow() -> None:
-    name = pa.dictionary(pa.int8(), pa.string())
-    assert {field.name: field.type for field in CROSSING} == {
+    name = pa.string()
+    assert {field.name: field.type for field in SCHEMA} == {
         "cell": name,
         "block": pa.uint32(),
         "network": pa.uint32(),
@@ -227,7 +260,7 @@ def test_a_flipped_byte_never_changes_a_row(files: Files) -> None:
         flipped = bytearray(content)
         flipped[place] ^= 0xFF
         files.publish(shard_name(BLOCK), bytes(flipped))
-        read = read_shard(files, BLOCK, ORIGIN)
+        read = read_shard(files)
         assert read is None or read.equals(rows), f"byte {place}"
         outcomes.append(read is None)
     assert np.mean(outcomes) > 0.5
@@ -240,7 +273,7 @@ def test_a_flipped_byte_in_the_values_is_noticed(files: Files, column: str) -> N
     publish(files)
     content = bytearray(raw(files))
     place = pq.read_metadata(pa.BufferReader(raw(files))).row_group(0)
-    chunk = place.column(CROSSING.get_field_index(column))
+    chunk = place.column(SCHEMA.get_field_index(column))
     content[chunk.data_page_offset + chunk.total_compressed_size // 2] ^= 0x01
     files.publish(shard_name(BLOCK), bytes(content))
     assert is_missing(files)
@@ -278,57 +311,67 @@ def test_metadata_that_is_no_text_is_missing(files: Files) -> None:
     assert is_missing(files)
 
 
-@pytest.mark.parametrize(
-    "columns",
-    [
-        {"zebra": pa.array(range(10))},
-        {name: pa.array(["x"] * 10) for name in CROSSING.names},
-    ],
-    ids=["other columns", "other types"],
-)
-def test_the_right_identity_on_other_columns_is_missing(
-    files: Files, columns: dict[str, pa.Array]
-) -> None:
-    publish_shard(files, BLOCK, ORIGIN, pa.table(columns), NOTES)
+OTHER_ROWS: dict[str, pa.Table] = {
+    "other columns": pa.table({"zebra": range(10)}),
+    "other types": pa.table({name: ["x"] * 10 for name in SCHEMA.names}),
+    "fewer rows": rows_of(BLOCK).slice(0, 9),
+    "more rows": pa.concat_tables([rows_of(BLOCK), rows_of(BLOCK).slice(0, 1)]),
+}
+
+
+@pytest.mark.parametrize("rows", OTHER_ROWS.values(), ids=OTHER_ROWS.keys())
+def test_other_rows_are_not_published(files: Files, rows: pa.Table) -> None:
+    with pytest.raises(ValueError, match="schema of its experiment"):
+        publish_shard(files, BLOCK, PROVENANCE, rows, NOTES)
+    assert files.read(shard_name(BLOCK)) is None
+
+
+@pytest.mark.parametrize("rows", OTHER_ROWS.values(), ids=OTHER_ROWS.keys())
+def test_the_right_identity_on_other_rows_is_missing(files: Files, rows: pa.Table) -> None:
+    publish(files)
+    metadata = pq.read_schema(pa.BufferReader(raw(files))).metadata
+    files.publish(shard_name(BLOCK), parquet(rows.replace_schema_metadata(metadata)))
     assert is_missing(files)
 
 
 FOREIGN: dict[str, tuple[Block, Provenance]] = {
-    "another cell": (dataclasses.replace(BLOCK, cell=OTHER_CELL), ORIGIN),
-    "another block": (Block(CELL, 2, 20, 10), ORIGIN),
-    "another seed": (BLOCK, dataclasses.replace(ORIGIN, seed=SEED + 1)),
-    "another rng": (BLOCK, dataclasses.replace(ORIGIN, rng="legacy")),
-    "another block size": (BLOCK, dataclasses.replace(ORIGIN, block_size=20)),
-    "a shorter one": (Block(CELL, 1, 10, 9), ORIGIN),
-    "a longer one": (Block(CELL, 1, 10, 11), ORIGIN),
+    "another cell": (dataclasses.replace(BLOCK, cell=OTHER_CELL), PROVENANCE),
+    "another block": (Block(CELL, 2, 20, 10), PROVENANCE),
+    "another seed": (BLOCK, dataclasses.replace(PROVENANCE, seed=SEED + 1)),
+    "another rng": (BLOCK, dataclasses.replace(PROVENANCE, rng="legacy")),
+    "other streams": (BLOCK, dataclasses.replace(PROVENANCE, streams="0")),
+    "another block size": (BLOCK, dataclasses.replace(PROVENANCE, block_size=20)),
+    "a shorter one": (Block(CELL, 1, 10, 9), PROVENANCE),
+    "a longer one": (Block(CELL, 1, 10, 11), PROVENANCE),
 }
 
 
-@pytest.mark.parametrize(("block", "origin"), FOREIGN.values(), ids=FOREIGN.keys())
-def test_a_foreign_shard_is_missing(files: Files, block: Block, origin: Provenance) -> None:
-    publish(files, block, origin)
+@pytest.mark.parametrize(("block", "provenance"), FOREIGN.values(), ids=FOREIGN.keys())
+def test_a_foreign_shard_is_missing(files: Files, block: Block, provenance: Provenance) -> None:
+    publish(files, block, provenance)
     files.publish(shard_name(BLOCK), raw(files, block))
     assert is_missing(files)
     publish(files)
     assert not is_missing(files)  # and it can be replaced
 
 
-def test_a_shard_of_another_schema_is_missing(
-    files: Files, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_shard_of_another_schema_is_missing(files: Files) -> None:
     publish(files)
-    monkeypatch.setattr(shards, "VERSION", schema.VERSION + 1)
-    assert is_missing(files)
+    later = dataclasses.replace(CONTENTS, schema_version=SCHEMA_VERSION + 1)
+    assert inventory(files).good[BLOCK.index]
+    assert not inventory(files, later).good.any()
 
 
 def test_fewer_rows_than_the_metadata_says_is_missing(files: Files) -> None:
-    publish_shard(files, BLOCK, ORIGIN, rows_of(BLOCK).slice(0, 9), NOTES)
+    publish(files)
+    fewer = rows_of(BLOCK).slice(0, 9)
+    metadata = pq.read_schema(pa.BufferReader(raw(files))).metadata
+    metadata[b"mcrelu.digest"] = digest(fewer).encode()
+    files.publish(shard_name(BLOCK), parquet(fewer.replace_schema_metadata(metadata)))
     assert is_missing(files)
 
 
 # --- cells ----------------------------------------------------------------------------------
-
-BLOCKS = [Block(CELL, index, 10 * index, 10) for index in range(6)]
 
 
 def publish_blocks(files: Files, present: list[int]) -> None:
@@ -352,10 +395,12 @@ def test_blocks_behind_a_gap_are_never_counted(
     files: Files, present: list[int], counted: int
 ) -> None:
     publish_blocks(files, present)
-    prefix = complete_prefix(files, CELL, BLOCKS, ORIGIN)
+    output = Output(files, CONTENTS, SWEEP)
+    prefix = output.networks(CELL)
     assert prefix["network"].to_pylist() == list(range(10 * counted))
-    assert prefix.schema.equals(CROSSING)
-    missing = [block.index for block in missing_blocks(files, BLOCKS, ORIGIN)]
+    assert prefix.schema.equals(SCHEMA)
+    assert inventory(files).prefix() == counted
+    missing = [block.index for block in output.missing()]
     assert missing == [index for index in range(6) if index not in present]
 
 
@@ -367,21 +412,23 @@ def test_blocks_behind_a_gap_are_never_counted(
 def test_a_bad_shard_is_a_gap(files: Files, damage: Callable[[bytes], bytes]) -> None:
     publish_blocks(files, list(range(6)))
     files.publish(shard_name(BLOCKS[2]), damage(raw(files, BLOCKS[2])))
-    assert complete_prefix(files, CELL, BLOCKS, ORIGIN).num_rows == 20
-    assert missing_blocks(files, BLOCKS, ORIGIN) == [BLOCKS[2]]
+    output = Output(files, CONTENTS, SWEEP)
+    assert output.networks(CELL).num_rows == 20
+    assert output.missing() == [BLOCKS[2]]
+    assert output.reader().refused == [shard_name(BLOCKS[2])]
 
 
 def test_the_prefix_holds_the_rows_in_index_order(files: Files) -> None:
     publish_blocks(files, [5, 3, 1, 0, 2, 4])
     expected = pa.concat_tables(rows_of(block, seed=block.index) for block in BLOCKS)
-    assert complete_prefix(files, CELL, BLOCKS, ORIGIN).equals(expected.unify_dictionaries())
+    assert Output(files, CONTENTS, SWEEP).networks(CELL).equals(expected)
 
 
 def test_temporary_files_are_no_shards(files: Files, tmp_path: Path) -> None:
     publish_blocks(files, [0])
     stray = tmp_path / shard_name(BLOCKS[1])
     stray.with_name(".0123456789abcdef.tmp").write_bytes(raw(files, BLOCKS[0]))
-    assert complete_prefix(files, CELL, BLOCKS, ORIGIN).num_rows == 10
+    assert Output(files, CONTENTS, SWEEP).networks(CELL).num_rows == 10
 
 
 def test_pyarrow_reads_the_folder_as_it_lies(files: Files, tmp_path: Path) -> None:
@@ -389,7 +436,7 @@ def test_pyarrow_reads_the_folder_as_it_lies(files: Files, tmp_path: Path) -> No
     publish(files, dataclasses.replace(BLOCK, cell=OTHER_CELL))
     (tmp_path / "shards" / CELL.id / ".0123456789abcdef.tmp").write_bytes(b"left behind")
     data = pyarrow.dataset.dataset(tmp_path / "shards", format="parquet")
-    assert data.schema.remove_metadata().equals(CROSSING)
+    assert data.schema.remove_metadata().equals(SCHEMA)
     table = data.to_table()
     assert table.num_rows == 70
     ours = table.filter(pyarrow.dataset.field("cell") == CELL.id).sort_by("network")

@@ -140,7 +140,6 @@ PLAIN = {"width": [4], "data": ["star-3"]}
         ),
         ({"engine": "grouped", "precision": "float32"}, "cannot train in precision = 'float32'"),
         ({"engine": "grouped", "device": "cuda"}, "cannot train on device = 'cuda'"),
-        ({"cells": PLAIN | {"width": [2**20], "depth": [2]}}, "lower block_size or the width"),
     ],
 )
 def test_what_is_wrong_is_one_line(changes: dict[str, Any], message: str) -> None:

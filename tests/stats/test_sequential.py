@@ -6,15 +6,13 @@ import math
 from collections.abc import Callable
 
 import numpy as np
-import pyarrow as pa
 import pytest
 from scipy.stats import binom
 
-from mcrelu.problems.one_d import StopReason
-from mcrelu.stats.intervals import Interval, confidence_sequence, wilson
-from mcrelu.stats.precision import Count, Sample, k_high, sample_of
+from mcrelu.stats.intervals import Interval, wilson
+from mcrelu.stats.sequential import Sample, confidence_sequence
 
-BLOCKS = [Count(k, 100) for k in (30, 40, 35, 36, 33, 38, 31, 40)]
+BLOCKS = [(k, 100) for k in (30, 40, 35, 36, 33, 38, 31, 40)]
 
 
 def test_the_relative_width_is_that_of_the_confidence_sequence() -> None:
@@ -23,13 +21,13 @@ def test_the_relative_width_is_that_of_the_confidence_sequence() -> None:
 
 
 @pytest.mark.parametrize("sample", [Sample(), Sample(1, 0, 1000)])
-def test_an_estimate_of_zero_is_never_precise(sample: Sample) -> None:
+def test_an_estimate_of_zero_is_never_narrow_enough(sample: Sample) -> None:
     assert sample.relative_width == math.inf
     assert not sample.reaches(2.0)
 
 
 @pytest.mark.parametrize("blocks", range(1, len(BLOCKS)))
-def test_a_sample_ends_with_the_first_block_that_makes_it_precise(blocks: int) -> None:
+def test_a_sample_ends_with_the_first_block_that_makes_it_narrow_enough(blocks: int) -> None:
     k, n = (sum(column) for column in zip(*BLOCKS[:blocks], strict=True))
     target = Sample(blocks, k, n).relative_width
     assert Sample().grown(BLOCKS, target) == Sample(blocks, k, n)
@@ -38,7 +36,7 @@ def test_a_sample_ends_with_the_first_block_that_makes_it_precise(blocks: int) -
 
 def test_a_sample_ends_at_the_first_such_block_even_if_later_ones_are_too_wide() -> None:
     """A lucky first half, then nothing: the width over the estimate grows again."""
-    blocks = [Count(90, 100), Count(0, 100), Count(0, 100)]
+    blocks = [(90, 100), (0, 100), (0, 100)]
     target = Sample(1, 90, 100).relative_width
     assert Sample(3, 90, 300).relative_width > target
     assert Sample().grown(blocks, target) == Sample(1, 90, 100)
@@ -80,22 +78,6 @@ def test_a_projection_from_no_crossing_is_cautious() -> None:
     assert Sample(k=0, n=10**5).projected(0.1) < Sample(k=2, n=10**5).projected(0.1)
 
 
-def test_k_high_counts_what_was_not_shown_to_stay() -> None:
-    stays = {StopReason.LOCALLY_CONVERGED, StopReason.EARLY_STOPPED}
-    for reason in StopReason:
-        assert k_high([reason] * 3) == (0 if reason in stays else 3)
-
-
-def test_the_sample_of_rows_is_cut_at_block_ends() -> None:
-    crossed, stayed = int(StopReason.CROSSED), int(StopReason.LOCALLY_CONVERGED)
-    status = [code for k, n in BLOCKS for code in [crossed] * k + [stayed] * (n - k)]
-    block = np.repeat(np.arange(len(BLOCKS), dtype=np.uint32), 100)
-    rows = pa.table({"block": block, "status": pa.array(status, pa.uint8())})
-    for target in (0.3, 0.5, 0.7, 2.0):
-        assert sample_of(rows, target) == Sample().grown(BLOCKS, target)
-    assert sample_of(rows.slice(0, 0), 0.5) == Sample()
-
-
 def missed(interval: Callable[..., Interval], p: float, block: int, target: float) -> float:
     """Exact probability that an interval misses p where it first is narrow enough.
 
@@ -135,7 +117,7 @@ def test_simulated_samples_hold_the_truth() -> None:
     drawn = np.random.default_rng(20200212).binomial(50, p, (runs, 200))
     held = []
     for run in drawn:
-        sample = Sample().grown((Count(int(k), 50) for k in run), 0.5)
+        sample = Sample().grown(((int(k), 50) for k in run), 0.5)
         assert sample.reaches(0.5)
         low, high = confidence_sequence(sample.k, sample.n)
         held.append(low <= p <= high)
