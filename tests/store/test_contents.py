@@ -17,13 +17,20 @@ from mcrelu.store.files import Files
 from mcrelu.store.output import SPEC, Output
 from mcrelu.store.reduce import reduce
 from mcrelu.sweep import sweep as sweep_module
+from mcrelu.sweep.sweep import Sweep
 
-SMALL = sweep(networks=25, cells={"width": [4, 8]})
+
+def small() -> Sweep:
+    """As this program understands it now."""
+    return sweep(networks=25, cells={"width": [4, 8]})
+
+
+SMALL = small()
 
 
 def refusal(folder: Path) -> str:
     with pytest.raises(ForeignOutputError) as caught:
-        output(folder, SMALL)
+        output(folder, small())
     assert caught.value.exit_code == ExitCode.FOREIGN_OUTPUT == 6
     assert len(str(caught.value).splitlines()) == 1
     return str(caught.value)
