@@ -50,8 +50,8 @@ class Run:
 
     @property
     def out(self) -> str:
-        """Path or URI of the output."""
-        return self.output.files.uri
+        """Path or URI of the output, without credentials."""
+        return self.output.files.shown
 
     def table(self) -> pa.Table:
         """One row per cell: counts, estimate, intervals.

@@ -119,7 +119,7 @@ class _Session:
         self.display.update(self.work.tally)
 
     def _describe(self, failed: BlockFailed) -> dict[str, Any]:
-        where = self.output.files.uri
+        where = self.output.files.shown
         return {
             "error": failed.error,
             "cell": failed.block.cell.parameters(),

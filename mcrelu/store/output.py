@@ -109,7 +109,7 @@ class Output:
         UserError
             If it was not written yet, or is damaged.
         """
-        content, uri = self.files.read(f"tables/{name}.parquet"), self.files.uri
+        content, uri = self.files.read(f"tables/{name}.parquet"), self.files.shown
         if content is None:
             raise UserError(f"{uri}: has no tables; give mcrelu reduce {uri}")
         try:
