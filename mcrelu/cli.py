@@ -28,6 +28,7 @@ from mcrelu.store.compact import compact
 from mcrelu.store.files import Files
 from mcrelu.store.output import Output
 from mcrelu.store.reduce import reduce, refused_section, written_tables
+from mcrelu.store.uris import shown
 from mcrelu.sweep.sweep import Sweep
 from mcrelu.terminal import (
     agreement_table,
@@ -201,9 +202,8 @@ def plot_command(outs: tuple[str, ...], place: str | None, as_json: bool) -> Non
         raise UserError("--to is missing: say where one figure of several outputs shall be")
     paths = draw(outputs[0]) if place is None else draw_together(outputs, Files.at(place))
     if not paths:
-        raise UserError(
-            f"{outs[0]}: nothing to draw yet, no block is complete; run the sweep first"
-        )
+        first = outputs[0].files.shown
+        raise UserError(f"{first}: nothing to draw yet, no block is complete; run the sweep first")
     _emit(as_json, {"figures": paths}, facts_table("Figures", [("", path) for path in paths]))
 
 
@@ -218,7 +218,9 @@ def compare_command(outs: tuple[str, ...], as_json: bool) -> ExitCode:
     """
     *ours, other = outs
     if not ours:
-        raise UserError(f"{other}: nothing to compare it with; give two outputs, or paper:fig5")
+        raise UserError(
+            f"{shown(other)}: nothing to compare it with; give two outputs, or paper:fig5"
+        )
     comparison = compare_runs([Run.open(out) for out in ours], other)
     agrees = all(comparison["agrees"].to_pylist())
     name = other.removeprefix(PAPER) if f"{other}:".startswith(PAPER) else "other"

@@ -22,6 +22,7 @@ from mcrelu.runtime.serial import SerialExecutor
 from mcrelu.runtime.submit import Executor
 from mcrelu.runtime.sweeping import do_sweep
 from mcrelu.store.files import Files
+from mcrelu.store.local_store import LocalStore
 from mcrelu.store.output import Output
 from mcrelu.sweep.sweep import Sweep
 
@@ -49,20 +50,20 @@ class Watch(Silent):
 
 def slow_down(watch: Watch) -> None:
     """Let blocks and writes pass by the watch."""
-    train_block, write = crossing.train_block, Files._write
+    train_block, write = crossing.train_block, LocalStore._write
 
     def train(*args: Any) -> Any:
         watch.pass_by("block")
         return train_block(*args)
 
-    def write_halves(files: Files, target: str, content: Any) -> None:
-        if "/shards/" in target:
-            write(files, target, bytes(content)[: len(content) // 2])
+    def write_halves(store: LocalStore, path: Path, content: Any) -> None:
+        if "shards" in path.parts:
+            write(store, path, bytes(content)[: len(content) // 2])
             watch.pass_by("shards")
-        write(files, target, content)
+        write(store, path, content)
 
     crossing.train_block = train
-    Files._write = write_halves
+    LocalStore._write = write_halves  # type: ignore[method-assign]
 
 
 def starter(name: str) -> Callable[[], Executor[Any]]:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pytest
@@ -16,7 +17,10 @@ from pyarrow import fs
 from s3_server import BUCKET, FaultyApp, point_clients_at
 
 from mcrelu.errors import ExitCode, ResourceError, UserError
+from mcrelu.store import remote_store
 from mcrelu.store.files import Files
+from mcrelu.store.local_store import LocalStore
+from mcrelu.store.remote_store import RemoteStore
 
 SMALL = b"a few bytes"
 LARGE = bytes(range(256)) * (12 * 2**12)  # 12 MiB: object stores upload it in parts
@@ -32,11 +36,12 @@ def uri_files(folder: Path, request: pytest.FixtureRequest) -> Files:
 
 def subtree_files(folder: Path, request: pytest.FixtureRequest) -> Files:
     folder.mkdir()
-    return Files(fs.SubTreeFileSystem(str(folder), fs.LocalFileSystem()), "out", "subtree:out")
+    subtree = fs.SubTreeFileSystem(str(folder), fs.LocalFileSystem())
+    return Files(RemoteStore(subtree), "out", "subtree:out")
 
 
 def memory_files(folder: Path, request: pytest.FixtureRequest) -> Files:
-    return Files(fs._MockFileSystem(), "out", "mock:out")
+    return Files(RemoteStore(fs._MockFileSystem()), "out", "mock:out")
 
 
 def s3_files(folder: Path, request: pytest.FixtureRequest) -> Files:
@@ -50,6 +55,12 @@ PLACES = [local_files, uri_files, subtree_files, memory_files, s3_files]
 @pytest.fixture(params=PLACES, ids=lambda place: place.__name__)
 def files(request: pytest.FixtureRequest, tmp_path: Path) -> Files:
     return request.param(tmp_path / "out", request)
+
+
+@pytest.fixture
+def no_settling(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Do not wait for rivals that a test has not."""
+    monkeypatch.setattr(remote_store, "SETTLING_SECONDS", 0.0)
 
 
 class TestContract:
@@ -95,6 +106,29 @@ class TestContract:
         files.publish("folder/x", LARGE)
         assert everything(files) == [files.path("folder/x")]
 
+    def test_sizes_of_all_files_below_a_folder(self, files: Files) -> None:
+        names = ("a", "b/c/d", "b/e", ".hidden", "b/.hidden", ".folder/f")
+        for count, name in enumerate(names):
+            files.publish(f"folder/{name}", bytes(count))
+        files.publish("folders/g", SMALL)
+        assert files.sizes("folder") == {"a": 0, "b/c/d": 1, "b/e": 2}
+        assert files.sizes("folder/b") == {"c/d": 1, "e": 2}
+
+    def test_there_are_no_sizes_without_a_folder(self, files: Files) -> None:
+        assert files.sizes("folder") == {}
+        files.publish("folders/g", SMALL)
+        assert files.sizes("folder") == {}
+
+    def test_only_the_first_creates(self, files: Files, no_settling: None) -> None:
+        assert files.create("folder/x", b"first")
+        assert not files.create("folder/x", b"second")
+        assert files.read("folder/x") == b"first"
+        files.publish("y", SMALL)
+        assert not files.create("y", SMALL)
+        files.delete("folder/x")
+        assert files.create("folder/x", b"third")
+        assert everything(files) == [files.path("folder/x"), files.path("y")]
+
     def test_delete(self, files: Files) -> None:
         files.publish("folder/a", SMALL)
         files.publish("folder/b", SMALL)
@@ -128,7 +162,9 @@ def reading(read: Callable[[], object]) -> Iterator[None]:
 def everything(files: Files) -> list[str]:
     """Paths of all files below the root, temporary ones included."""
     selector = fs.FileSelector(files.root, recursive=True, allow_not_found=True)
-    found = files._fs.get_file_info(selector)
+    local = isinstance(files._store, LocalStore)
+    filesystem = fs.LocalFileSystem() if local else files._store._fs
+    found = filesystem.get_file_info(selector)
     return sorted(info.path for info in found if info.type == fs.FileType.File)
 
 
@@ -232,7 +268,7 @@ def test_the_failing_disk_breaks_half_way(tmp_path: Path) -> None:
     """Else the tests above would not test anything: a plain write leaves half a file."""
     files = files_on(Disk(room=4), tmp_path)
     with pytest.raises(OSError, match="No space left"):
-        files._write(str(tmp_path / "x"), SMALL)
+        files._store._write(tmp_path / "x", SMALL)
     assert (tmp_path / "x").read_bytes() == SMALL[:4]
 
 
@@ -241,21 +277,24 @@ def test_an_interrupted_write_leaves_nothing(
 ) -> None:
     """Ctrl-C comes anywhere, in the middle of a write too."""
     files = Files.at(tmp_path)
-    write = files._write
+    write = files._store._write
 
-    def interrupted(target: str, content: bytes) -> None:
-        write(target, content[:4])
+    def interrupted(path: Path, content: bytes) -> None:
+        write(path, content[:4])
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(files, "_write", interrupted)
-    with pytest.raises(KeyboardInterrupt):
-        files.publish("x", SMALL)
-    assert everything(files) == []
+    monkeypatch.setattr(files._store, "_write", interrupted)
+    for act in (files.publish, files.create):
+        with pytest.raises(KeyboardInterrupt):
+            act("x", SMALL)
+        assert everything(files) == []
 
 
 ACTIONS: dict[str, Callable[[Files], object]] = {
     "read": lambda files: files.read("spec.yaml"),
     "names": lambda files: files.names("shards"),
+    "sizes": lambda files: files.sizes("shards"),
+    "create": lambda files: files.create("spec.yaml", SMALL),
     "publish": lambda files: files.publish("spec.yaml", SMALL),
     "delete": lambda files: files.delete("spec.yaml"),
 }
@@ -274,7 +313,7 @@ def test_a_dead_endpoint_is_one_line_and_soon(
     assert time.monotonic() - started < 60
 
 
-@pytest.mark.parametrize("act", ["read", "publish", "delete"])
+@pytest.mark.parametrize("act", ACTIONS.keys())
 def test_a_file_where_the_folder_should_be_is_one_line(act: str, tmp_path: Path) -> None:
     parent = tmp_path / "parent"
     parent.write_text("not a folder")
@@ -294,8 +333,50 @@ def test_the_path_of_a_file_is_refused(scheme: str, tmp_path: Path) -> None:
     assert caught.value.exit_code == ExitCode.USAGE
 
 
+def test_of_rivals_on_an_object_store_the_last_to_write_creates(
+    s3: FaultyApp, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both find nothing and write; both wait longer than the other may be late."""
+    monkeypatch.setattr(remote_store, "SETTLING_SECONDS", 0.5)
+    files = Files.at(f"s3://{BUCKET}/{tmp_path.name}")
+    both_have_looked, won = threading.Barrier(2), {}
+    publish = RemoteStore.publish
+
+    def late(store: RemoteStore, path: str, content: bytes) -> None:
+        both_have_looked.wait()
+        publish(store, path, content)
+
+    monkeypatch.setattr(RemoteStore, "publish", late)
+    rivals = [
+        threading.Thread(target=lambda name=name: won.update({name: files.create("x", name)}))
+        for name in (b"a", b"b")
+    ]
+    for rival in rivals:
+        rival.start()
+    for rival in rivals:
+        rival.join()
+    winner = files.read("x")
+    assert won == {winner: True, next(iter({b"a", b"b"} - {winner})): False}
+
+
+def test_publishing_on_s3_makes_no_folders(
+    s3: FaultyApp, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each would be a request; three carry a file."""
+    requests, serve = [], s3._app
+
+    def counted(environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
+        requests.append(environ["REQUEST_METHOD"])
+        return serve(environ, start_response)
+
+    files = Files.at(f"s3://{BUCKET}/{tmp_path.name}")
+    monkeypatch.setattr(s3, "_app", counted)
+    files.publish("shards/cell/x", SMALL)
+    assert requests == ["POST", "PUT", "POST"]
+
+
 def test_a_bucket_that_is_not_there_is_said_when_writing(s3: FaultyApp) -> None:
-    with pytest.raises(ResourceError, match=r"nowhere.*not found"):
+    with pytest.raises(ResourceError, match=r"nowhere.*does not exist"):
         Files.at("s3://nowhere/out").publish("x", SMALL)
 
 
