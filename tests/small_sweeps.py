@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,8 @@ from mcrelu.problems.one_d import Outcome, StopReason
 from mcrelu.runtime.serial import SerialExecutor
 from mcrelu.runtime.sweeping import do_sweep
 from mcrelu.store.files import Files
+from mcrelu.store.inventory import NOWHERE, CellInventory, Inventory
+from mcrelu.store.manifest import Entries
 from mcrelu.store.output import Output
 from mcrelu.store.shards import shard_name
 from mcrelu.sweep.cell import Block
@@ -78,6 +81,21 @@ def assert_same_columns(ours: pa.Table, theirs: pa.Table) -> None:
     different = [name for name in names if not ours[name].equals(theirs[name])]
     assert not different
     assert ours.num_rows == theirs.num_rows
+
+
+def inventory_of(wanted: Sweep, k: Mapping[Block, int] | None = None) -> Inventory:
+    """An inventory in which some blocks are good, with these counts, and no others."""
+    unsigned, text = np.empty(0, dtype=np.uint32), np.empty(0, dtype=np.bytes_)
+    manifest = Entries(unsigned, unsigned, text, unsigned.astype(np.uint64), text, {})
+    cells = {}
+    for cell in wanted.cells:
+        nowhere = np.full(wanted.block_count(cell), NOWHERE)
+        good, counts = np.zeros(len(nowhere), dtype=bool), np.zeros_like(nowhere)
+        for block, count in (k or {}).items():
+            if block.cell == cell:
+                good[block.index], counts[block.index] = True, count
+        cells[cell.id] = CellInventory(good, {"k": counts}, nowhere, [], manifest, nowhere)
+    return Inventory(cells, entered=[], refused=[], torn_segments=0)
 
 
 def shard_files(folder: Path, wanted: Sweep) -> list[Path]:
