@@ -10,24 +10,39 @@ from pathlib import Path
 
 import pytest
 
+from mcrelu.experiments.base import REGISTRY
+
 PACKAGE = Path(__file__).parent.parent / "mcrelu"
 
-# From the bottom up; a module may import its own layer and those before it.
+# From the bottom up; a module may import its own layer and those before it. A module that stands
+# beside its package here has a layer of its own.
 LAYERS = (
     ("types", "errors", "jit", "memory", "problems"),
     ("data", "datasets", "init", "philox", "rng", "theory"),
     ("engines",),
-    ("sweep",),
-    ("store", "published", "verify"),
+    ("store.files", "store.parquet", "store.columns"),
+    ("sweep.cell", "sweep.messages", "sweep.reading", "sweep.spec"),
     ("stats",),
-    ("runtime",),
+    ("experiments.base",),
+    ("sweep", "stats.comparison", "verify"),
+    ("store",),
     ("figures",),
     ("experiments",),
+    ("figures.plot", "runtime"),
     ("terminal", "report", "api"),
     ("cli", "__main__"),
 )
 RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
 MODULES = sorted(PACKAGE.rglob("*.py"))
+ROOMS = tuple(REGISTRY.values())
+
+
+def module_of(path: Path) -> str:
+    parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
+    return ".".join(parts).removesuffix(".__init__")
+
+
+NAMES = {module_of(path) for path in MODULES}
 
 
 def imports(path: Path) -> Iterator[str]:
@@ -44,21 +59,50 @@ def names_of(nodes: Iterable[ast.AST]) -> Iterator[str]:
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, "relative import"
-            yield node.module or ""
+            yield from modules_in(node)
+
+
+def modules_in(node: ast.ImportFrom) -> Iterator[str]:
+    """What ``from package import names`` imports: the package, or modules of it."""
+    package = node.module or ""
+    for alias in node.names:
+        module = f"{package}.{alias.name}"
+        yield module if module in NAMES else package
 
 
 def layer_of(path: Path) -> str:
     return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
 
 
+def rank(module: str) -> int:
+    """The layer of a module such as mcrelu.store.files: that of its longest name in LAYERS."""
+    name = module.removeprefix("mcrelu.")
+    while name not in RANK:
+        assert "." in name, f"{module} has no layer"
+        name = name.rpartition(".")[0]
+    return RANK[name]
+
+
+def in_room(module: str, room: str) -> bool:
+    return f"{module}.".startswith(f"{room}.")
+
+
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_imports_point_down(path: Path) -> None:
-    own = layer_of(path)
-    if own == "__init__":
+    own = module_of(path)
+    if own == "mcrelu":
         return  # the package's face may show anything
     for name in imports(path):
         if name.startswith("mcrelu."):
-            assert RANK[name.split(".")[1]] <= RANK[own], f"{own} imports {name}"
+            assert rank(name) <= rank(own), f"{own} imports {name}"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_only_an_experiment_itself_imports_its_room(path: Path) -> None:
+    own = module_of(path)
+    for name in imports(path):
+        for room in ROOMS:
+            assert in_room(own, room) or not in_room(name, room), f"{own} imports {name}"
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
