@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 import mcrelu
-from mcrelu.stats.comparison import compare, counts_of, published_counts
+from mcrelu.experiments.base import experiment
+from mcrelu.stats.comparison import compare
 
 SWEEPS = Path(__file__).parent.parent / "jobs" / "sweeps"
 
@@ -36,9 +37,10 @@ def test_the_comparison_tells_offset_0_from_the_paper_s_offset_0_1(tmp_path: Pat
     """Negative control: the wrong series of the paper is refused with as many networks."""
     settings = ["networks=1000", "cells.width=[128]"]
     sweep = mcrelu.Sweep.from_yaml(SWEEPS / "fig5-gd.yaml", settings)
-    counts = counts_of(mcrelu.run(sweep, tmp_path, executor="serial").table())
+    crossing = experiment("crossing")
+    counts = crossing.counts(mcrelu.run(sweep, tmp_path, executor="serial").table())
     mislabelled = {
         (setting._replace(offset=0.1), width): count for (setting, width), count in counts.items()
     }
-    comparison = compare(mislabelled, published_counts("fig6"))
+    comparison = compare(mislabelled, crossing.published("fig6"))
     assert comparison["agrees"].to_pylist() == [False]
