@@ -140,9 +140,7 @@ def test_many_at_once_in_any_order(seed: int, serial: Output, tmp_path: Path) ->
     assert len(executor.blocks) >= sum(blocks.values())
 
 
-def test_what_is_there_beyond_the_relative_width_is_not_counted(
-    serial: Output, tmp_path: Path
-) -> None:
+def test_what_is_there_beyond_the_sample_is_not_counted(serial: Output, tmp_path: Path) -> None:
     run(tmp_path, adaptive(None, networks=600))
     done = output(tmp_path, adaptive())
     assert do_sweep(done, refuse) == ExitCode.DONE

@@ -1,4 +1,4 @@
-"""Which blocks a sweep does that asks for a relative width, on a scripted executor; exact counts."""
+"""Which blocks a sweep with a relative width does, on a scripted executor; exact counts."""
 
 from __future__ import annotations
 
