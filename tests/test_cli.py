@@ -140,32 +140,34 @@ def test_reduce_and_plot_write_anew(finished: Path, tmp_path: Path) -> None:
     assert same == (finished / "out" / "figures" / "crossing.svg").read_bytes()
 
 
-PRECISE = ("--serial", "--set", "stop={relative_width: 0.7}", "--set")
+NARROW = ("--serial", "--set", "stop={relative_width: 0.7}", "--set")
 
 
 def test_a_budget_that_is_used_up_exits_5_and_says_what_to_raise(spec: Path) -> None:
-    said = mcrelu("run", "spec.yaml", "--out", "out", *PRECISE, "networks=40", cwd=spec.parent)
+    said = mcrelu("run", "spec.yaml", "--out", "out", *NARROW, "networks=40", cwd=spec.parent)
     assert said.returncode == 5
-    assert "LACKING" in said.stdout
+    assert "TOO WIDE" in said.stdout
     last = said.stderr.splitlines()[-1]
-    assert last.startswith("Not precise to 0.7: gd n=8 offset=0 he. Raise networks from 40 to")
+    assert last.startswith(
+        "Relative width above 0.7: gd n=8 offset=0 he. Raise networks from 40 to"
+    )
     assert json.loads((spec.parent / "out" / "status.json").read_text())["state"] == "budget"
     shown = mcrelu("status", "out", cwd=spec.parent).stdout
-    assert "precise cells  1 of 2" in shown
+    assert "cells narrow enough  1 of 2" in shown
     assert "of about" not in shown  # nothing is left to do
     more = mcrelu(
-        "run", "spec.yaml", "--out", "out", *PRECISE, "networks=4000", "--json", cwd=spec.parent
+        "run", "spec.yaml", "--out", "out", *NARROW, "networks=4000", "--json", cwd=spec.parent
     )
     assert more.returncode == 0
-    assert "2/2 cells precise" in more.stderr
+    assert "2/2 cells narrow enough" in more.stderr
     assert all(cell["relative_width"] <= 0.7 for cell in json.loads(more.stdout)["cells"])
 
 
-def test_precision_is_shown_only_where_it_is_asked_for(finished: Path) -> None:
+def test_relative_widths_are_shown_only_where_it_is_asked_for(finished: Path) -> None:
     assert "relative width" not in mcrelu("reduce", "out", cwd=finished).stdout
 
 
-def test_a_plan_says_up_to_where_a_precision_is_asked_for(spec: Path) -> None:
+def test_a_plan_says_up_to_where_a_relative_width_is_asked_for(spec: Path) -> None:
     setting = ("--set", "stop={relative_width: 0.7}")
     said = mcrelu("plan", "spec.yaml", *setting, cwd=spec.parent).stdout
     assert said.count("up to 60") == 2

@@ -28,16 +28,16 @@ def test_examples_run(example: str, capsys: pytest.CaptureFixture[str]) -> None:
 def test_a_run_from_python_goes_as_described(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The first example and the one with a precision, smaller."""
+    """The first example and the one with a relative width, smaller."""
     monkeypatch.chdir(ROOT)
-    first, precise = (example for example in EXAMPLES if not complete(example))
+    first, sequential = (example for example in EXAMPLES if not complete(example))
     small = first.replace('"networks=1000"', '"networks=40", "cells.width=[16,32]"')
     small = re.sub(r"mcrelu.compare_runs.*\n", "", small).replace("results/mine", f"{tmp_path}/one")
     space: dict[str, Any] = {}
     exec(compile(small, "docs/python.md", "exec"), space)
     assert space["run"].exit_code == ExitCode.DONE
     assert space["run"].table()["networks"].to_pylist() == [40, 40]
-    lines = precise.replace("results/mine", f"{tmp_path}/two").replace(
+    lines = sequential.replace("results/mine", f"{tmp_path}/two").replace(
         "networks=200000", "networks=60"
     )
     lines = lines.replace("out=", 'executor="serial", out=').replace("0.1}", "1.5}")

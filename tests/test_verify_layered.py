@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from mcrelu.errors import ExitCode, ResourceError, UserError
-from mcrelu.experiments.star.verify import EARLY
-from mcrelu.verify import LayeredAgreement, verify_file
+from mcrelu.experiments.star.verify import EARLY, LayeredAgreement
+from mcrelu.verify import verify_file
 
 GOLDEN = Path(__file__).parent / "golden"
 STAR = GOLDEN / "star11_n128.npz"

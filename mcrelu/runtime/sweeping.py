@@ -81,9 +81,6 @@ def do_sweep(
     except ResourceError:
         session.try_to_say_why_it_ended(ExitCode.RESOURCES)
         raise
-    except ForeignOutputError:
-        session.display.close(work.tally)
-        raise
     except BaseException:
         session.try_to_say_why_it_ended(ExitCode.FAILURE)
         raise
@@ -150,10 +147,11 @@ class _Session:
         return code
 
     def try_to_say_why_it_ended(self, code: ExitCode) -> None:
-        """As :meth:`finish`, on an output that may not take another byte."""
+        """As :meth:`finish`, on an output that may not take another byte, if the run had begun."""
+        if not self._began:
+            return
         try:
-            if self._began:
-                self.finish(code)
+            self.finish(code)
         except ResourceError:
             pass
         finally:

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from mcrelu.runtime.submit import SystemFaultError
 from mcrelu.runtime.task import BlockDone, BlockResult, BlockTask
+from mcrelu.store.shards import Published
 from mcrelu.sweep.cell import Block
 
 
@@ -19,12 +20,18 @@ class Ticket(NamedTuple):
     task: BlockTask
 
 
+def done(block: Block, k: int) -> BlockDone:
+    """That a block is done, with so many networks in the event."""
+    return BlockDone(block, 0.1, Published(bytes=0, checksum=""), {"k": k})
+
+
 class ScriptedExecutor:
     """Takes away the first ``faults[block index]`` attempts at a block by a system fault.
 
     ``order`` picks which of the attempts in flight finish next; ``capacity`` may change with the
     number of calls so far. An attempt that is submitted beyond the capacity of the moment is
-    noted in ``overbooked``. ``k_high`` says how many networks of a block may cross.
+    noted in ``overbooked``. ``count`` says how many networks of a block are in
+    the event that estimates are of.
     """
 
     name = "scripted"
@@ -34,12 +41,12 @@ class ScriptedExecutor:
         faults: Mapping[int, int] | None = None,
         capacity: Callable[[], int] = lambda: 3,
         order: Callable[[list[Ticket]], list[Ticket]] = lambda flying: flying[:1],
-        k_high: Callable[[Block], int] = lambda _: 0,
+        count: Callable[[Block], int] = lambda _: 0,
     ) -> None:
         self._faults = faults or {}
         self._capacity = capacity
         self._order = order
-        self._k_high = k_high
+        self._count = count
         self.flying: list[Ticket] = []
         self.attempts: Counter[int] = Counter()
         self.numbers: list[tuple[int, int]] = []  # (block index, attempt), as submitted
@@ -75,7 +82,7 @@ class ScriptedExecutor:
         assert handle not in self.flying
         if handle.number <= self._faults.get(handle.index, 0):
             raise SystemFaultError(f"the worker of block {handle.index} died")
-        return BlockDone(handle.task.block, 0.0, self._k_high(handle.task.block))
+        return done(handle.task.block, self._count(handle.task.block))
 
     def cancel(self, handles: Collection[Ticket]) -> None:
         self.cancelled += list(handles)

@@ -31,6 +31,7 @@ from processes import (
 )
 from small_sweeps import assert_same_rows, output, run_serially, shard_files, spec, sweep
 
+import mcrelu
 from mcrelu.errors import ExitCode, ResourceError
 from mcrelu.experiments.crossing import block as crossing
 from mcrelu.runtime.progress import Silent, Tally
@@ -395,28 +396,37 @@ def test_workers_on_a_full_disk(tmp_path: Path) -> None:
 # --- damaged and foreign shards ---------------------------------------------------------------
 
 
-@pytest.mark.parametrize("damage", ["truncated", "flipped", "empty", "text", "of another sweep"])
-def test_a_damaged_shard_is_done_again(damage: str, tmp_path: Path) -> None:
-    wanted = sweep(cells={"width": [4, 8]})
+def damaged(content: bytes, how: str, foreign: bytes) -> bytes:
+    """What became of a shard."""
+    middle = len(content) // 3
+    return {
+        "truncated": content[:-100],
+        "flipped": content[:middle] + bytes([content[middle] ^ 0xFF]) + content[middle + 1 :],
+        "empty": b"",
+        "text": b"not a shard",
+        "of another sweep": foreign,
+    }[how]
+
+
+@pytest.mark.parametrize("how", ["truncated", "flipped", "empty", "text", "of another sweep"])
+def test_a_damaged_shard_is_done_again(how: str, tmp_path: Path) -> None:
+    wanted, foreign = sweep(cells={"width": [4, 8]}), sweep(cells={"width": [4, 8]}, seed=1)
     done = run_serially(tmp_path / "out", wanted)
     before = {cell: done.networks(cell) for cell in wanted.cells}
-    foreign = sweep(cells={"width": [4, 8]}, seed=1)
     run_serially(tmp_path / "foreign", foreign)
     victim = shard_files(tmp_path / "out", wanted)[1]
-    content = victim.read_bytes()
-    middle = len(content) // 3
-    victim.write_bytes(
-        {
-            "truncated": content[:-100],
-            "flipped": content[:middle] + bytes([content[middle] ^ 0xFF]) + content[middle + 1 :],
-            "empty": b"",
-            "text": b"not a shard",
-            "of another sweep": shard_files(tmp_path / "foreign", foreign)[1].read_bytes(),
-        }[damage]
-    )
-    assert [block.index for block in done.missing()] == [1]
-    cell = done.missing()[0].cell
-    assert done.networks(cell).num_rows == 10  # what lies behind is not counted
-    assert do_sweep(output(tmp_path / "out", wanted), SerialExecutor) == ExitCode.DONE
-    for each in wanted.cells:
-        assert done.networks(each).equals(before[each])
+    whole = victim.read_bytes()
+    other = shard_files(tmp_path / "foreign", foreign)[1].read_bytes()
+    victim.write_bytes(damaged(whole, how, other))
+    assert done.reader().damaged() == [str(victim.relative_to(tmp_path / "out"))]
+    assert done.networks(wanted.cells[0]).num_rows == 10  # what lies behind is not counted
+    if len(victim.read_bytes()) != len(whole):  # else it is seen only when it is read
+        (missing,) = done.missing()
+        assert (missing.cell, missing.index) == (wanted.cells[0], 1)
+    run = mcrelu.run(wanted, tmp_path / "out", "serial")
+    assert run.exit_code == ExitCode.DONE
+    assert victim.read_bytes() != damaged(whole, how, other)
+    for cell in wanted.cells:
+        assert run.networks(cell).equals(before[cell])
+    assert_same_rows(run.output, done)
+    assert done.reader().damaged() == []

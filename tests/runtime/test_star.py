@@ -90,10 +90,10 @@ def segments_done(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
 # --- what is drawn --------------------------------------------------------------------------
 
 
-def test_networks_start_as_the_theory_wants(tmp_path: Path) -> None:
+def test_networks_start_as_the_theory_wants() -> None:
     wanted = star_sweep(networks=2, cells={"width": [50], "data": ["star-11"], "step_factor": [2]})
     block = next(wanted.all_blocks())
-    start = start_of(block, output(tmp_path, wanted).origin(block.cell))
+    start = start_of(block, wanted.provenance(block.cell))
     x, y, p = start.problem.x, start.problem.y, start.problem.p
     assert (x.shape, y.shape, p.shape) == ((33, 2), (33,), (2, 33))
     np.testing.assert_allclose(p.sum(axis=1), 1.0)
@@ -106,26 +106,24 @@ def test_networks_start_as_the_theory_wants(tmp_path: Path) -> None:
     assert not start.layers[0].bias.any()
 
 
-def test_the_published_step_is_that_of_the_parameters(tmp_path: Path) -> None:
+def test_the_published_step_is_that_of_the_parameters() -> None:
     wanted = star_sweep(cells={"width": [7], "data": ["star-3"], "step_size": ["published"]})
     block = next(wanted.all_blocks())
-    start = start_of(block, output(tmp_path, wanted).origin(block.cell))
+    start = start_of(block, wanted.provenance(block.cell))
     assert np.array_equal(start.problem.step_size, 1.0 / published_lambda_max(start.layers))
 
 
-def test_networks_are_the_same_at_every_step_size_and_random_data_at_every_width(
-    tmp_path: Path,
-) -> None:
+def test_networks_are_the_same_at_every_step_size_and_random_data_at_every_width() -> None:
     lists = {"width": [5, 6], "data": ["random_with_line"], "step_factor": [1, 2]}
     wanted = star_sweep(cells=lists)
-    origin = output(tmp_path, wanted).origin(wanted.cells[0])
-    starts = [start_of(next(wanted.blocks(cell)), origin) for cell in wanted.cells]
+    provenance = wanted.provenance(wanted.cells[0])
+    starts = [start_of(next(wanted.blocks(cell)), provenance) for cell in wanted.cells]
     for one, other in [(0, 2), (1, 3)]:  # widths are the innermost list
         assert np.array_equal(starts[one].layers[0].weight, starts[other].layers[0].weight)
         assert not np.array_equal(starts[one].problem.step_size, starts[other].problem.step_size)
     assert all(np.array_equal(start.problem.x, starts[0].problem.x) for start in starts)
     elsewhere = star_sweep(seed=6, cells=lists)
-    other_seed = output(tmp_path / "other", elsewhere).origin(elsewhere.cells[0])
+    other_seed = elsewhere.provenance(elsewhere.cells[0])
     assert not np.array_equal(points_of(first_cell(elsewhere), other_seed).x, starts[0].problem.x)
 
 
@@ -134,7 +132,7 @@ def test_rows_say_what_training_did(tmp_path: Path) -> None:
     wanted = star_sweep(networks=2, cells={"width": [6], "data": ["star-3"]}, epochs=2500)
     done = run_serially(tmp_path, wanted)
     block = next(wanted.all_blocks())
-    start = start_of(block, done.origin(block.cell))
+    start = start_of(block, wanted.provenance(block.cell))
     rows = done.networks(block.cell).to_pylist()
     first_loss = losses_of(start.problem, start.layers)
     for k, row in enumerate(rows):
@@ -282,7 +280,8 @@ def test_a_torn_or_foreign_checkpoint_is_passed_over(tmp_path: Path) -> None:
         (kept,) = checkpoints(out)
         if name == "torn":
             kept.write_bytes(kept.read_bytes()[:-200])
-        (out / "spec.yaml").unlink()
+        for owner in ("spec.yaml", "cells.json"):
+            (out / owner).unlink()
         for shard in shard_files(out, other):
             shard.unlink()
         assert_same_rows(run_serially(out, wanted), plain)

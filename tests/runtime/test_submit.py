@@ -13,15 +13,16 @@ from scripted import ScriptedExecutor, Ticket
 from small_sweeps import SEED, sweep
 
 from mcrelu.experiments.crossing import block as crossing
+from mcrelu.rng import stream_version
 from mcrelu.runtime.serial import SerialExecutor
 from mcrelu.runtime.submit import MAX_ATTEMPTS, Executor, run_blocks
 from mcrelu.runtime.task import BlockDone, BlockFailed, BlockResult, BlockTask, StoreFailed
 from mcrelu.store.files import Files
-from mcrelu.store.shards import Provenance, read_shard, shard_name
-from mcrelu.sweep.cell import Block
+from mcrelu.store.shards import identity, read_block, shard_name
+from mcrelu.sweep.cell import Block, Provenance
 
 BLOCKS = 12
-ORIGIN = Provenance(SEED, "philox", 10)
+PROVENANCE = Provenance(SEED, "philox", 10, stream_version())
 
 
 def never() -> bool:
@@ -34,7 +35,7 @@ def nothing() -> None:
 
 def tasks(out: Path | str = "nowhere", blocks: int = BLOCKS) -> list[BlockTask]:
     cell = sweep(checks={"interval": 10, "maximum": 10}).cells[0]
-    return [BlockTask(Block(cell, k, 10 * k, 10), ORIGIN, str(out)) for k in range(blocks)]
+    return [BlockTask(Block(cell, k, 10 * k, 10), PROVENANCE, str(out)) for k in range(blocks)]
 
 
 def run(
@@ -49,6 +50,13 @@ def run(
 def one_by_one(work: Iterable[BlockTask]) -> Callable[[], BlockTask | None]:
     left = iter(work)
     return lambda: next(left, None)
+
+
+def is_whole(task: BlockTask) -> bool:
+    """Whether the shard of a block is there, and is what it should be."""
+    content = Files.at(task.out).read(shard_name(task.block))
+    wanted = identity(task.block, task.provenance)
+    return content is not None and read_block(content, wanted) is not None
 
 
 def indices(results: list[BlockResult], kind: type = object) -> list[int]:
@@ -231,7 +239,7 @@ class TestExecutors:
         assert indices(results, BlockDone) == list(range(BLOCKS))
         assert len(results) == BLOCKS
         for task in tasks(tmp_path):
-            assert read_shard(Files.at(tmp_path), task.block, ORIGIN) is not None
+            assert is_whole(task)
 
     def test_it_says_how_long_a_block_took(self, executor: Executor[Any], tmp_path: Path) -> None:
         (result,) = run(executor, tasks(tmp_path, 1))
@@ -243,7 +251,7 @@ class TestExecutors:
     ) -> None:
         work = tasks(tmp_path)
         bad = Block(work[3].block.cell, 3, 30, -1)  # no engine draws -1 networks
-        work[3] = BlockTask(bad, ORIGIN, str(tmp_path))
+        work[3] = BlockTask(bad, PROVENANCE, str(tmp_path))
         submitted = counting(executor)
         results = run(executor, work)
         assert submitted == Counter(range(BLOCKS))
@@ -274,7 +282,7 @@ class TestExecutors:
         assert 2 <= len(done) < BLOCKS
         for task in work:
             if (tmp_path / shard_name(task.block)).exists():  # some may still come
-                assert read_shard(Files.at(tmp_path), task.block, ORIGIN) is not None
+                assert is_whole(task)
         results = run(executor, work)  # and the executor is fit for the next run
         assert indices(results, BlockDone) == list(range(BLOCKS))
 
@@ -298,11 +306,11 @@ def test_an_exception_in_a_block_is_not_retried(
     calls: list[int] = []
     train_block = crossing.train_block
 
-    def failing(block: Block, origin: Provenance) -> Any:
+    def failing(block: Block, provenance: Provenance) -> Any:
         calls.append(block.index)
         if block.index == 5:
             raise ZeroDivisionError("block 5 divides by zero")
-        return train_block(block, origin)
+        return train_block(block, provenance)
 
     monkeypatch.setattr(crossing, "train_block", failing)
     results = run(SerialExecutor(), tasks(tmp_path))

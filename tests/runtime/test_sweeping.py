@@ -428,10 +428,10 @@ def broken(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
     """Block 1 of width 4 raises until the patch is undone."""
     train_block = crossing.train_block
 
-    def failing(block: Block, origin: Any) -> Any:
+    def failing(block: Block, provenance: Any) -> Any:
         if (block.cell.width, block.index) == (4, 1):
             raise ZeroDivisionError("nothing to divide by")
-        return train_block(block, origin)
+        return train_block(block, provenance)
 
     with monkeypatch.context() as patch:
         patch.setattr(crossing, "train_block", failing)

@@ -1,4 +1,4 @@
-"""Runs that stop by precision: the same tables whichever way they come about."""
+"""Runs that end by a relative width: the same tables whichever way they come about."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import yaml
 from processes import caught, child, exit_code
@@ -18,15 +19,15 @@ from small_sweeps import assert_same_columns, output, shard_files, spec
 import mcrelu
 from mcrelu.errors import ExitCode, ForeignOutputError
 from mcrelu.experiments.crossing import block as crossing
+from mcrelu.experiments.crossing.tables import summary
 from mcrelu.runtime.serial import Attempt, SerialExecutor
 from mcrelu.runtime.submit import Executor
 from mcrelu.runtime.sweeping import do_sweep
 from mcrelu.runtime.task import BlockTask
-from mcrelu.stats.precision import sample_of
-from mcrelu.stats.reduce import cell_table
-from mcrelu.stats.sample import sample
+from mcrelu.stats.sequential import Sample
 from mcrelu.store.output import Output
-from mcrelu.sweep.cell import Block
+from mcrelu.store.reduce import cell_table
+from mcrelu.sweep.cell import Block, Cell
 from mcrelu.sweep.sweep import Sweep
 
 WIDTHS = [4, 8, 16]
@@ -84,7 +85,14 @@ def assert_same_results(one: Output, other: Output) -> None:
     )
     assert ours["networks"].to_pylist() != [0] * ours.num_rows
     for cell in one.sweep.cells:
-        assert_same_columns(sample(one, cell), sample(other, cell))
+        assert_same_columns(one.networks(cell), other.networks(cell))
+
+
+def all_rows(done: Output, cell: Cell) -> pa.Table:
+    """The rows of a cell that are there, counted or not, in index order."""
+    shards = sorted((Path(done.files.root) / "shards" / cell.id).glob("*.parquet"))
+    tables = [pq.read_table(path).replace_schema_metadata(None) for path in shards]
+    return pa.concat_tables(tables)
 
 
 def blocks_there(folder: Path, wanted: Sweep) -> int:
@@ -106,7 +114,7 @@ def serial(tmp_path_factory: pytest.TempPathFactory) -> Output:
     return done
 
 
-def test_samples_end_where_they_are_precise(serial: Output) -> None:
+def test_samples_end_where_they_are_narrow_enough(serial: Output) -> None:
     blocks = needed(cell_table(serial))
     assert len(set(blocks.values())) > 1  # else the test's sweep says little
     for row in cell_table(serial).to_pylist():
@@ -114,10 +122,11 @@ def test_samples_end_where_they_are_precise(serial: Output) -> None:
         width = (row["sequence_high"] - row["sequence_low"]) / row["estimate"]
         assert row["relative_width"] == pytest.approx(width)
     for cell in serial.sweep.cells:
-        rows = sample(serial, cell)
-        assert rows.equals(serial.networks(cell))  # nothing is done in vain one by one
-        before = sample_of(rows.slice(0, rows.num_rows - 30), None)
-        assert before.blocks == 0 or before.relative_width > 0.6
+        rows = serial.networks(cell)
+        assert rows.equals(all_rows(serial, cell))  # nothing is done in vain one by one
+        before = rows.slice(0, rows.num_rows - 30)
+        sample = Sample(before.num_rows // 30, summary(before)["k"], before.num_rows)
+        assert sample.relative_width > 0.6
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -131,7 +140,7 @@ def test_many_at_once_in_any_order(seed: int, serial: Output, tmp_path: Path) ->
     assert len(executor.blocks) >= sum(blocks.values())
 
 
-def test_what_is_there_beyond_the_precision_is_not_counted(serial: Output, tmp_path: Path) -> None:
+def test_what_is_there_beyond_the_sample_is_not_counted(serial: Output, tmp_path: Path) -> None:
     run(tmp_path, adaptive(None, networks=600))
     done = output(tmp_path, adaptive())
     assert do_sweep(done, refuse) == ExitCode.DONE
@@ -139,8 +148,8 @@ def test_what_is_there_beyond_the_precision_is_not_counted(serial: Output, tmp_p
     opened = mcrelu.Run.open(tmp_path)
     assert opened.table().equals(cell_table(serial))
     for cell in opened.sweep.cells:
-        assert done.networks(cell).num_rows == 600 > sample(done, cell).num_rows
-        assert opened.networks(cell).equals(sample(serial, cell))
+        assert all_rows(done, cell).num_rows == 600 > done.networks(cell).num_rows
+        assert opened.networks(cell).equals(serial.networks(cell))
 
 
 @pytest.mark.ray
@@ -187,11 +196,11 @@ def test_a_run_that_is_done_starts_no_executor(serial: Output) -> None:
     said = again.read_json("status.json")
     assert said is not None
     assert said["state"] == "done"
-    assert said["cells"] == {"total": 3, "precise": 3}
+    assert said["cells"] == {"total": 3, "reached": 3}
     assert said["blocks"]["total"] == said["blocks"]["done"]
 
 
-def test_more_precision_runs_only_the_difference(tmp_path: Path) -> None:
+def test_a_narrower_width_runs_only_the_difference(tmp_path: Path) -> None:
     _, coarse = run(tmp_path / "grown", adaptive(0.8))
     before = needed(cell_table(coarse))
     executor = Noting()
@@ -204,7 +213,7 @@ def test_more_precision_runs_only_the_difference(tmp_path: Path) -> None:
     assert_same_results(fine, run(tmp_path / "at once", adaptive(0.6))[1])
 
 
-def test_less_precision_runs_nothing_and_counts_less(serial: Output, tmp_path: Path) -> None:
+def test_a_wider_width_runs_nothing_and_counts_less(serial: Output, tmp_path: Path) -> None:
     run(tmp_path / "fine", adaptive(0.6))
     coarse = output(tmp_path / "fine", adaptive(0.8))
     assert do_sweep(coarse, refuse) == ExitCode.DONE
@@ -213,8 +222,8 @@ def test_less_precision_runs_nothing_and_counts_less(serial: Output, tmp_path: P
     assert total < sum(needed(cell_table(serial)).values())
 
 
-def test_precision_on_top_of_counts_and_back(serial: Output, tmp_path: Path) -> None:
-    """A sweep of fixed counts may ask for a precision later, and the other way round."""
+def test_a_relative_width_on_top_of_counts_and_back(serial: Output, tmp_path: Path) -> None:
+    """A sweep of fixed counts may ask for a relative width later, and the other way round."""
     few = {"networks": 45}  # the second block is short, and done again
     run(tmp_path / "out", adaptive(None, **few))
     code, done = run(tmp_path / "out", adaptive())
@@ -222,8 +231,8 @@ def test_precision_on_top_of_counts_and_back(serial: Output, tmp_path: Path) -> 
     assert_same_results(serial, done)
     fixed = {"networks": 600}
     run(tmp_path / "plain", adaptive(None, **fixed))
-    run(tmp_path / "precise", adaptive(0.6, **fixed))
-    code, back = run(tmp_path / "precise", adaptive(None, **fixed))
+    run(tmp_path / "narrow", adaptive(0.6, **fixed))
+    code, back = run(tmp_path / "narrow", adaptive(None, **fixed))
     assert code == ExitCode.DONE
     assert_same_results(back, output(tmp_path / "plain", adaptive(None, **fixed)))
     assert cell_table(back)["networks"].to_pylist() == [600] * 3
@@ -235,7 +244,7 @@ def test_a_budget_ends_the_run_and_more_networks_go_on(serial: Output, tmp_path:
     said = short.read_json("status.json")
     assert said is not None
     assert (said["state"], said["exit_code"]) == ("budget", 5)
-    assert said["cells"]["precise"] < 3
+    assert said["cells"]["reached"] < 3
     assert do_sweep(output(tmp_path, adaptive(networks=75)), refuse) == ExitCode.BUDGET
     counted = cell_table(short)["networks"].to_pylist()
     assert max(counted) == 75
@@ -254,10 +263,10 @@ def test_a_failed_block_takes_precedence_and_is_done_by_the_next_run(
 ) -> None:
     train_block = crossing.train_block
 
-    def failing(block: Block, origin: Any) -> Any:
+    def failing(block: Block, provenance: Any) -> Any:
         if (block.cell.width, block.index) == (16, 1):
             raise ZeroDivisionError
-        return train_block(block, origin)
+        return train_block(block, provenance)
 
     with monkeypatch.context() as patch:
         patch.setattr(crossing, "train_block", failing)
@@ -285,16 +294,16 @@ def test_a_damaged_shard_of_the_sample_is_done_again(serial: Output, tmp_path: P
     assert_same_results(serial, done)
 
 
-def test_status_says_how_many_cells_are_precise(serial: Output, tmp_path: Path) -> None:
+def test_status_says_how_many_cells_are_narrow_enough(serial: Output, tmp_path: Path) -> None:
     run(tmp_path, adaptive(networks=75))
     said = mcrelu.Run.open(tmp_path).status()
     assert said["cells"] == 3
-    assert 0 < said["cells_precise"] < 3
+    assert 0 < said["cells_reached"] < 3
     assert json.dumps(said)
-    assert mcrelu.Run.open(serial.files.root).status()["cells_precise"] == 3
+    assert mcrelu.Run.open(serial.files.root).status()["cells_reached"] == 3
 
 
-def test_legacy_streams_have_precision_too(tmp_path: Path) -> None:
+def test_legacy_streams_may_end_by_a_relative_width_too(tmp_path: Path) -> None:
     legacy = adaptive(
         2.0,
         rng="legacy",
