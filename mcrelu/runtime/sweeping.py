@@ -153,8 +153,6 @@ class _Session:
         try:
             self.finish(code)
         except ResourceError:
-            pass
-        finally:
             self.display.close(self.work.tally)
 
     def _next(self) -> BlockTask | None:

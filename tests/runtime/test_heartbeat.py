@@ -46,12 +46,12 @@ def test_a_process_that_is_there_runs() -> None:
 
 
 def test_a_process_that_is_gone_does_not_run_however_fresh_its_sign() -> None:
-    child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
-    started = heartbeat._started(child.pid)
-    said = running(pid=child.pid, process_started=started)
-    assert is_running(said)
-    child.kill()
-    child.wait()
+    waiting = [sys.executable, "-c", "input()"]
+    with subprocess.Popen(waiting, stdin=subprocess.PIPE) as child:
+        started = heartbeat._started(child.pid)
+        said = running(pid=child.pid, process_started=started)
+        assert is_running(said)
+        child.kill()
     assert not is_running(said)
 
 
