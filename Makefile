@@ -30,7 +30,7 @@ install-test: .venv/.installed-test
 	touch $@
 
 .venv/.installed-test: .venv/.installed
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[test,torch]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[test,dev,torch]'
 	touch $@
 
 clean:
