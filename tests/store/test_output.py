@@ -5,18 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pytest
 from s3_server import BUCKET, FaultyApp
-from small_sweeps import assert_same_rows, made_up_outcome, output, run_serially, sweep
+from small_sweeps import assert_same_rows, output, publish_made_up, run_serially, sweep
 
 import mcrelu
 from mcrelu.errors import ExitCode, ForeignOutputError, ResourceError, UserError
-from mcrelu.experiments.crossing.rows import crossing_rows
+from mcrelu.store.contents import Contents
 from mcrelu.store.files import Files
 from mcrelu.store.output import SPEC, Output, conflicts
-from mcrelu.store.shards import publish_shard, shard_name
+from mcrelu.store.shards import shard_name
 from mcrelu.sweep.cell import Block
 
 OLD: dict[str, Any] = {
@@ -154,13 +153,19 @@ def test_a_refusal_names_only_what_differs(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "content",
-    [b"", b"seed: 7\n", b"[not yaml", b"\xff\xfe\x00binary", b"version: 99\n"],
-    ids=["empty", "torn", "no yaml", "binary", "of a later version"],
+    [b"seed: 7\n", b"[not yaml", b"\xff\xfe\x00binary", b"version: 99\n"],
+    ids=["torn", "no yaml", "binary", "of a later version"],
 )
 def test_an_unreadable_spec_is_refused(content: bytes, tmp_path: Path) -> None:
     """Whatever it is, it is not ours to overwrite."""
     (tmp_path / SPEC).write_bytes(content)
     assert "choose another --out" in refusal(tmp_path)
+
+
+def test_an_empty_spec_is_what_a_power_loss_leaves(tmp_path: Path) -> None:
+    (tmp_path / SPEC).write_bytes(b"")
+    taken(tmp_path)
+    assert Output.open(Files.at(tmp_path)).sweep.to_yaml() == sweep(**OLD).to_yaml()
 
 
 def test_a_file_where_the_output_should_be_is_one_line(tmp_path: Path) -> None:
@@ -172,10 +177,11 @@ def test_a_file_where_the_output_should_be_is_one_line(tmp_path: Path) -> None:
 
 
 def test_conflicts_are_judged_by_what_is_computed() -> None:
-    assert conflicts(sweep(**OLD), sweep(**OLD)) == []
-    wider = sweep(**(OLD | {"cells": {"width": [4, 8, 16]}}))
-    assert conflicts(sweep(**OLD), wider) == []
-    assert conflicts(wider, sweep(**OLD)) != []
+    old = Contents.of(sweep(**OLD))
+    assert conflicts(old, old) == []
+    wider = Contents.of(sweep(**(OLD | {"cells": {"width": [4, 8, 16]}})))
+    assert conflicts(old, wider) == []
+    assert conflicts(wider, old) != []
 
 
 def test_an_output_can_be_opened_with_its_sweep(tmp_path: Path) -> None:
@@ -200,8 +206,7 @@ def test_taking_replaces_the_spec(tmp_path: Path) -> None:
 
 def publish_blocks(done: Output, blocks: list[Block]) -> None:
     for block in blocks:
-        rows = crossing_rows(block, np.full(block.networks, 0.5), made_up_outcome(block))
-        publish_shard(done.files, block, done.origin(block.cell), rows, {})
+        publish_made_up(done, block)
 
 
 def test_missing_is_expected_minus_present(tmp_path: Path) -> None:
