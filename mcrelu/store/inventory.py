@@ -19,10 +19,12 @@ from mcrelu.store.contents import Contents, StoredCell
 from mcrelu.store.files import Files
 from mcrelu.store.manifest import Entries, Entry, Manifest
 from mcrelu.store.shards import (
+    NO_FILES,
     SHARDS,
     Identity,
-    ShardFile,
+    ShardFiles,
     checksum,
+    file_name,
     identity_of,
     read_block,
     shard_files,
@@ -44,9 +46,14 @@ class CellInventory:
     good: Bools  # (blocks,)
     summary: dict[str, Ints]  # (blocks,) counts by name, 0 where a block is not good
     file: Ints  # (blocks,) which of files a block is in, or NOWHERE
-    files: list[ShardFile]
+    files: ShardFiles
     known: Entries  # what the manifest has
     place: Ints  # (blocks,) where a block stands in ``known`` if its entry is right, or NOWHERE
+
+    def name(self, cell: StoredCell, index: int) -> str:
+        """Path below the output of the shard that holds a block."""
+        number = self.file[index]
+        return file_name(cell.id, int(self.files.first[number]), int(self.files.last[number]))
 
     def prefix(self) -> int:
         """How many blocks there are before the first that is missing."""
@@ -70,7 +77,7 @@ def take_inventory(files: Files, contents: Contents, summarize: Summarize) -> In
     inventory = Inventory({}, [], [], manifest.passed_over)
     for cell in contents.cells:
         entries = manifest.of_cell(cell.id)
-        one = _held_against(contents, cell, listed.get(cell.id, []), entries)
+        one = _held_against(contents, cell, listed.get(cell.id, NO_FILES), entries)
         inventory.cells[cell.id] = one
         for entry, name in _read_unknown(files, contents, cell, one, summarize):
             if entry is None:
@@ -96,11 +103,11 @@ def extent_text(extent: Mapping[str, int]) -> str:
 
 
 def _held_against(
-    contents: Contents, cell: StoredCell, files: list[ShardFile], known: Entries
+    contents: Contents, cell: StoredCell, files: ShardFiles, known: Entries
 ) -> CellInventory:
     count = contents.block_count(cell)
     file = _files_of_blocks(files, count)
-    sizes = np.array([one.bytes for one in files] + [-1], dtype=np.int64)[file]
+    sizes = np.append(files.bytes, -1)[file]
     networks = np.full(count, cell.block_size)
     networks[-1] = contents.block_networks(cell, count - 1)
     block = known.block.astype(np.int64)
@@ -120,14 +127,14 @@ def _held_against(
     return CellInventory(good, summary, file, files, known, place)
 
 
-def _files_of_blocks(files: list[ShardFile], count: int) -> Ints:
+def _files_of_blocks(files: ShardFiles, count: int) -> Ints:
     """Which file each block is in; a file of its own wins over a merged one."""
     file = np.full(count, NOWHERE, dtype=np.int64)
-    singles = [k for k, one in enumerate(files) if one.first == one.last < count]
-    for k, one in enumerate(files):
-        if one.first != one.last:
-            file[one.first : one.last + 1] = k
-    file[[files[k].first for k in singles]] = singles
+    single = files.first == files.last
+    for k in np.flatnonzero(~single).tolist():
+        file[files.first[k] : files.last[k] + 1] = k
+    wanted = np.flatnonzero(single & (files.first < count))
+    file[files.first[wanted]] = wanted
     return file
 
 
@@ -141,7 +148,7 @@ def _read_unknown(
         by_file.setdefault(int(one.file[index]), []).append(index)
 
     def read(number: int) -> list[tuple[Entry | None, str]]:
-        name = one.files[number].name
+        name = one.name(cell, by_file[number][0])
         content = files.read(name)
         if content is None:
             return []

@@ -73,7 +73,7 @@ class Reader:
         blocks = range(inventory.prefix())
         for index, rows in zip(blocks, self._read(cell, inventory, names, blocks), strict=False):
             if rows is None:
-                self._refused[inventory.files[inventory.file[index]].name] = None
+                self._refused[inventory.name(cell, index)] = None
                 return
             yield rows
             k = int(inventory.summary["k"][index])
@@ -88,7 +88,7 @@ class Reader:
             there = [k for k, good in enumerate(inventory.good.tolist()) if good]
             for index, rows in zip(there, self._read(cell, inventory, None, there), strict=True):
                 if rows is None:
-                    self._refused[inventory.files[inventory.file[index]].name] = None
+                    self._refused[inventory.name(cell, index)] = None
         return self.refused
 
     def _read(
@@ -101,7 +101,7 @@ class Reader:
         """The rows of some blocks; None where a shard is not what it was."""
 
         def read(index: int) -> pa.Table | None:
-            content = self._files.read(inventory.files[inventory.file[index]].name)
+            content = self._files.read(inventory.name(cell, index))
             if content is None:
                 return None
             place = int(inventory.place[index])
