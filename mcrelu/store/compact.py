@@ -9,10 +9,10 @@ import numpy as np
 import pyarrow as pa
 
 from mcrelu.store.contents import StoredCell
-from mcrelu.store.inventory import CellInventory, extent_text, identity_in
+from mcrelu.store.inventory import CellInventory, extent_text, identity_in, verified_rows
 from mcrelu.store.manifest import Entry
 from mcrelu.store.output import Output
-from mcrelu.store.shards import Identity, file_name, publish_merged, read_block
+from mcrelu.store.shards import Identity, file_name, publish_merged
 
 MERGED_BYTES = 2**25  # of the shards that go into one file: what a reader holds at once
 MERGED_BLOCKS = 4096  # in one file: each is a row group and a line of metadata
@@ -65,11 +65,10 @@ def _merge(output: Output, cell: StoredCell, one: CellInventory, run: list[int])
     names = [one.name(cell, index) for index in run]
     blocks: list[tuple[Identity, pa.Table]] = []
     for index, name in zip(run, names, strict=True):
-        identity = identity_in(output.contents, cell, index)
-        rows = read_block(output.files.read(name) or b"", identity)
+        rows = verified_rows(output.contents, cell, index, output.files.read(name) or b"")
         if rows is None:
             return 0
-        blocks.append((identity, rows))
+        blocks.append((identity_in(output.contents, cell, index), rows))
     shard = publish_merged(output.files, file_name(cell.id, run[0], run[-1]), blocks)
     output.record(
         Entry(

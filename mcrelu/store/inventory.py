@@ -8,13 +8,14 @@ manifest.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
 
+from mcrelu.experiments.base import experiment
 from mcrelu.store.contents import Contents, StoredCell
 from mcrelu.store.files import Files
 from mcrelu.store.manifest import Entries, Entry, Manifest
@@ -35,8 +36,6 @@ from mcrelu.types import Bools, Ints
 READERS = 8  # threads that wait for the store
 
 NOWHERE = -1
-
-Summarize = Callable[[pa.Table], dict[str, int]]
 
 
 @dataclass
@@ -70,8 +69,8 @@ class Inventory:
     torn_segments: int  # of the manifest, passed over
 
 
-def take_inventory(files: Files, contents: Contents, summarize: Summarize) -> Inventory:
-    """Look what of an output is there; ``summarize`` gives the counts of a block's rows."""
+def take_inventory(files: Files, contents: Contents) -> Inventory:
+    """Look what of an output is there."""
     manifest = Manifest.read(files)
     listed = shard_files(files.sizes(SHARDS))
     inventory = Inventory({}, [], [], manifest.passed_over)
@@ -79,7 +78,7 @@ def take_inventory(files: Files, contents: Contents, summarize: Summarize) -> In
         entries = manifest.of_cell(cell.id)
         one = _held_against(contents, cell, listed.get(cell.id, NO_FILES), entries)
         inventory.cells[cell.id] = one
-        for entry, name in _read_unknown(files, contents, cell, one, summarize):
+        for entry, name in _read_unknown(files, contents, cell, one):
             if entry is None:
                 inventory.refused.append(name)
             else:
@@ -95,6 +94,16 @@ def identity_in(contents: Contents, cell: StoredCell, index: int) -> Identity:
     provenance = contents.provenance(cell)
     own = identity_of(cell.id, index, networks, provenance, contents.schema_version)
     return with_extent(own, cell.extent)
+
+
+def verified_rows(
+    contents: Contents, cell: StoredCell, index: int, content: bytes
+) -> pa.Table | None:
+    """The rows of a block of an output in the content of its shard; None if they are not its."""
+    known = experiment(contents.experiment)
+    same_version = contents.schema_version == known.schema_version
+    schema = known.schema if same_version else None
+    return read_block(content, identity_in(contents, cell, index), schema)
 
 
 def extent_text(extent: Mapping[str, int]) -> str:
@@ -139,9 +148,10 @@ def _files_of_blocks(files: ShardFiles, count: int) -> Ints:
 
 
 def _read_unknown(
-    files: Files, contents: Contents, cell: StoredCell, one: CellInventory, summarize: Summarize
+    files: Files, contents: Contents, cell: StoredCell, one: CellInventory
 ) -> Iterator[tuple[Entry | None, str]]:
     """An entry for each listed block that the manifest does not have, None if it is not good."""
+    summary = experiment(contents.experiment).summary
     unknown = np.flatnonzero(~one.good & (one.file != NOWHERE))
     by_file: dict[int, list[int]] = {}
     for index in unknown.tolist():
@@ -154,7 +164,7 @@ def _read_unknown(
             return []
         found: list[tuple[Entry | None, str]] = []
         for index in by_file[number]:
-            rows = read_block(content, identity_in(contents, cell, index))
+            rows = verified_rows(contents, cell, index, content)
             entry = None
             if rows is not None:
                 entry = Entry(
@@ -164,7 +174,7 @@ def _read_unknown(
                     extent=extent_text(cell.extent),
                     bytes=len(content),
                     checksum=checksum(content),
-                    summary=summarize(rows),
+                    summary=summary(rows),
                 )
             found.append((entry, name))
         return found

@@ -152,10 +152,13 @@ def checksum(content: bytes | pa.Buffer) -> str:
     return hashlib.blake2b(memoryview(content), digest_size=8).hexdigest()
 
 
-def read_block(content: bytes, wanted: Identity) -> pa.Table | None:
+def read_block(
+    content: bytes, wanted: Identity, schema: pa.Schema | None = None
+) -> pa.Table | None:
     """The rows of a block from the content of its shard, without metadata.
 
-    None if the file is torn, foreign, of another length, or without the block.
+    None if the file is torn, foreign, of another length, without the block, or if its rows do not
+    have the schema, where one is given.
     """
     try:
         file = parquet_file(content)
@@ -174,7 +177,8 @@ def read_block(content: bytes, wanted: Identity) -> pa.Table | None:
     fits = rows.num_rows == int(wanted["networks"])
     if not fits or {key: found.get(key) for key in known} != known:
         return None
-    return rows.replace_schema_metadata(None)
+    plain = rows.replace_schema_metadata(None)
+    return plain if schema is None or plain.schema.equals(schema) else None
 
 
 def read_columns(content: bytes, index: int, columns: list[str] | None) -> pa.Table:
