@@ -16,12 +16,13 @@ from mcrelu.engines.r_d.protocol import LEG, LayeredEngine
 from mcrelu.engines.r_d.registry import layered_engine
 from mcrelu.experiments.star.cell import StarCell
 from mcrelu.experiments.star.rows import star_rows
+from mcrelu.experiments.star.training import Training
 from mcrelu.init import he_layers
 from mcrelu.problems.r_d import NEVER, Descent, Layer, Layers, Regression
 from mcrelu.rng import layered_draws
 from mcrelu.runtime.experiment import BlockRows
 from mcrelu.runtime.task import BlockTask
-from mcrelu.store.checkpoints import Checkpoint, latest_checkpoint, publish_checkpoint
+from mcrelu.store.checkpoints import latest_checkpoint, publish_checkpoint
 from mcrelu.store.files import Files
 from mcrelu.store.shards import Provenance
 from mcrelu.sweep.cell import Block, Cell
@@ -76,13 +77,13 @@ def _rows(task: BlockTask) -> BlockRows:
     block, cell = task.block, star_cell(task.block)
     start = start_of(block, task.origin)
     files = Files.at(task.out)
-    reached = latest_checkpoint(files, block, task.origin, cell.epochs)
+    kept = latest_checkpoint(files, block, task.origin, cell.epochs)
+    reached = _fresh(start, cell) if kept is None else Training.of(kept)
     engine = layered_engine(cell.engine, task.device, cell.precision)
-    for checkpoint in legs(engine, start.problem, reached or _fresh(start, cell), cell.epochs):
-        reached = checkpoint
-        if _worth_keeping(checkpoint.state.epoch, cell):
-            publish_checkpoint(files, block, task.origin, checkpoint)
-    assert reached is not None
+    for training in legs(engine, start.problem, reached, cell.epochs):
+        reached = training
+        if _worth_keeping(training.state.epoch, cell):
+            publish_checkpoint(files, block, task.origin, training.checkpoint())
     x, y, p = start.problem.x, start.problem.y, start.problem.p
     linear = linear_step_size(start.layers, x, y, p, cell.activation)
     loss = losses_of(start.problem, reached.state.layers)
@@ -91,13 +92,13 @@ def _rows(task: BlockTask) -> BlockRows:
 
 
 def legs(
-    engine: LayeredEngine, problem: Regression, reached: Checkpoint, epochs: int
-) -> Iterator[Checkpoint]:
+    engine: LayeredEngine, problem: Regression, reached: Training, epochs: int
+) -> Iterator[Training]:
     """Where training stands after each leg, up to ``epochs``; nothing if it is there already."""
     while reached.state.epoch < epochs:
         leg = min(LEG, epochs - reached.state.epoch)
         state, losses = engine.advance(problem, reached.state, leg)
-        reached = Checkpoint(state, np.concatenate([reached.losses, losses], axis=1))
+        reached = Training(state, np.concatenate([reached.losses, losses], axis=1))
         yield reached
 
 
@@ -145,11 +146,11 @@ def _steepest(cell: StarCell, layers: Layers, points: LabelledPoints, p: Floats)
     return lambda_max(layers, points.x, p, cell.activation)
 
 
-def _fresh(start: Start, cell: StarCell) -> Checkpoint:
+def _fresh(start: Start, cell: StarCell) -> Training:
     """The training before its first step, in the cell's precision."""
     kind = np.dtype(cell.precision)
     layers = tuple(Layer(*(part.astype(kind) for part in layer)) for layer in start.layers)
-    return Checkpoint(Descent.start(layers), np.empty((len(start.problem.p), 0)))
+    return Training(Descent.start(layers), np.empty((len(start.problem.p), 0)))
 
 
 def _worth_keeping(epoch: int, cell: StarCell) -> bool:
