@@ -31,7 +31,7 @@ class Float64x8(types.Type):
 @register_model(Float64x8)
 class _Float64x8Model(models.PrimitiveModel):
     def __init__(self, manager: Any, numba_type: Any) -> None:
-        super().__init__(manager, numba_type, _VECTOR)
+        super().__init__(manager, numba_type, _VECTOR)  # type: ignore[no-untyped-call]
 
 
 vector = Float64x8()
