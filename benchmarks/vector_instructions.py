@@ -51,7 +51,7 @@ def compiled() -> Iterator[tuple[str, str]]:
     from mcrelu.engines.one_d import group_kernels
     from mcrelu.engines.one_d.dense import DenseEngine
     from mcrelu.engines.one_d.grouped import GroupedEngine
-    from mcrelu.theory import kernels as theory
+    from mcrelu.theory import matrices
 
     engine = DenseEngine()
     for optimizer in ("gd", "adam"):
@@ -69,7 +69,7 @@ def compiled() -> Iterator[tuple[str, str]]:
     yield "adam", assembly(kernels.adam)
     yield "moments", assembly(kernels.moments)
     yield "minibatch_counts", assembly(philox.minibatch_counts)
-    yield "eigh_4x4", assembly(theory.eigh_4x4)
+    yield "eigh_4x4", assembly(matrices.eigh_4x4)
 
 
 def assembly(kernel: Any) -> str:

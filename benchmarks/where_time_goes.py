@@ -25,11 +25,11 @@ from benchmarks.problems import paper_problem
 from mcrelu.engines.one_d.dense import DenseEngine
 from mcrelu.experiments.crossing.stopping import few_points, one_sided_weights
 from mcrelu.experiments.crossing.train import Running
-from mcrelu.theory import criterion, sigma
+from mcrelu.theory import criterion, matrices, sigma
 
 Parts = dict[str, Callable[[], object]]
 ORIGINAL_REPEATS = 100
-TINY_KAPPA = 1e-9  # all neurons are looked at, none fails
+TINY_KAPPA = 1e-9  # all neurons are checked, none fails
 
 
 def main() -> None:
@@ -99,7 +99,7 @@ def batched_parts(running: Running) -> Parts:
         "motion bound": lambda: criterion.motion_bound(
             moments, data, rest, step_size, CRITERION.form
         ),
-        "- eigenpairs": lambda: criterion.step_decay(matrix, step_size),
+        "- eigenpairs": lambda: matrices.eigh_4x4(matrix),
         "degenerate cases": lambda: (one_sided_weights(moments), few_points(points, p)),
         "(if all pass) keep": lambda: engine.keep(state, everyone),
         "(if all pass) unpack": lambda: engine.neurons(state),

@@ -6,8 +6,10 @@ Philox4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC1
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mcrelu.jit import jit, wide_vectors
+from mcrelu.types import Counts
 
 MINIBATCH = 16  # draws per minibatch; four of them come from one Philox block of 4 x 32 bits
 
@@ -21,7 +23,9 @@ _ROUNDS = 10
 
 
 @jit()
-def philox4x32(c0, c1, c2, c3, k0, k1):
+def philox4x32(
+    c0: np.uint64, c1: np.uint64, c2: np.uint64, c3: np.uint64, k0: np.uint64, k1: np.uint64
+) -> tuple[np.uint64, np.uint64, np.uint64, np.uint64]:
     """One block: four counter words and two key words (32 bits in uint64) -> four words."""
     for _ in range(_ROUNDS):
         product0 = _MULTIPLIER_0 * c0
@@ -36,7 +40,14 @@ def philox4x32(c0, c1, c2, c3, k0, k1):
 
 
 @jit()
-def minibatch_counts(k0, k1, network, limits, first_step, counts):
+def minibatch_counts(
+    k0: np.uint64,
+    k1: np.uint64,
+    network: np.uint64,
+    limits: NDArray[np.uint64],
+    first_step: int,
+    counts: Counts,
+) -> None:
     """Fill counts (D, steps) with how often each point stands in the minibatch of each step.
 
     A 32-bit word u falls on the first point j with u < limits[j]; limits (D) are the cumulative

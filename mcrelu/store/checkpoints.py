@@ -14,58 +14,55 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
-from mcrelu.problems.r_d import Info, Layer, State
 from mcrelu.store.files import Files
 from mcrelu.store.shards import identity
 from mcrelu.sweep.cell import Block, Provenance
-from mcrelu.types import Bools, Floats
+from mcrelu.types import Bools
 
 CHECKPOINTS = "checkpoints"
 
-_IDENTITY = "identity"
+_IDENTITY, _EPOCH = "identity", "epoch"
 _NAME = re.compile(r"[0-9]{10}-[0-9a-f]{16}\.npz")
 
 
 class Checkpoint(NamedTuple):
-    """A training at the end of a segment."""
+    """A training at some time."""
 
-    state: State
-    losses: Floats  # (m, k) after every 1000th epoch so far
+    epoch: int  # steps done
+    arrays: dict[str, NDArray[Any]]  # by any names but ``identity`` and ``epoch``
 
 
 def publish_checkpoint(
-    files: Files, block: Block, origin: Provenance, checkpoint: Checkpoint
+    files: Files, block: Block, provenance: Provenance, checkpoint: Checkpoint
 ) -> None:
-    """Write a checkpoint, then remove older ones of the block."""
-    state = checkpoint.state
+    """Write a checkpoint, then remove older ones of the block.
+
+    Newer ones stay: another worker may do the same block, and be ahead.
+    """
     arrays: dict[str, Any] = {
-        _IDENTITY: np.array(json.dumps(identity(block, origin))),
-        "epoch": np.array(state.epoch),
-        "first_kink_change": state.info.first_kink_change,
-        "first_loss_crossing": state.info.first_loss_crossing,
-        "losses": checkpoint.losses,
+        _IDENTITY: np.array(json.dumps(identity(block, provenance))),
+        _EPOCH: np.array(checkpoint.epoch),
+        **checkpoint.arrays,
     }
-    for k, layer in enumerate(state.layers):
-        arrays[f"weight_{k}"], arrays[f"bias_{k}"] = layer
     buffer = io.BytesIO()
     np.savez(buffer, **arrays)
     folder, content = _folder(block), buffer.getvalue()
-    name = f"{state.epoch:010d}-{_digest(content)}.npz"
-    files.publish(f"{folder}/{name}", content)
+    files.publish(f"{folder}/{checkpoint.epoch:010d}-{_digest(content)}.npz", content)
     for other in _names(files, folder):
-        if other != name:
+        if _epoch(other) < checkpoint.epoch:
             files.delete(f"{folder}/{other}")
 
 
 def latest_checkpoint(
-    files: Files, block: Block, origin: Provenance, most: int
+    files: Files, block: Block, provenance: Provenance, most: int
 ) -> Checkpoint | None:
     """The newest whole checkpoint of a block that is at most so many epochs old; None without."""
     folder = _folder(block)
     for name in reversed(_names(files, folder)):
         if _epoch(name) <= most:
-            found = _read(files, f"{folder}/{name}", block, origin)
+            found = _read(files, f"{folder}/{name}", block, provenance)
             if found is not None:
                 return found
     return None
@@ -90,22 +87,16 @@ def _folder(block: Block) -> str:
     return f"{CHECKPOINTS}/{block.cell.id}/{block.index:06d}"
 
 
-def _read(files: Files, name: str, block: Block, origin: Provenance) -> Checkpoint | None:
+def _read(files: Files, name: str, block: Block, provenance: Provenance) -> Checkpoint | None:
     """A checkpoint, None if it is torn, or of another sweep or another number of networks."""
     content = files.read(name)
     if content is None or not name.endswith(f"-{_digest(content)}.npz"):
         return None
     archive = np.load(io.BytesIO(content), allow_pickle=False)
     arrays = {key: archive[key] for key in archive.files}
-    if json.loads(str(arrays[_IDENTITY])) != identity(block, origin):
+    if json.loads(str(arrays.pop(_IDENTITY))) != identity(block, provenance):
         return None
-    layers = sum(key.startswith("weight_") for key in arrays)
-    state = State(
-        epoch=int(arrays["epoch"]),
-        layers=tuple(Layer(arrays[f"weight_{k}"], arrays[f"bias_{k}"]) for k in range(layers)),
-        info=Info(arrays["first_kink_change"], arrays["first_loss_crossing"]),
-    )
-    return Checkpoint(state, arrays["losses"])
+    return Checkpoint(int(arrays.pop(_EPOCH)), arrays)
 
 
 def _names(files: Files, folder: str) -> list[str]:

@@ -9,10 +9,10 @@ import numpy as np
 import pyarrow as pa
 
 from mcrelu.store.contents import StoredCell
-from mcrelu.store.inventory import CellInventory, extent_text, identity_in
+from mcrelu.store.inventory import CellInventory, extent_text, identity_in, verified_rows
 from mcrelu.store.manifest import Entry
 from mcrelu.store.output import Output
-from mcrelu.store.shards import Identity, merged_name, publish_merged, read_block
+from mcrelu.store.shards import Identity, file_name, publish_merged
 
 MERGED_BYTES = 2**25  # of the shards that go into one file: what a reader holds at once
 MERGED_BLOCKS = 4096  # in one file: each is a row group and a line of metadata
@@ -45,31 +45,31 @@ def _runs(one: CellInventory) -> Iterator[list[int]]:
     run: list[int] = []
     size = 0
     for index in np.flatnonzero(one.good).tolist():
-        file = one.files[one.file[index]]
-        single = file.first == file.last
-        full = size + file.bytes > MERGED_BYTES or len(run) == MERGED_BLOCKS
+        number = one.file[index]
+        single = one.files.first[number] == one.files.last[number]
+        own = int(one.files.bytes[number])
+        full = size + own > MERGED_BYTES or len(run) == MERGED_BLOCKS
         if run and (not single or index != run[-1] + 1 or full):
             if len(run) > 1:
                 yield run
             run, size = [], 0
         if single:
             run.append(index)
-            size += file.bytes
+            size += own
     if len(run) > 1:
         yield run
 
 
 def _merge(output: Output, cell: StoredCell, one: CellInventory, run: list[int]) -> int:
     """Write one file for a run of blocks; how many are in it: none if one of them is damaged."""
-    names = [one.files[one.file[index]].name for index in run]
+    names = [one.name(cell, index) for index in run]
     blocks: list[tuple[Identity, pa.Table]] = []
     for index, name in zip(run, names, strict=True):
-        identity = identity_in(output.contents, cell, index)
-        rows = read_block(output.files.read(name) or b"", identity)
+        rows = verified_rows(output.contents, cell, index, output.files.read(name) or b"")
         if rows is None:
             return 0
-        blocks.append((identity, rows))
-    shard = publish_merged(output.files, merged_name(cell.id, run[0], run[-1]), blocks)
+        blocks.append((identity_in(output.contents, cell, index), rows))
+    shard = publish_merged(output.files, file_name(cell.id, run[0], run[-1]), blocks)
     output.record(
         Entry(
             cell=cell.id,

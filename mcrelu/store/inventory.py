@@ -8,21 +8,24 @@ manifest.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
 
+from mcrelu.experiments.base import experiment
 from mcrelu.store.contents import Contents, StoredCell
 from mcrelu.store.files import Files
 from mcrelu.store.manifest import Entries, Entry, Manifest
 from mcrelu.store.shards import (
+    NO_FILES,
     SHARDS,
     Identity,
-    ShardFile,
+    ShardFiles,
     checksum,
+    file_name,
     identity_of,
     read_block,
     shard_files,
@@ -34,8 +37,6 @@ READERS = 8  # threads that wait for the store
 
 NOWHERE = -1
 
-Summarize = Callable[[pa.Table], dict[str, int]]
-
 
 @dataclass
 class CellInventory:
@@ -44,9 +45,14 @@ class CellInventory:
     good: Bools  # (blocks,)
     summary: dict[str, Ints]  # (blocks,) counts by name, 0 where a block is not good
     file: Ints  # (blocks,) which of files a block is in, or NOWHERE
-    files: list[ShardFile]
+    files: ShardFiles
     known: Entries  # what the manifest has
     place: Ints  # (blocks,) where a block stands in ``known`` if its entry is right, or NOWHERE
+
+    def name(self, cell: StoredCell, index: int) -> str:
+        """Path below the output of the shard that holds a block."""
+        number = self.file[index]
+        return file_name(cell.id, int(self.files.first[number]), int(self.files.last[number]))
 
     def prefix(self) -> int:
         """How many blocks there are before the first that is missing."""
@@ -63,16 +69,16 @@ class Inventory:
     torn_segments: int  # of the manifest, passed over
 
 
-def take_inventory(files: Files, contents: Contents, summarize: Summarize) -> Inventory:
-    """Look what of an output is there; ``summarize`` gives the counts of a block's rows."""
+def take_inventory(files: Files, contents: Contents) -> Inventory:
+    """Look what of an output is there."""
     manifest = Manifest.read(files)
     listed = shard_files(files.sizes(SHARDS))
     inventory = Inventory({}, [], [], manifest.passed_over)
     for cell in contents.cells:
         entries = manifest.of_cell(cell.id)
-        one = _held_against(contents, cell, listed.get(cell.id, []), entries)
+        one = _held_against(contents, cell, listed.get(cell.id, NO_FILES), entries)
         inventory.cells[cell.id] = one
-        for entry, name in _read_unknown(files, contents, cell, one, summarize):
+        for entry, name in _read_unknown(files, contents, cell, one):
             if entry is None:
                 inventory.refused.append(name)
             else:
@@ -90,17 +96,27 @@ def identity_in(contents: Contents, cell: StoredCell, index: int) -> Identity:
     return with_extent(own, cell.extent)
 
 
+def verified_rows(
+    contents: Contents, cell: StoredCell, index: int, content: bytes
+) -> pa.Table | None:
+    """The rows of a block of an output in the content of its shard; None if they are not its."""
+    known = experiment(contents.experiment)
+    same_version = contents.schema_version == known.schema_version
+    schema = known.schema if same_version else None
+    return read_block(content, identity_in(contents, cell, index), schema)
+
+
 def extent_text(extent: Mapping[str, int]) -> str:
     """An extent as the manifest has it."""
     return json.dumps(dict(extent), sort_keys=True, separators=(",", ":"))
 
 
 def _held_against(
-    contents: Contents, cell: StoredCell, files: list[ShardFile], known: Entries
+    contents: Contents, cell: StoredCell, files: ShardFiles, known: Entries
 ) -> CellInventory:
     count = contents.block_count(cell)
     file = _files_of_blocks(files, count)
-    sizes = np.array([one.bytes for one in files] + [-1], dtype=np.int64)[file]
+    sizes = np.append(files.bytes, -1)[file]
     networks = np.full(count, cell.block_size)
     networks[-1] = contents.block_networks(cell, count - 1)
     block = known.block.astype(np.int64)
@@ -120,34 +136,35 @@ def _held_against(
     return CellInventory(good, summary, file, files, known, place)
 
 
-def _files_of_blocks(files: list[ShardFile], count: int) -> Ints:
+def _files_of_blocks(files: ShardFiles, count: int) -> Ints:
     """Which file each block is in; a file of its own wins over a merged one."""
     file = np.full(count, NOWHERE, dtype=np.int64)
-    singles = [k for k, one in enumerate(files) if one.first == one.last < count]
-    for k, one in enumerate(files):
-        if one.first != one.last:
-            file[one.first : one.last + 1] = k
-    file[[files[k].first for k in singles]] = singles
+    single = files.first == files.last
+    for k in np.flatnonzero(~single).tolist():
+        file[files.first[k] : files.last[k] + 1] = k
+    wanted = np.flatnonzero(single & (files.first < count))
+    file[files.first[wanted]] = wanted
     return file
 
 
 def _read_unknown(
-    files: Files, contents: Contents, cell: StoredCell, one: CellInventory, summarize: Summarize
+    files: Files, contents: Contents, cell: StoredCell, one: CellInventory
 ) -> Iterator[tuple[Entry | None, str]]:
     """An entry for each listed block that the manifest does not have, None if it is not good."""
+    summary = experiment(contents.experiment).summary
     unknown = np.flatnonzero(~one.good & (one.file != NOWHERE))
     by_file: dict[int, list[int]] = {}
     for index in unknown.tolist():
         by_file.setdefault(int(one.file[index]), []).append(index)
 
     def read(number: int) -> list[tuple[Entry | None, str]]:
-        name = one.files[number].name
+        name = one.name(cell, by_file[number][0])
         content = files.read(name)
         if content is None:
             return []
         found: list[tuple[Entry | None, str]] = []
         for index in by_file[number]:
-            rows = read_block(content, identity_in(contents, cell, index))
+            rows = verified_rows(contents, cell, index, content)
             entry = None
             if rows is not None:
                 entry = Entry(
@@ -157,7 +174,7 @@ def _read_unknown(
                     extent=extent_text(cell.extent),
                     bytes=len(content),
                     checksum=checksum(content),
-                    summary=summarize(rows),
+                    summary=summary(rows),
                 )
             found.append((entry, name))
         return found

@@ -110,7 +110,6 @@ def _entries(folder: str) -> list[os.DirEntry[str]]:
 
 
 def _sizes(folder: str, prefix: str) -> Iterator[tuple[str, int]]:
-    # pyarrow's listing takes a third longer, mostly to make Python objects of it.
     for entry in _entries(folder):
         if entry.is_dir():
             yield from _sizes(entry.path, f"{prefix}{entry.name}/")

@@ -18,11 +18,10 @@ from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from mcrelu.store.files import Files
-from mcrelu.store.parquet import DAMAGED
+from mcrelu.store.parquet import DAMAGED, parquet_of, table_of
 from mcrelu.types import Ints
 
 FOLDER = "manifest"
@@ -40,7 +39,6 @@ _COLUMNS: dict[str, pa.DataType] = {
     "checksum": pa.string(),
 }
 _SUMMARY = "summary."  # prefix of the columns of summaries, all int64
-_REPEATED = ["cell", "extent"]  # columns of few distinct texts
 # In memory no text is repeated, and checksums have a fixed width.
 _COMPACT = _COLUMNS | {
     "cell": pa.dictionary(pa.int32(), pa.string()),
@@ -225,8 +223,7 @@ def _entries_in(name: str, content: bytes) -> pa.Table | None:
     if parts is None or parts[2] != _digest(content):
         return None
     try:
-        file = pq.ParquetFile(pa.BufferReader(content), read_dictionary=_REPEATED)
-        table = file.read(use_threads=False)  # as in parquet.py
+        table = table_of(content)
         summaries = table.column_names[len(_COLUMNS) :]
         if not all(key.startswith(_SUMMARY) for key in summaries):
             return None
@@ -262,11 +259,8 @@ def _last_of_each(cells: NDArray[np.int32], blocks: pa.Array) -> pa.Array:
 
 
 def _content(entries: pa.Table) -> bytes:
-    buffer = pa.BufferOutputStream()
     summaries = entries.column_names[len(_COLUMNS) :]
-    table = entries.cast(_schema(_COLUMNS, summaries))
-    pq.write_table(table, buffer, compression="zstd", use_dictionary=_REPEATED)
-    return buffer.getvalue().to_pybytes()
+    return bytes(parquet_of(entries.cast(_schema(_COLUMNS, summaries))))
 
 
 def _table_of(entries: Sequence[Entry]) -> pa.Table:

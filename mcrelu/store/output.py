@@ -116,11 +116,11 @@ class Output:
 
     def inventory(self) -> Inventory:
         """Which blocks are there."""
-        return take_inventory(self.files, self.contents, self.experiment.summary)
+        return take_inventory(self.files, self.contents)
 
     def reader(self) -> Reader:
         """A reader of what is there now."""
-        return Reader(self.files, self.contents, self.experiment.summary)
+        return Reader(self.files, self.contents)
 
     def samples(self) -> dict[str, Sample]:
         """What of each cell counts, by the label of the cell."""

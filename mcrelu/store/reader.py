@@ -17,12 +17,11 @@ from mcrelu.store.inventory import (
     READERS,
     CellInventory,
     Inventory,
-    Summarize,
-    identity_in,
     take_inventory,
+    verified_rows,
 )
 from mcrelu.store.parquet import DAMAGED
-from mcrelu.store.shards import checksum, read_block, read_columns
+from mcrelu.store.shards import checksum, read_columns
 
 AHEAD = 2 * READERS  # files that are read before they are asked for
 
@@ -36,9 +35,9 @@ class Reader:
     ``refused`` names the shards that are there and cannot be counted: torn, foreign, or changed.
     """
 
-    def __init__(self, files: Files, contents: Contents, summarize: Summarize) -> None:
-        self._files, self._contents, self._summarize = files, contents, summarize
-        self._inventory = take_inventory(files, contents, summarize)
+    def __init__(self, files: Files, contents: Contents) -> None:
+        self._files, self._contents = files, contents
+        self._inventory = take_inventory(files, contents)
         self._refused = dict.fromkeys(self._inventory.refused)
 
     @property
@@ -73,7 +72,7 @@ class Reader:
         blocks = range(inventory.prefix())
         for index, rows in zip(blocks, self._read(cell, inventory, names, blocks), strict=False):
             if rows is None:
-                self._refused[inventory.files[inventory.file[index]].name] = None
+                self._refuse(inventory.name(cell, index))
                 return
             yield rows
             k = int(inventory.summary["k"][index])
@@ -88,8 +87,13 @@ class Reader:
             there = [k for k, good in enumerate(inventory.good.tolist()) if good]
             for index, rows in zip(there, self._read(cell, inventory, None, there), strict=True):
                 if rows is None:
-                    self._refused[inventory.files[inventory.file[index]].name] = None
+                    self._refuse(inventory.name(cell, index))
         return self.refused
+
+    def _refuse(self, name: str) -> None:
+        """Remember a shard that is not good, unless it vanished in the meantime."""
+        if self._files.read(name) is not None:
+            self._refused[name] = None
 
     def _read(
         self,
@@ -101,7 +105,7 @@ class Reader:
         """The rows of some blocks; None where a shard is not what it was."""
 
         def read(index: int) -> pa.Table | None:
-            content = self._files.read(inventory.files[inventory.file[index]].name)
+            content = self._files.read(inventory.name(cell, index))
             if content is None:
                 return None
             place = int(inventory.place[index])
@@ -111,7 +115,7 @@ class Reader:
                     return read_columns(content, index, columns)
                 except DAMAGED:
                     return None
-            rows = read_block(content, identity_in(self._contents, cell, index))
+            rows = verified_rows(self._contents, cell, index, content)
             return rows if rows is None or columns is None else rows.select(columns)
 
         with ThreadPoolExecutor(READERS) as pool:

@@ -13,6 +13,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
 import pyarrow as pa
 
 from mcrelu.experiments.base import experiment_of
@@ -25,6 +26,7 @@ from mcrelu.store.parquet import (
     parquet_of_groups,
 )
 from mcrelu.sweep.cell import Block, Provenance
+from mcrelu.types import Ints
 
 SHARDS = "shards"
 
@@ -43,35 +45,44 @@ class Published(NamedTuple):
     checksum: str
 
 
-class ShardFile(NamedTuple):
-    """A file of blocks ``first`` .. ``last`` of a cell."""
+class ShardFiles(NamedTuple):
+    """The shards of a cell, as arrays: there may be millions."""
 
-    name: str  # below the output
-    first: int
-    last: int
-    bytes: int
+    first: Ints  # (files,) first block of each
+    last: Ints  # (files,) last block, the first but for merged shards
+    bytes: Ints  # (files,)
+
+
+NO_FILES = ShardFiles(*(np.empty(0, dtype=np.int64),) * 3)
 
 
 def shard_name(block: Block) -> str:
     """Path of a block's own shard below the output."""
-    return f"{SHARDS}/{block.cell.id}/{block.index:06d}.parquet"
+    return file_name(block.cell.id, block.index, block.index)
 
 
-def merged_name(cell: str, first: int, last: int) -> str:
-    """Path of the shard of several blocks of a cell."""
+def file_name(cell: str, first: int, last: int) -> str:
+    """Path of the shard of some consecutive blocks of a cell, or of one."""
+    if first == last:
+        return f"{SHARDS}/{cell}/{first:06d}.parquet"
     return f"{SHARDS}/{cell}/{first:06d}-{last:06d}.parquet"
 
 
-def shard_files(sizes: Mapping[str, int]) -> dict[str, list[ShardFile]]:
+def shard_files(sizes: Mapping[str, int]) -> dict[str, ShardFiles]:
     """The shards by cell, in a listing of :data:`SHARDS` (path below it -> bytes)."""
-    found: dict[str, list[ShardFile]] = {}
+    found: dict[str, tuple[list[int], list[int], list[int]]] = {}
     for path, size in sizes.items():
         cell, _, name = path.rpartition("/")
         match = _NAME.fullmatch(name)
         if match:
-            first, last = int(match[1]), int(match[2] or match[1])
-            found.setdefault(cell, []).append(ShardFile(f"{SHARDS}/{path}", first, last, size))
-    return found
+            first, last, many = found.setdefault(cell, ([], [], []))
+            first.append(int(match[1]))
+            last.append(int(match[2] or match[1]))
+            many.append(size)
+    return {
+        cell: ShardFiles(*(np.array(column, dtype=np.int64) for column in columns))
+        for cell, columns in found.items()
+    }
 
 
 def identity(block: Block, provenance: Provenance) -> Identity:
@@ -141,10 +152,13 @@ def checksum(content: bytes | pa.Buffer) -> str:
     return hashlib.blake2b(memoryview(content), digest_size=8).hexdigest()
 
 
-def read_block(content: bytes, wanted: Identity) -> pa.Table | None:
+def read_block(
+    content: bytes, wanted: Identity, schema: pa.Schema | None = None
+) -> pa.Table | None:
     """The rows of a block from the content of its shard, without metadata.
 
-    None if the file is torn, foreign, of another length, or without the block.
+    None if the file is torn, foreign, of another length, without the block, or if its rows do not
+    have the schema, where one is given.
     """
     try:
         file = parquet_file(content)
@@ -163,7 +177,8 @@ def read_block(content: bytes, wanted: Identity) -> pa.Table | None:
     fits = rows.num_rows == int(wanted["networks"])
     if not fits or {key: found.get(key) for key in known} != known:
         return None
-    return rows.replace_schema_metadata(None)
+    plain = rows.replace_schema_metadata(None)
+    return plain if schema is None or plain.schema.equals(schema) else None
 
 
 def read_columns(content: bytes, index: int, columns: list[str] | None) -> pa.Table:

@@ -41,8 +41,8 @@ def open_uri(uri: str) -> tuple[fs.FileSystem, str]:
     if filesystem.type_name != "local":
         if not root.strip("/"):
             raise UserError(f"{shown(uri)}: names no bucket; give a URI such as s3://bucket/run")
-        if not {".", ".."}.isdisjoint(root.split("/")):
-            raise UserError(f"{shown(uri)}: has the segment . or ..; give the path without it")
+        if not {"", ".", ".."}.isdisjoint(root.strip("/").split("/")):
+            raise UserError(f"{shown(uri)}: has an empty segment, . or ..; give the plain path")
     return filesystem, root
 
 

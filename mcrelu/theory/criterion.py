@@ -21,7 +21,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from mcrelu.problems.one_d import Weights
-from mcrelu.theory import kernels
+from mcrelu.theory import criterion_kernels as kernels
 from mcrelu.types import Bools, Floats
 
 
@@ -51,7 +51,7 @@ def motion_bound(
 
     sigma (m, 2, 3, 3), moments M (m, 2, 2, 2), u_hat (m, 2, 2), step_size (m,) -> both (m,).
 
-    With leaky slope alpha a neuron is pulled by B u_hat, B = [[I, alpha I], [alpha I, I]], and
+    With leaky slope alpha a neuron is driven by B u_hat, B = [[I, alpha I], [alpha I, I]], and
     ||B||_inf = 1 + alpha: once in kappa, and on either side of the changing G in delta.
     """
     published = form is Form.PUBLISHED
@@ -65,34 +65,3 @@ def neurons_stay(weights: Weights, kappa: Floats) -> Bools:
     E_i = kappa Q |theta_i| + 2 kappa^2 e^(2 kappa) max |theta_i|.
     """
     return kernels.neurons_stay(weights.a, weights.b, weights.w, kappa)
-
-
-class Decay(NamedTuple):
-    """How one step of training shrinks the residuals, in eigencoordinates."""
-
-    mu: Floats  # (m, 4)
-    vectors: Floats  # (m, 4, 4), columns are eigenvectors
-
-
-def step_decay(matrix: Floats, step_size: Floats) -> Decay:
-    """Eigenpairs of 1 - h M^(1/2) A_ref M^(1/2) for each network, matrix (m, 4, 4)."""
-    eigenvalues, vectors = kernels.eigh_4x4(matrix)
-    return Decay(1.0 - step_size[:, None] * eigenvalues, vectors)
-
-
-def residual_sum(decay: Decay, psi: Floats, step_size: Floats, form: Form) -> Floats:
-    """S_psi >= sum_k h ||(1 - h M^(1/2) A_ref M^(1/2))^k psi||_inf, psi (m, 4) -> (m,)."""
-    return kernels.residual_sum(decay.mu, decay.vectors, psi, step_size, form is Form.PUBLISHED)
-
-
-def operator_sum(decay: Decay, step_size: Floats) -> Floats:
-    """S = 2 h / (1 - max |mu|) >= sum_k h ||(1 - h M^(1/2) A_ref M^(1/2))^k||_inf, (m,)."""
-    return kernels.operator_sum(decay.mu, step_size)
-
-
-def sigma_change(sigma: Floats, kappa: Floats) -> Floats:
-    """D: entrywise bound on the change of |sigma| while neurons move by at most kappa.
-
-    D = kappa (Q |sigma| + |sigma| Q) + 8 kappa^2 e^(4 kappa) ||sigma||_inf, (m, 2, 3, 3).
-    """
-    return kernels.sigma_change(sigma, kappa)

@@ -20,7 +20,8 @@ import numpy as np
 
 from mcrelu.memory import chunks
 from mcrelu.problems.one_d import InitialWeights, Weights
-from mcrelu.theory import kernels
+from mcrelu.theory import matrices
+from mcrelu.theory import sigma_kernels as kernels
 from mcrelu.types import Bools, Floats, PointSet
 
 A, B, W = 0, 1, 2
@@ -41,22 +42,6 @@ def data_moments(points: PointSet, p: Floats) -> Floats:
     return kernels.data_moments(points.x, p)
 
 
-def sqrt_moments(moments: Floats) -> Floats:
-    """Symmetric square root of 2x2 positive semidefinite matrices, (..., 2, 2) -> (..., 2, 2).
-
-    Closed form (M + sqrt(det M) I) / sqrt(tr M + 2 sqrt(det M)).
-    """
-    return kernels.sqrt_2x2(moments.reshape(-1, 2, 2)).reshape(moments.shape)
-
-
-def pinv_2x2(matrix: Floats) -> Floats:
-    """Pseudo-inverse of 2x2 positive semidefinite matrices, (..., 2, 2) -> (..., 2, 2).
-
-    Matrices whose determinant is zero up to rounding count as rank one (or zero).
-    """
-    return kernels.pinv_2x2(matrix.reshape(-1, 2, 2)).reshape(matrix.shape)
-
-
 def a_ref(sigma: Floats, alpha: float = 0.0) -> Floats:
     """A_ref = C + B G B: how the affine functions react to residuals, (m, 4, 4).
 
@@ -68,7 +53,8 @@ def a_ref(sigma: Floats, alpha: float = 0.0) -> Floats:
 
 def training_matrix(sigma: Floats, moments: Floats, alpha: float = 0.0) -> Floats:
     """The symmetric matrix M^(1/2) A_ref M^(1/2) that has the eigenvalues of A_ref M, (m, 4, 4)."""
-    return kernels.training_matrix(a_ref(sigma, alpha), sqrt_moments(moments))
+    roots = matrices.sqrt_2x2(moments.reshape(-1, 2, 2)).reshape(moments.shape)
+    return kernels.training_matrix(a_ref(sigma, alpha), roots)
 
 
 def inv_lambda_max(
@@ -80,7 +66,7 @@ def inv_lambda_max(
     """
     sigma = np.concatenate([side_moments(weights.rows(k)) for k in chunks(*weights.shape)])
     matrix = training_matrix(sigma, data_moments(points, p), alpha)
-    eigenvalues, _ = kernels.eigh_4x4(matrix)
+    eigenvalues, _ = matrices.eigh_4x4(matrix)
     largest = eigenvalues.max(axis=1)
     norm = np.sqrt((matrix**2).sum(axis=(1, 2)))
     return 1.0 / np.where(np.isfinite(largest), largest, norm)
@@ -91,9 +77,4 @@ def u_hat(points: PointSet, p: Floats, outputs: Floats) -> Floats:
 
     Zero outputs give the right-hand side u_hat_0 of the optimal affine functions.
     """
-    return side_sums(points.x, p * (points.y - outputs))
-
-
-def side_sums(x: Floats, e: Floats) -> Floats:
-    """(sum e_j x_j, sum e_j) over the points of each side: e (m, D) -> (m, 2, 2)."""
-    return kernels.side_sums(x, e)
+    return kernels.side_sums(points.x, p * (points.y - outputs))

@@ -18,7 +18,7 @@ from one_d_problems import (
 )
 
 from mcrelu import memory
-from mcrelu.engines.one_d import grouped
+from mcrelu.engines.one_d import group_state
 from mcrelu.engines.one_d.dense import DenseEngine
 from mcrelu.engines.one_d.grouped import GroupedEngine
 from mcrelu.engines.one_d.protocol import AnyEngine
@@ -130,7 +130,7 @@ def test_a_kernel_without_ejection_is_told(
 ) -> None:
     """Negative control: neurons that stay in their group whatever their kinks do."""
     problem, _ = problem_of(3, "gd", 16, 12, 6, 1.0, leaky_slope, False)
-    monkeypatch.setattr(grouped, "_barrier", lambda points: 1e300)
+    monkeypatch.setattr(group_state, "barrier_of", lambda points: 1e300)
     with pytest.raises(AssertionError):
         compare(problem, None)
 

@@ -11,10 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from r_d_problems import POINTS, he, problem_on, with_biases, with_zeros
 
-from mcrelu.engines.r_d import grouped as patterned
+from mcrelu.engines.r_d import grouped
 from mcrelu.engines.r_d.activation_patterns import Points
-from mcrelu.engines.r_d.descent import Leg, Network, descend
+from mcrelu.engines.r_d.descent import Segment, descend
 from mcrelu.engines.r_d.grouped import GroupedEngine
+from mcrelu.engines.r_d.network import Network
 from mcrelu.problems.r_d import Info, Layer, Layers, Problem, State
 from mcrelu.types import Floats
 
@@ -155,15 +156,15 @@ def test_the_exemption_does_not_empty_the_comparison() -> None:
     assert changes > 1000
 
 
-def without_looks(net: Network, points: Points, leg: Leg, losses: Floats) -> None:
-    """A descent whose points give no reason to look: all are infinitely far from every kink."""
+def without_checks(net: Network, points: Points, segment: Segment, losses: Floats) -> None:
+    """A descent whose points give no reason to check: all are infinitely far from every kink."""
     far = points._replace(inverse_norm=np.full_like(points.inverse_norm, np.inf))
-    descend(net, far, leg, losses)
+    descend(net, far, segment, losses)
 
 
-def test_a_descent_without_looks_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_descent_without_checks_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     """Negative control: nobody leaves a group."""
-    monkeypatch.setattr(patterned, "descend", without_looks)
+    monkeypatch.setattr(grouped, "descend", without_checks)
     with pytest.raises(AssertionError):
         compare(*star_problem(), 1000)
 
@@ -180,7 +181,7 @@ def test_a_wrong_step_size_is_told() -> None:
     assert (np.abs(theta[0] - theta[2]).max(axis=1) > 1e-9).all()
 
 
-# --------------------------------------------------------------------------- legs and batches
+# --------------------------------------------------------------------------- segments and batches
 
 
 def assert_same(got: tuple[State, Floats], expected: tuple[State, Floats]) -> None:
@@ -193,7 +194,7 @@ def assert_same(got: tuple[State, Floats], expected: tuple[State, Floats]) -> No
     np.testing.assert_array_equal(got[1], expected[1])
 
 
-def test_a_leg_depends_on_plain_arrays_only() -> None:
+def test_a_segment_depends_on_plain_arrays_only() -> None:
     problem, state = star_problem()
     engine = GroupedEngine()
     middle, _ = engine.advance(problem, state, 1000)
@@ -224,7 +225,7 @@ def test_neighbours_do_not_matter() -> None:
 
 @pytest.mark.parametrize("factor", [1e2, 1e10, 1e100, 1e300])
 def test_divergence_is_a_result(factor: float) -> None:
-    """What overflows ends as no number, as the oracle's does, with the same epochs on record."""
+    """What overflows ends as NaN, as the oracle's does, with the same epochs on record."""
     layers = he(generator(1), 4, [2, 20, 1])
     problem, state = problem_on(generator(2), POINTS["star"], layers, factor, 1e-3)
     with np.errstate(over="ignore", invalid="ignore"):
@@ -237,14 +238,14 @@ def test_divergence_is_a_result(factor: float) -> None:
 
 
 def test_a_group_that_all_have_left_does_no_harm() -> None:
-    """The only neuron dies while its point goes on to pull: its old matrix would overflow."""
+    """The only neuron dies while its point still forces: its old matrix would overflow."""
     problem, state = random_problem(2, 1, 2, 1, 2.0, biases=False, zeros=0.0)
     compared, changes = compare(problem, state)
     assert compared == 1.0
     assert changes > 0
 
 
-def test_dead_networks_stand_still() -> None:
+def test_dead_networks_are_frozen() -> None:
     """Active nowhere: only the output bias moves."""
     layers = he(generator(1), 2, [2, 5, 1])
     layers[0].bias[:] = -100.0
@@ -252,8 +253,8 @@ def test_dead_networks_stand_still() -> None:
     assert compare(problem, state) == (1.0, 0)
 
 
-def test_a_network_at_rest_is_done_at_once() -> None:
-    """A step that changes no bit is the last; a leg of 10^9 epochs would take minutes otherwise."""
+def test_a_frozen_network_is_done_at_once() -> None:
+    """A step that changes no bit is the last; otherwise 10^9 epochs would take minutes."""
     layers = he(generator(1), 1, [2, 5, 1])
     layers[0].bias[:] = -100.0
     problem, state = problem_on(generator(2), POINTS["cross"], layers, 0.5)

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pytest
 from s3_server import BUCKET, FaultyApp
-from small_sweeps import assert_same_rows, made_up_outcome, output, run_serially, sweep
+from small_sweeps import assert_same_rows, output, publish_made_up, run_serially, sweep
 
 import mcrelu
 from mcrelu.errors import ExitCode, ForeignOutputError, ResourceError, UserError
-from mcrelu.experiments.crossing.rows import crossing_rows
+from mcrelu.rng import stream_version
+from mcrelu.store.contents import CELLS_FILE, Contents
 from mcrelu.store.files import Files
 from mcrelu.store.output import SPEC, Output, conflicts
-from mcrelu.store.shards import publish_shard, shard_name
-from mcrelu.sweep.cell import Block
+from mcrelu.store.reduce import cell_table
+from mcrelu.store.shards import shard_name
+from mcrelu.sweep.cell import Block, digest
 
 OLD: dict[str, Any] = {
     "networks": 100,
@@ -154,13 +158,19 @@ def test_a_refusal_names_only_what_differs(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "content",
-    [b"", b"seed: 7\n", b"[not yaml", b"\xff\xfe\x00binary", b"version: 99\n"],
-    ids=["empty", "torn", "no yaml", "binary", "of a later version"],
+    [b"seed: 7\n", b"[not yaml", b"\xff\xfe\x00binary", b"version: 99\n"],
+    ids=["torn", "no yaml", "binary", "of a later version"],
 )
 def test_an_unreadable_spec_is_refused(content: bytes, tmp_path: Path) -> None:
     """Whatever it is, it is not ours to overwrite."""
     (tmp_path / SPEC).write_bytes(content)
     assert "choose another --out" in refusal(tmp_path)
+
+
+def test_an_empty_spec_is_what_a_power_loss_leaves(tmp_path: Path) -> None:
+    (tmp_path / SPEC).write_bytes(b"")
+    taken(tmp_path)
+    assert Output.open(Files.at(tmp_path)).sweep.to_yaml() == sweep(**OLD).to_yaml()
 
 
 def test_a_file_where_the_output_should_be_is_one_line(tmp_path: Path) -> None:
@@ -172,10 +182,116 @@ def test_a_file_where_the_output_should_be_is_one_line(tmp_path: Path) -> None:
 
 
 def test_conflicts_are_judged_by_what_is_computed() -> None:
-    assert conflicts(sweep(**OLD), sweep(**OLD)) == []
-    wider = sweep(**(OLD | {"cells": {"width": [4, 8, 16]}}))
-    assert conflicts(sweep(**OLD), wider) == []
-    assert conflicts(wider, sweep(**OLD)) != []
+    old = Contents.of(sweep(**OLD))
+    assert conflicts(old, old) == []
+    wider = Contents.of(sweep(**(OLD | {"cells": {"width": [4, 8, 16]}})))
+    assert conflicts(old, wider) == []
+    assert conflicts(wider, old) != []
+
+
+# --- what an output says of itself ----------------------------------------------------------
+
+
+def rewrite(folder: Path, change: Callable[[dict[str, Any]], None]) -> None:
+    """Change cells.json as another program would have written it."""
+    value = json.loads((folder / CELLS_FILE).read_text())
+    change(value)
+    (folder / CELLS_FILE).write_text(json.dumps(value))
+
+
+def older_engine(value: dict[str, Any]) -> None:
+    """Cells of the engine's version before, whose ids were others."""
+    for cell in value["cells"]:
+        cell["parameters"]["semantics"] -= 1
+        cell["id"] = digest(cell["parameters"])
+
+
+def older_rows(value: dict[str, Any]) -> None:
+    value["schema_version"] -= 1
+
+
+def older_numpy(value: dict[str, Any]) -> None:
+    value["streams"] = "1"
+
+
+OTHER_PROGRAMS: dict[str, tuple[Callable[[dict[str, Any]], None], str]] = {
+    "engine": (older_engine, "engine grouped has version 1 there, 2 here"),
+    "rows": (older_rows, "rows have version 2 there, 3 here"),
+    "numpy": (older_numpy, f"numpy's random streams are 1 there, {stream_version()} here"),
+}
+
+
+@pytest.mark.parametrize(("change", "told"), OTHER_PROGRAMS.values(), ids=OTHER_PROGRAMS.keys())
+def test_a_program_that_would_give_other_rows_is_refused(
+    change: Callable[[dict[str, Any]], None], told: str, tmp_path: Path
+) -> None:
+    taken(tmp_path)
+    rewrite(tmp_path, change)
+    message = refusal(tmp_path)
+    assert told in message
+    assert "versions that began it" in message
+    assert "choose another --out" in message
+    assert "another spec" not in message
+    assert Output.open(Files.at(tmp_path)).cells  # but can be read
+
+
+def test_rows_of_an_older_engine_are_read_as_they_were(tmp_path: Path) -> None:
+    today = sweep(**(OLD | {"cells": {"width": [4]}}))
+    old_sweep = replace(today, cells=(replace(today.cells[0], semantics=1),))
+    before = output(tmp_path, old_sweep)
+    before.take()
+    publish_blocks(before, list(old_sweep.all_blocks()))
+    opened = Output.open(Files.at(tmp_path))
+    assert opened.sweep.cells[0].id != opened.cells[0].id
+    assert opened.networks(opened.cells[0]).num_rows == 100
+    assert cell_table(opened)["networks"].to_pylist() == [100]
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"{", b"\xff\xfe", b"[1]", b"{}", b'{"format": 2}'], ids=repr
+)
+def test_contents_that_cannot_be_read_are_refused(content: bytes, tmp_path: Path) -> None:
+    taken(tmp_path)
+    (tmp_path / CELLS_FILE).write_bytes(content)
+    assert CELLS_FILE in refusal(tmp_path)
+    with pytest.raises(ForeignOutputError, match=CELLS_FILE):
+        Output.open(Files.at(tmp_path))
+
+
+def test_an_experiment_of_another_program_is_named(tmp_path: Path) -> None:
+    taken(tmp_path)
+    rewrite(tmp_path, lambda value: value.update(experiment="circle", program="9.0"))
+    message = refusal(tmp_path)
+    assert "'circle'" in message
+    assert "9.0" in message
+
+
+def test_shards_without_contents_are_of_an_old_version(tmp_path: Path) -> None:
+    old = taken(tmp_path)
+    publish_blocks(old, old.missing()[:1])
+    (tmp_path / CELLS_FILE).unlink()
+    assert "versions before 0.2" in refusal(tmp_path)
+
+
+def test_a_run_that_ended_before_it_wrote_its_contents_goes_on(tmp_path: Path) -> None:
+    old = taken(tmp_path)
+    (tmp_path / CELLS_FILE).unlink()
+    assert "seed: 20200212 there, 7 here" in refusal(tmp_path, seed=7)
+    output(tmp_path, old.sweep).take()
+    assert Output.open(Files.at(tmp_path)).contents == Contents.of(old.sweep)
+
+
+def test_two_sweeps_cannot_take_the_same_place(tmp_path: Path) -> None:
+    """Both claimed it while it was empty; the slower one is refused and writes nothing."""
+    slower = output(tmp_path, sweep(**(OLD | {"seed": 7})))
+    taken(tmp_path)
+    before = contents(tmp_path)
+    with pytest.raises(ForeignOutputError, match="seed: 20200212 there, 7 here"):
+        slower.take()
+    assert contents(tmp_path) == before
+
+
+# --- opening --------------------------------------------------------------------------------
 
 
 def test_an_output_can_be_opened_with_its_sweep(tmp_path: Path) -> None:
@@ -200,8 +316,7 @@ def test_taking_replaces_the_spec(tmp_path: Path) -> None:
 
 def publish_blocks(done: Output, blocks: list[Block]) -> None:
     for block in blocks:
-        rows = crossing_rows(block, np.full(block.networks, 0.5), made_up_outcome(block))
-        publish_shard(done.files, block, done.origin(block.cell), rows, {})
+        publish_made_up(done, block)
 
 
 def test_missing_is_expected_minus_present(tmp_path: Path) -> None:

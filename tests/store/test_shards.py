@@ -15,7 +15,6 @@ from small_sweeps import SEED, made_up_outcome, sweep
 
 from mcrelu.experiments.crossing.rows import crossing_rows
 from mcrelu.experiments.crossing.schema import SCHEMA, SCHEMA_VERSION
-from mcrelu.experiments.crossing.tables import summary
 from mcrelu.problems.one_d import Outcome, StopReason
 from mcrelu.rng import stream_version
 from mcrelu.store.contents import Contents
@@ -76,13 +75,13 @@ def read_shard(files: Files, block: Block = BLOCK) -> pa.Table | None:
 
 
 def inventory(files: Files, contents: Contents = CONTENTS) -> CellInventory:
-    return take_inventory(files, contents, summary).cells[CELL.id]
+    return take_inventory(files, contents).cells[CELL.id]
 
 
 def is_missing(files: Files) -> bool:
     """Whether the block counts as not there, which both readers must agree on."""
     absent = read_shard(files) is None
-    taken = take_inventory(files, CONTENTS, summary)
+    taken = take_inventory(files, CONTENTS)
     assert taken.cells[CELL.id].good[BLOCK.index] == (not absent)
     there = files.read(shard_name(BLOCK)) is not None
     assert taken.refused == ([shard_name(BLOCK)] if there and absent else [])

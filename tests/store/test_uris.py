@@ -88,16 +88,20 @@ def test_a_uri_without_bucket_is_one_line(uri: str) -> None:
         "s3://bucket/./a",
         "s3://bucket/a%2F..%2Fb",
         "s3://bucket/%2E%2E/b",
+        "s3://bucket//a",
+        "s3://bucket/a//b",
+        "s3://bucket/%2Fa",
     ],
 )
-def test_a_uri_with_dots_for_a_segment_is_one_line(uri: str) -> None:
+def test_a_uri_with_a_segment_that_is_no_name_is_one_line(uri: str) -> None:
     with pytest.raises(UserError, match="segment") as caught:
         Files.at(uri)
     assert str(caught.value).startswith(uri)
     assert len(str(caught.value).splitlines()) == 1
 
 
-def test_other_dots_are_fine() -> None:
+def test_other_dots_and_a_slash_at_the_end_are_fine() -> None:
+    assert Files.at("s3://bucket/a/").root == "bucket/a"
     assert Files.at("s3://bucket/v1.2/..a/b...").root == "bucket/v1.2/..a/b..."
 
 

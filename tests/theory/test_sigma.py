@@ -20,7 +20,7 @@ from one_d_problems import (
 
 from mcrelu.data import standard_points
 from mcrelu.problems.one_d import Weights
-from mcrelu.theory import kernels
+from mcrelu.theory import matrices
 from mcrelu.theory import sigma as sg
 from mcrelu.types import Floats, PointSet
 
@@ -283,7 +283,7 @@ class TestEigensolver:
     def test_eigenpairs(self, kind: str) -> None:
         rng = np.random.default_rng(6)
         matrix = np.array([SPECTRA[kind](rng) for _ in range(500)])
-        values, vectors = kernels.eigh_4x4(matrix)
+        values, vectors = matrices.eigh_4x4(matrix)
         expected = np.linalg.eigvalsh(matrix)
         # Backward stable: eps times the norm, times some dozen rotations.
         allowed = 1e-14 * np.abs(expected).max(axis=1)
@@ -300,7 +300,7 @@ class TestEigensolver:
         matrix[5] = np.nan
         rows = np.append(rng.permutation(np.delete(np.arange(40), 5))[: size - 1], 0)
         for part, whole in zip(
-            kernels.eigh_4x4(matrix[rows]), kernels.eigh_4x4(matrix), strict=True
+            matrices.eigh_4x4(matrix[rows]), matrices.eigh_4x4(matrix), strict=True
         ):
             np.testing.assert_array_equal(part, whole[rows])
 
@@ -320,7 +320,7 @@ class TestStepSize:
             values[1] = np.nan
             return values, vectors
 
-        monkeypatch.setattr("mcrelu.theory.kernels.eigh_4x4", fail)
+        monkeypatch.setattr("mcrelu.theory.matrices.eigh_4x4", fail)
         got = sg.inv_lambda_max(net, points, p)
         np.testing.assert_allclose(got[[0, 2]], usual[[0, 2]], rtol=1e-13)
         assert got[1] == pytest.approx(1.0 / np.sqrt((matrix[1] ** 2).sum()), rel=1e-13)
@@ -344,7 +344,7 @@ class TestOptimalFunctions:
     def optimal(points: PointSet, p: Floats) -> Floats:
         """Slope and intercept of the optimal affine function per side, (m, 2, 2)."""
         rest = sg.u_hat(points, p, np.zeros_like(p))
-        return kernels.apply_2x2(sg.pinv_2x2(sg.data_moments(points, p)), rest)
+        return matrices.apply_2x2(pinv_2x2(sg.data_moments(points, p)), rest)
 
     @staticmethod
     def least_squares(points: PointSet, p: Floats) -> Floats:
@@ -389,6 +389,16 @@ class TestOptimalFunctions:
         np.testing.assert_allclose(sg.u_hat(points, p, fitted), 0.0, rtol=0, atol=1e-12)
 
 
+def sqrt_2x2(stack: Floats) -> Floats:
+    """Of matrices (..., 2, 2)."""
+    return matrices.sqrt_2x2(stack.reshape(-1, 2, 2)).reshape(stack.shape)
+
+
+def pinv_2x2(stack: Floats) -> Floats:
+    """Of matrices (..., 2, 2)."""
+    return matrices.pinv_2x2(stack.reshape(-1, 2, 2)).reshape(stack.shape)
+
+
 def degenerate_moments() -> list[Floats]:
     """M of one side: empty, a single point (at several places and weights), nearly nothing."""
     places = [1.0, -2.0, 3.0, 0.7, -1.3, 2.9]
@@ -415,36 +425,36 @@ class TestTwoByTwo:
 
     @pytest.mark.parametrize("matrix", full_moments())
     def test_root_of_full_rank(self, matrix: Floats) -> None:
-        root = sg.sqrt_moments(matrix)
+        root = sqrt_2x2(matrix)
         np.testing.assert_allclose(root @ root, matrix, rtol=0, atol=1e-14 * np.trace(matrix))
         np.testing.assert_allclose(root, scipy.linalg.sqrtm(matrix), rtol=0, atol=1e-12)
 
     def test_root_of_low_rank(self) -> None:
         for matrix in degenerate_moments():
             expected = symmetric_root(matrix)
-            np.testing.assert_allclose(sg.sqrt_moments(matrix), expected, rtol=0, atol=1e-12)
+            np.testing.assert_allclose(sqrt_2x2(matrix), expected, rtol=0, atol=1e-12)
 
     @pytest.mark.parametrize("matrix", full_moments())
     def test_inverse_of_full_rank(self, matrix: Floats) -> None:
         cond = np.linalg.cond(matrix)
         np.testing.assert_allclose(
-            sg.pinv_2x2(matrix), np.linalg.inv(matrix), rtol=0, atol=1e-14 * cond**2
+            pinv_2x2(matrix), np.linalg.inv(matrix), rtol=0, atol=1e-14 * cond**2
         )
 
     @pytest.mark.parametrize("matrix", degenerate_moments())
     def test_inverse_of_low_rank(self, matrix: Floats) -> None:
         expected = np.linalg.pinv(matrix, rcond=1e-10, hermitian=True)
-        np.testing.assert_allclose(sg.pinv_2x2(matrix), expected, rtol=1e-12)
+        np.testing.assert_allclose(pinv_2x2(matrix), expected, rtol=1e-12)
 
     def test_inverse_of_the_root_of_low_rank(self) -> None:
         """As the criterion uses it, (M^(1/2))^+."""
         for matrix in degenerate_moments():
             expected = np.linalg.pinv(symmetric_root(matrix), rcond=1e-10, hermitian=True)
-            got = sg.pinv_2x2(sg.sqrt_moments(matrix))
+            got = pinv_2x2(sqrt_2x2(matrix))
             np.testing.assert_allclose(got, expected, rtol=0, atol=1e-11 * (1 + expected.max()))
 
     def test_works_on_stacks(self) -> None:
         stack = np.array([*full_moments()[:3], *degenerate_moments()[:3]])
-        for function in (sg.sqrt_moments, sg.pinv_2x2):
+        for function in (sqrt_2x2, pinv_2x2):
             one_by_one = np.array([function(matrix) for matrix in stack])
             np.testing.assert_array_equal(function(stack), one_by_one)

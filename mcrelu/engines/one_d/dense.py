@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
@@ -10,7 +10,7 @@ from mcrelu.engines.one_d import dense_kernels as kernels
 from mcrelu.engines.one_d.dense_kernels import LANES
 from mcrelu.engines.one_d.lanes import groups_of, minibatch_weights, pack, take, unpack
 from mcrelu.problems.one_d import Info, Problem, Weights
-from mcrelu.types import Bools, Counts, Floats, Ints, PointSet
+from mcrelu.types import Array, Bools, Counts, Floats, Ints, PointSet
 
 ADAM_BETA1 = 0.9
 ADAM_BETA2 = 0.999
@@ -41,9 +41,8 @@ class State(NamedTuple):
     outputs: Floats
     p: Floats
     step_size: Floats
-    max_kink: Floats
-    first_crossing: Ints
     adam: Moments | None
+    info: Info  # (groups, LANES) each; no parameter depends on it
 
 
 class DenseEngine:
@@ -77,9 +76,8 @@ class DenseEngine:
             outputs=np.empty((groups, len(problem.points.x) * LANES)),
             p=pack(problem.p, LANES),
             step_size=pack(problem.step_size, LANES),
-            max_kink=np.zeros((groups, LANES)),
-            first_crossing=np.zeros((groups, LANES), dtype=np.int64),
             adam=_no_moments(groups, n) if problem.optimizer == "adam" else None,
+            info=Info(np.zeros((groups, LANES)), np.zeros((groups, LANES), dtype=np.int64)),
         )
         x = tuple(problem.points.x)
         for g in range(groups):
@@ -99,10 +97,7 @@ class DenseEngine:
 
     def info(self, state: State) -> Info:
         """Running maximum of |b/a| and first crossing, both (m,)."""
-        m = state.networks
-        return Info(
-            unpack(state.max_kink, m, LANES)[:, 0], unpack(state.first_crossing, m, LANES)[:, 0]
-        )
+        return Info._make(unpack(packed, state.networks, LANES)[:, 0] for packed in state.info)
 
     def outputs(self, state: State) -> Floats:
         """Network outputs at the data points, (m, D)."""
@@ -130,16 +125,16 @@ class DenseEngine:
         """The networks where mask is true, packed anew."""
         kept = np.flatnonzero(mask)
 
-        def select(groups: np.ndarray) -> np.ndarray:
+        def select(groups: Array) -> Array:
             return pack(take(groups, kept, LANES), LANES)
 
-        packed = {name: select(getattr(state, name)) for name in _PACKED}
+        packed: dict[str, Any] = {name: select(getattr(state, name)) for name in _PACKED}
         adam = None if state.adam is None else Moments(*(select(v) for v in state.adam))
-        fields = state._asdict() | packed | {"networks": int(mask.sum()), "adam": adam}
-        return State(**fields)
+        info = Info._make(select(v) for v in state.info)
+        return state._replace(networks=int(mask.sum()), adam=adam, info=info, **packed)
 
 
-_TRAINED = ("a", "b", "c", "w", "outputs", "max_kink", "first_crossing")
+_TRAINED = ("a", "b", "c", "w", "outputs")
 _PACKED = (*_TRAINED, "p", "step_size")
 
 
@@ -151,9 +146,9 @@ def _no_moments(groups: int, width: int) -> Moments:
 
 def _copy(state: State) -> State:
     """A state whose trained arrays may be written to; the problem's own are shared."""
-    arrays = {name: getattr(state, name).copy() for name in _TRAINED}
+    arrays: dict[str, Any] = {name: getattr(state, name).copy() for name in _TRAINED}
     adam = None if state.adam is None else Moments(*(v.copy() for v in state.adam))
-    return State(**(state._asdict() | arrays | {"adam": adam}))
+    return state._replace(adam=adam, info=Info._make(v.copy() for v in state.info), **arrays)
 
 
 def _point_weights(state: State, g: int, minibatches: Counts | None) -> Floats:
@@ -167,7 +162,7 @@ def _descend(state: State, g: int, weights: Floats, steps: int) -> None:
     rate = weights * state.step_size[g]
     kernels.descend(
         state.a[g], state.b[g], state.c[g], state.w[g],
-        state.outputs[g], state.max_kink[g], state.first_crossing[g],
+        state.outputs[g], state.info.max_kink[g], state.info.first_crossing[g],
         rate.ravel(), _stride(weights), *_problem(state), state.steps + 1, steps,
     )  # fmt: skip
 
@@ -179,7 +174,7 @@ def _adam(state: State, g: int, weights: Floats, steps: int) -> None:
     theta = np.stack([part.reshape(-1, LANES) for part in parts], axis=1)
     kernels.adam(
         theta.ravel(), state.c[g], moments.mc[g], moments.vc[g],
-        state.outputs[g], state.max_kink[g], state.first_crossing[g],
+        state.outputs[g], state.info.max_kink[g], state.info.first_crossing[g],
         weights.ravel(), _stride(weights),
         state.step_size[g], ADAM_BETA1, ADAM_BETA2, ADAM_EPSILON,
         *_problem(state), state.steps + 1, steps,

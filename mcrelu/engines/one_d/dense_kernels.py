@@ -6,7 +6,7 @@ lane : one of LANES networks that a kernel trains in lockstep. Arrays are laid o
        as the fastest index, so LLVM vectorises over networks: no sum is ever reordered, and a
        network's result depends neither on its lane nor on its neighbours nor on the vector width.
 x, y : tuples of D floats; a tuple's length is a constant to the compiler, which unrolls over it
-pull : weight_j (y_j - f(x_j)), the negative gradient of the loss by the network's output
+forcing : weight_j (y_j - f(x_j)), minus the derivative of the loss by the network's output
 leak : slope of the activation on its inactive side, 0 for ReLU
 """
 
@@ -17,12 +17,17 @@ from math import sqrt
 import numpy as np
 
 from mcrelu.jit import jit
+from mcrelu.types import Floats, Ints
+
+Numbers = tuple[float, ...]
 
 LANES = 16
 
 
 @jit()
-def forward(a, b, c, w, x, leak, outputs):
+def forward(
+    a: Floats, b: Floats, c: Floats, w: Floats, x: Numbers, leak: float, outputs: Floats
+) -> None:
     """Network outputs: a, b, w (n * LANES), c (LANES) -> outputs (D * LANES)."""
     for j in range(len(x)):
         for lane in range(LANES):
@@ -36,15 +41,17 @@ def forward(a, b, c, w, x, leak, outputs):
 
 
 @jit(inline="always")
-def _activation(z, leak):
+def _activation(z: float, leak: float) -> float:
     """The leaky ReLU; without leak nothing comes through, not even of what is infinite."""
     return z if z >= 0.0 else (leak * z if leak > 0.0 else 0.0)
 
 
 @jit()
 def descend(
-    a, b, c, w, outputs, max_kink, crossing, weights, stride, x, y, leak, barrier, first, steps
-):
+    a: Floats, b: Floats, c: Floats, w: Floats, outputs: Floats, max_kink: Floats, crossing: Ints,
+    weights: Floats, stride: int,
+    x: Numbers, y: Numbers, leak: float, barrier: float, first: int, steps: int,
+) -> None:  # fmt: skip
     """``steps`` steps of gradient descent on all parameters, in place.
 
     ``weights`` (steps, D, LANES), flat, are the points' weights times the step size; ``stride`` is
@@ -52,10 +59,10 @@ def descend(
     and does so again afterwards. The number of the step, first + k, goes to ``crossing`` where
     ``max_kink`` reaches ``barrier`` for the first time.
     """
-    pull, leaked = np.empty(len(x) * LANES), np.empty(len(x) * LANES)
+    forcing, leaked = np.empty(len(x) * LANES), np.empty(len(x) * LANES)
     total = np.empty(LANES)
     for k in range(steps):
-        _pull(pull, leaked, total, outputs, weights[k * stride :], y, leak)
+        _forcing(forcing, leaked, total, outputs, weights[k * stride :], y, leak)
         for lane in range(LANES):
             c[lane] += total[lane]
         for j in range(len(x)):
@@ -68,7 +75,7 @@ def descend(
                 slope, intercept = 0.0, 0.0
                 for j in range(len(x)):
                     q = j * LANES + lane
-                    seen = pull[q] if a_old * x[j] + b_old >= 0.0 else leaked[q]
+                    seen = forcing[q] if a_old * x[j] + b_old >= 0.0 else leaked[q]
                     slope += seen * x[j]
                     intercept += seen
                 a_new = a_old + w_old * slope
@@ -85,19 +92,22 @@ def descend(
 
 @jit()
 def adam(
-    theta, c, mc, vc, outputs, max_kink, crossing,
-    weights, stride, step_size, beta1, beta2, epsilon, x, y, leak, barrier, first, steps,
-):  # fmt: skip
+    theta: Floats, c: Floats, mc: Floats, vc: Floats,
+    outputs: Floats, max_kink: Floats, crossing: Ints,
+    weights: Floats, stride: int,
+    step_size: Floats, beta1: float, beta2: float, epsilon: float,
+    x: Numbers, y: Numbers, leak: float, barrier: float, first: int, steps: int,
+) -> None:  # fmt: skip
     """``steps`` steps of Adam, in place; as :func:`descend`, but ``weights`` without step size.
 
     ``theta`` (n, 9, LANES), flat, holds of every neuron a, b, w, then the running means of their
     gradients, then those of the squares: so near each other that LLVM sees they do not overlap.
     mc, vc (LANES) are the means of c. ``first`` counts from 1, as the bias correction does.
     """
-    pull, leaked = np.empty(len(x) * LANES), np.empty(len(x) * LANES)
+    forcing, leaked = np.empty(len(x) * LANES), np.empty(len(x) * LANES)
     total = np.empty(LANES)
     for k in range(steps):
-        _pull(pull, leaked, total, outputs, weights[k * stride :], y, leak)
+        _forcing(forcing, leaked, total, outputs, weights[k * stride :], y, leak)
         scale1 = 1.0 / (1.0 - beta1 ** (first + k))
         scale2 = 1.0 / (1.0 - beta2 ** (first + k))
         for lane in range(LANES):
@@ -114,7 +124,7 @@ def adam(
                 slope, intercept = 0.0, 0.0
                 for j in range(len(x)):
                     q = j * LANES + lane
-                    seen = pull[q] if a * x[j] + b >= 0.0 else leaked[q]
+                    seen = forcing[q] if a * x[j] + b >= 0.0 else leaked[q]
                     slope += seen * x[j]
                     intercept += seen
                 h = step_size[lane]
@@ -133,7 +143,10 @@ def adam(
 
 
 @jit(inline="always")
-def _adam_step(theta, o, g, h, beta1, beta2, scale1, scale2, epsilon):
+def _adam_step(
+    theta: Floats, o: int, g: float, h: float,
+    beta1: float, beta2: float, scale1: float, scale2: float, epsilon: float,
+) -> float:  # fmt: skip
     """The new value of the parameter at ``o``, whose negative gradient is g."""
     m = beta1 * theta[o + 3 * LANES] + (1.0 - beta1) * g
     v = beta2 * theta[o + 6 * LANES] + (1.0 - beta2) * (g * g)
@@ -143,7 +156,7 @@ def _adam_step(theta, o, g, h, beta1, beta2, scale1, scale2, epsilon):
 
 
 @jit()
-def moments(a, b, w, sigma):
+def moments(a: Floats, b: Floats, w: Floats, sigma: Floats) -> None:
     """Second moments of theta = (a, b, w) per side: sigma (2 * 6 * LANES), overwritten.
 
     The six entries of a side are aa, ab, aw, bb, bw, ww; side 0 has a > 0, side 1 has a < 0.
@@ -164,7 +177,7 @@ def moments(a, b, w, sigma):
 
 
 @jit(inline="always")
-def _add_moments(a, b, w, sign, total, neurons):
+def _add_moments(a: Floats, b: Floats, w: Floats, sign: float, total: Floats, neurons: int) -> None:
     for lane in range(LANES):
         aa, ab, aw, bb, bw, ww = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
         for i in range(neurons):
@@ -188,19 +201,23 @@ def _add_moments(a, b, w, sign, total, neurons):
 
 
 @jit()
-def _pull(pull, leaked, total, outputs, weights, y, leak):
+def _forcing(
+    forcing: Floats, leaked: Floats, total: Floats,
+    outputs: Floats, weights: Floats, y: Numbers, leak: float,
+) -> None:  # fmt: skip
+    """At every point, what of it passes the inactive side, and its sum."""
     for lane in range(LANES):
         total[lane] = 0.0
     for j in range(len(y)):
         for lane in range(LANES):
             o = j * LANES + lane
-            pull[o] = weights[o] * (y[j] - outputs[o])
-            leaked[o] = leak * pull[o] if leak > 0.0 else 0.0
-            total[lane] += pull[o]
+            forcing[o] = weights[o] * (y[j] - outputs[o])
+            leaked[o] = leak * forcing[o] if leak > 0.0 else 0.0
+            total[lane] += forcing[o]
 
 
 @jit()
-def _mark_crossings(crossing, max_kink, barrier, step):
+def _mark_crossings(crossing: Ints, max_kink: Floats, barrier: float, step: int) -> None:
     for lane in range(LANES):
         if max_kink[lane] >= barrier and crossing[lane] == 0:
             crossing[lane] = step

@@ -10,8 +10,9 @@ t : w_i(0) / a_i(0). The kink of neuron i is at -(P_ba + P_bw t) / (P_aa + P_aw 
     so the members with the smallest and the largest t (the ends) have the outermost kinks
 barrier : min |x|; a member whose |b| reaches barrier |a| leaves its group
 leak : slope of the activation on its inactive side, 0 for ReLU
-chunk : some steps, after which a network is looked at. One in which a member reached the barrier,
-    or grew beyond HUGE, goes back to the start of the chunk and stands still from there on
+chunk : some steps, after which a network is checked. One in which a member reached the barrier,
+    or grew beyond HUGE, goes back to the start of the chunk and is frozen from there on
+forcing : step size times p_j (y_j - f(x_j)), minus the derivative of the loss by the output
 rows : the layout of a network's numbers below; the lane is the fastest index
 """
 
@@ -20,6 +21,7 @@ from __future__ import annotations
 import numpy as np
 
 from mcrelu.jit import fma, jit, wide_vectors
+from mcrelu.types import Counts, Floats
 
 LANES = 32
 
@@ -42,12 +44,15 @@ DATA_ROWS = 2 * DATA_PER_SIDE
 
 
 @jit()
-def descend(moving, fixed, data, stride, leak, barrier, steps, chunk):
+def descend(
+    moving: Floats, fixed: Floats, data: Floats, stride: int,
+    leak: float, barrier: float, steps: int, chunk: int,
+) -> None:  # fmt: skip
     """Steps of gradient descent for all groups of lanes, without loose neurons, in place.
 
     moving (groups, ROWS * LANES), fixed (groups, FIXED_ROWS * LANES), data (groups, k * DATA_ROWS *
     LANES). ``stride`` is DATA_ROWS * LANES where every step has data of its own (k = steps), and 0
-    where all have the same (k = 1). DONE counts the steps of a network until it stands still
+    where all have the same (k = 1). DONE counts the steps of a network until it is frozen
     (LIVE = 0).
     """
     wide_vectors()
@@ -58,7 +63,10 @@ def descend(moving, fixed, data, stride, leak, barrier, steps, chunk):
 # Functions that take arrays are called from the loop over lanes only, not from each other: numba
 # would count references there, and LLVM would not vectorise.
 @jit()
-def descend_lanes(p, s, data, stride, leak, barrier, steps, chunk):
+def descend_lanes(
+    p: Floats, s: Floats, data: Floats, stride: int,
+    leak: float, barrier: float, steps: int, chunk: int,
+) -> None:  # fmt: skip
     """One group of lanes of :func:`descend`."""
     wide_vectors()
     before = np.empty_like(p)
@@ -72,9 +80,9 @@ def descend_lanes(p, s, data, stride, leak, barrier, steps, chunk):
                 slope_m, intercept_m = _group_function(p, s, 1, lane)
                 c = p[C * LANES + lane]
                 slope, intercept = fma(leak, slope_m, slope_p), fma(leak, intercept_m, intercept_p)
-                first_p, zeroth_p = _pull(d, 0, slope, c + intercept, lane)
+                first_p, zeroth_p = _forcing(d, 0, slope, c + intercept, lane)
                 slope, intercept = fma(leak, slope_p, slope_m), fma(leak, intercept_p, intercept_m)
-                first_m, zeroth_m = _pull(d, 1, slope, c + intercept, lane)
+                first_m, zeroth_m = _forcing(d, 1, slope, c + intercept, lane)
 
                 p[C * LANES + lane] = c + (zeroth_p + zeroth_m)
                 _step_side(p, 0, fma(leak, first_m, first_p), fma(leak, zeroth_m, zeroth_p), lane)
@@ -94,11 +102,11 @@ def descend_lanes(p, s, data, stride, leak, barrier, steps, chunk):
                 )
                 p[KINK_NUMERATOR * LANES + lane] = numerator
                 p[KINK_DENOMINATOR * LANES + lane] = denominator
-        _look(p, s, before, barrier, last - start)
+        _check(p, s, before, barrier, last - start)
 
 
 @jit(inline="always")
-def _group_function(p, s, side, lane):
+def _group_function(p: Floats, s: Floats, side: int, lane: int) -> tuple[float, float]:
     """Sums of w a and of w b over a group: row w of P S P^T."""
     o, q = 6 * side * LANES + lane, FIXED_PER_SIDE * side * LANES + lane
     wa, ww = p[o + 4 * LANES], p[o + 5 * LANES]
@@ -110,8 +118,10 @@ def _group_function(p, s, side, lane):
 
 
 @jit(inline="always")
-def _pull(d, side, slope, intercept, lane):
-    """Step size times weighted sums of x_j r_j and r_j over a side, r the negative residuals."""
+def _forcing(
+    d: Floats, side: int, slope: float, intercept: float, lane: int
+) -> tuple[float, float]:
+    """Sums of forcing_j x_j and of forcing_j over the points of a side."""
     o = DATA_PER_SIDE * side * LANES + lane
     xx, x, one, xy, y = d[o], d[o + LANES], d[o + 2 * LANES], d[o + 3 * LANES], d[o + 4 * LANES]
     first = fma(-slope, xx, fma(-intercept, x, xy))
@@ -120,7 +130,7 @@ def _pull(d, side, slope, intercept, lane):
 
 
 @jit(inline="always")
-def _step_side(p, side, slope, intercept, lane):
+def _step_side(p: Floats, side: int, slope: float, intercept: float, lane: int) -> None:
     """P <- T P for one side."""
     o = 6 * side * LANES + lane
     aa, aw = p[o], p[o + LANES]
@@ -135,7 +145,7 @@ def _step_side(p, side, slope, intercept, lane):
 
 
 @jit(inline="always")
-def _kink(p, s, side, end, lane):
+def _kink(p: Floats, s: Floats, side: int, end: int, lane: int) -> tuple[float, float]:
     """|b| and a, both over a(0), of a member at an end."""
     o, t = 6 * side * LANES + lane, s[(FIXED_PER_SIDE * side + end) * LANES + lane]
     b = fma(p[o + 3 * LANES], t, p[o + 2 * LANES])
@@ -143,15 +153,15 @@ def _kink(p, s, side, end, lane):
 
 
 @jit(inline="always")
-def _larger(b1, a1, b2, a2):
+def _larger(b1: float, a1: float, b2: float, a2: float) -> tuple[float, float]:
     """The larger of two fractions with positive denominators."""
     second = b2 * a1 > b1 * a2
     return (b2 if second else b1), (a2 if second else a1)
 
 
 @jit()
-def _look(p, s, before, barrier, steps):
-    """After a chunk: count its steps, or take them back. What is not a number fails, too."""
+def _check(p: Floats, s: Floats, before: Floats, barrier: float, steps: int) -> None:
+    """After a chunk: count its steps, or take them back. NaN fails, too."""
     for lane in range(LANES):
         inside = p[KINK_NUMERATOR * LANES + lane] < barrier * p[KINK_DENOMINATOR * LANES + lane]
         total = 0.0
@@ -169,7 +179,7 @@ def _look(p, s, before, barrier, steps):
 
 
 @jit()
-def minibatch_data(counts, step_size, size, x, y):
+def minibatch_data(counts: Counts, step_size: Floats, size: float, x: Floats, y: Floats) -> Floats:
     """The data of every step for one group of lanes, (steps * DATA_ROWS * LANES).
 
     counts (steps, D, LANES) are how often each point stands in the minibatch of ``size``;

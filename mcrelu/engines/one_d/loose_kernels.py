@@ -1,84 +1,127 @@
 """Compiled training of one network with loose neurons, for the grouped engine.
 
-Glossary as in :mod:`mcrelu.engines.one_d.group_kernels`; a neuron is loose that left its group (or
-never was in one) and is trained by itself.
+Glossary as in :mod:`mcrelu.engines.one_d.group_kernels`, and
+--------
+loose : a neuron that left its group (or never was in one) and is trained by itself
+q, s : rows of P and S of one side, six and three numbers
 """
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 import numpy as np
 
 from mcrelu.engines.one_d.group_kernels import HUGE
 from mcrelu.jit import jit
+from mcrelu.types import Floats, Ints, PointSet
+
+
+class Members(NamedTuple):
+    """The neurons of both groups."""
+
+    p: Floats  # (2, 6) P of both sides
+    s: Floats  # (2, 3) moments of the members' (a(0), w(0))
+    order: Ints  # (n,) neurons sorted by t, side by side
+    spans: Ints  # (2, 2) order[spans[side, 0] : spans[side, 1]] are members
+    a0: Floats  # (n,) all neurons as the groups started
+    w0: Floats  # (n,)
+
+
+class LooseNeurons(NamedTuple):
+    """The neurons that are trained by themselves."""
+
+    theta: Floats  # (3, n) a, b, w
+    neuron: Ints  # (n,) which neurons they are
+    size: Ints  # (1,) how many
+
+
+class LooseNetwork(NamedTuple):
+    """State of a network with loose neurons, and the record of its kinks."""
+
+    members: Members
+    loose: LooseNeurons
+    c: Floats  # (1,)
+    max_kink: Floats  # (1,) running maximum of |b/a|
+    first_crossing: Ints  # (1,) step, 0: none yet
 
 
 @jit()
 def descend_loose(
-    p, s, c, kink, crossing, order, spans, a0, w0, loose, index, count,
-    weights, x, y, leak, barrier, first, steps,
-):  # fmt: skip
+    network: LooseNetwork,
+    points: PointSet,
+    weights: Floats,
+    leak: float,
+    barrier: float,
+    first: int,
+    steps: int,
+) -> None:
     """Steps of one network with loose neurons, in place; exact, at O(loose neurons) a step.
 
     Parameters
     ----------
-    p : (2, 6), s : (2, 3), c : (1,)
-        P and moments of both sides, output bias.
-    kink : (1,), crossing : (1,)
-        Running maximum of |b/a| and the step of the first crossing (0: none yet).
-    order : (n,), spans : (2, 2)
-        Neurons sorted by t, side by side; ``order[spans[side, 0]:spans[side, 1]]`` are members.
-    a0 : (n,), w0 : (n,)
-        All neurons as the groups started.
-    loose : (3, n), index : (n,), count : (1,)
-        a, b, w of the loose neurons, and which neurons they are.
     weights : (steps or 1, D)
         Step size times weight of the points.
     first : number of the first step.
     """
-    pull = np.empty(len(x))
+    members, loose, c = network.members, network.loose, network.c
+    x = points.x
+    forcing = np.empty(len(x))
     for k in range(steps):
         row = weights[k] if len(weights) > 1 else weights[0]
-        _pull(pull, p, s, c[0], loose, count[0], row, x, y, leak)
+        _forcing(forcing, members, loose, c[0], row, points, leak)
         for side in range(2):
             slope, intercept = 0.0, 0.0
             for j in range(len(x)):
-                seen = pull[j] if (x[j] > 0.0) == (side == 0) else _leaked(leak, pull[j])
+                seen = forcing[j] if (x[j] > 0.0) == (side == 0) else _leaked(leak, forcing[j])
                 slope += seen * x[j]
                 intercept += seen
-            if spans[side, 0] < spans[side, 1]:  # nobody's P could overflow unseen
-                _multiply(p[side], slope, intercept)
-        for i in range(count[0]):
-            _step_neuron(loose[:, i], pull, x, leak)
+            if members.spans[side, 0] < members.spans[side, 1]:  # else P could overflow unseen
+                _multiply(members.p[side], slope, intercept)
+        for i in range(loose.size[0]):
+            _step_neuron(loose.theta[:, i], forcing, x, leak)
         for j in range(len(x)):
-            c[0] += pull[j]
-        step = first + k
-        settle(p, s, kink, crossing, order, spans, a0, w0, loose, index, count, barrier, step)
+            c[0] += forcing[j]
+        largest = _release_ends(members, loose, barrier, network.max_kink[0])
+        network.max_kink[0] = _outermost(loose, largest)
+        if network.max_kink[0] >= barrier and network.first_crossing[0] == 0:
+            network.first_crossing[0] = first + k
 
 
 @jit()
-def _leaked(leak, value):
+def _leaked(leak: float, value: float) -> float:
     """What passes the inactive side: nothing of what is infinite, if there is no leak."""
     return leak * value if leak > 0.0 else 0.0
 
 
 @jit()
-def _pull(pull, p, s, c, loose, count, weights, x, y, leak):
+def _forcing(
+    forcing: Floats,
+    members: Members,
+    loose: LooseNeurons,
+    c: float,
+    weights: Floats,
+    points: PointSet,
+    leak: float,
+) -> None:
     """Weight times negative residual of every point."""
+    x, y = points
+    theta = loose.theta
     for j in range(len(x)):
         output = c
         for side in range(2):
-            q, m = p[side], s[side]
+            q, m = members.p[side], members.s[side]
             v_a, v_w = m[0] * q[4] + m[1] * q[5], m[1] * q[4] + m[2] * q[5]
             own = (v_a * q[0] + v_w * q[1]) * x[j] + (v_a * q[2] + v_w * q[3])
             output += own if (x[j] > 0.0) == (side == 0) else _leaked(leak, own)
-        for i in range(count):
-            z = loose[0, i] * x[j] + loose[1, i]
-            output += loose[2, i] * (z if z >= 0.0 else _leaked(leak, z))
-        pull[j] = weights[j] * (y[j] - output)
+        for i in range(loose.size[0]):
+            z = theta[0, i] * x[j] + theta[1, i]
+            output += theta[2, i] * (z if z >= 0.0 else _leaked(leak, z))
+        forcing[j] = weights[j] * (y[j] - output)
 
 
 @jit()
-def _multiply(q, slope, intercept):
+def _multiply(q: Floats, slope: float, intercept: float) -> None:
     """P <- T P: the six numbers of one side."""
     aa, aw, ba, bw, wa, ww = q[0], q[1], q[2], q[3], q[4], q[5]
     q[0], q[1] = aa + slope * wa, aw + slope * ww
@@ -88,12 +131,12 @@ def _multiply(q, slope, intercept):
 
 
 @jit()
-def _step_neuron(theta, pull, x, leak):
+def _step_neuron(theta: Floats, forcing: Floats, x: Floats, leak: float) -> None:
     """One step of a single neuron theta = (a, b, w)."""
     a, b, w = theta[0], theta[1], theta[2]
     slope, intercept = 0.0, 0.0
     for j in range(len(x)):
-        seen = pull[j] if a * x[j] + b >= 0.0 else _leaked(leak, pull[j])
+        seen = forcing[j] if a * x[j] + b >= 0.0 else _leaked(leak, forcing[j])
         slope += seen * x[j]
         intercept += seen
     theta[0] = a + w * slope
@@ -102,53 +145,58 @@ def _step_neuron(theta, pull, x, leak):
 
 
 @jit()
-def settle(p, s, kink, crossing, order, spans, a0, w0, loose, index, count, barrier, step):
-    """Let the members go that reached the barrier, and record the outermost kink.
+def _release_ends(members: Members, loose: LooseNeurons, barrier: float, largest: float) -> float:
+    """Make the members loose that reached the barrier; the outermost kink of those that stay.
 
     The members that stay inside are an interval of t, so those to go are at the ends.
     """
-    largest = kink[0]
     for side in range(2):
-        span = spans[side]
+        q, span = members.p[side], members.spans[side]
         while span[0] < span[1]:
-            low, b_low, a_low = _member(p[side], order[span[0]], a0, w0)
-            high, b_high, a_high = _member(p[side], order[span[1] - 1], a0, w0)
+            low, b_low, a_low = _member(members, q, span[0])
+            high, b_high, a_high = _member(members, q, span[1] - 1)
             if not abs(b_low) < barrier * a_low < HUGE:
                 span[0] += 1
-                _release(p[side], s[side], low, a0, w0, loose, index, count)
+                _release(members, loose, side, low)
             elif not abs(b_high) < barrier * a_high < HUGE:
                 span[1] -= 1
-                _release(p[side], s[side], high, a0, w0, loose, index, count)
+                _release(members, loose, side, high)
             else:
                 largest = max(largest, abs(b_low) / a_low, abs(b_high) / a_high)
                 break
         if span[0] == span[1]:
-            s[side] = 0.0  # what subtraction left of an empty group is rounding
-    for i in range(count[0]):
-        own = abs(loose[1, i] / loose[0, i])
-        largest = own if own > largest else largest
-    kink[0] = largest
-    if largest >= barrier and crossing[0] == 0:
-        crossing[0] = step
+            members.s[side] = 0.0  # what subtraction left of an empty group is rounding
+    return largest
 
 
 @jit()
-def _member(q, i, a0, w0):
-    """A neuron with b and a, both over a(0)."""
-    t = w0[i] / a0[i]
+def _outermost(loose: LooseNeurons, largest: float) -> float:
+    """The largest |b/a| of the loose neurons, or ``largest``."""
+    for i in range(loose.size[0]):
+        own = abs(loose.theta[1, i] / loose.theta[0, i])
+        largest = own if own > largest else largest
+    return largest
+
+
+@jit()
+def _member(members: Members, q: Floats, place: int) -> tuple[int, float, float]:
+    """The neuron at a place in the order, with its b and a, both over a(0)."""
+    i = members.order[place]
+    t = members.w0[i] / members.a0[i]
     return i, q[2] + q[3] * t, q[0] + q[1] * t
 
 
 @jit()
-def _release(q, s, i, a0, w0, loose, index, count):
+def _release(members: Members, loose: LooseNeurons, side: int, i: int) -> None:
     """Make a member loose."""
-    a, w = a0[i], w0[i]
+    q, s, theta = members.p[side], members.s[side], loose.theta
+    a, w = members.a0[i], members.w0[i]
     s[0] -= a * a
     s[1] -= a * w
     s[2] -= w * w
-    k = count[0]
-    loose[0, k] = q[0] * a + q[1] * w
-    loose[1, k] = q[2] * a + q[3] * w
-    loose[2, k] = q[4] * a + q[5] * w
-    index[k] = i
-    count[0] = k + 1
+    k = loose.size[0]
+    theta[0, k] = q[0] * a + q[1] * w
+    theta[1, k] = q[2] * a + q[3] * w
+    theta[2, k] = q[4] * a + q[5] * w
+    loose.neuron[k] = i
+    loose.size[0] = k + 1

@@ -11,9 +11,10 @@ clearance : min_j |z_j| / |(x_j, 1)|, the least motion of (a, b) that changes th
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mcrelu.engines.r_d.vectors import (
     LANES,
@@ -27,7 +28,9 @@ from mcrelu.engines.r_d.vectors import (
     smallest,
 )
 from mcrelu.jit import jit, wide_vectors
-from mcrelu.types import Floats
+from mcrelu.types import Bools, Floats, Ints
+
+Words = NDArray[np.uint64]
 
 
 class Points(NamedTuple):
@@ -51,7 +54,7 @@ class Points(NamedTuple):
 
 
 @jit()
-def observe(theta, i, points, words, k):
+def observe(theta: Floats, i: int, points: Points, words: Words, k: int) -> None:
     """Write the pattern of neuron i to row k of ``words``."""
     wide_vectors()
     for word in range(words.shape[1]):
@@ -62,7 +65,7 @@ def observe(theta, i, points, words, k):
 
 
 @jit()
-def clearance(theta, i, points):
+def clearance(theta: Floats, i: int, points: Points) -> float:
     """The least motion of (a, b) that changes the pattern of neuron i."""
     wide_vectors()
     least = fill(np.inf)
@@ -73,7 +76,7 @@ def clearance(theta, i, points):
 
 
 @jit(inline="always")
-def _preactivations(theta, i, points, at):
+def _preactivations(theta: Floats, i: int, points: Points, at: int) -> Any:
     """Z of neuron i at eight points."""
     lanes, inputs = len(points.inverse_norm), theta.shape[1] - 2
     z = fill(theta[i, inputs])
@@ -83,13 +86,13 @@ def _preactivations(theta, i, points, at):
 
 
 @jit()
-def is_set(words, i, j):
+def is_set(words: Words, i: int, j: int) -> bool:
     """Whether bit j of row i is set."""
     return (words[i, j >> 6] >> np.uint64(j & 63)) & np.uint64(1) != np.uint64(0)
 
 
 @jit()
-def same(first, i, second, k):
+def same(first: Words, i: int, second: Words, k: int) -> bool:
     """Whether row i of one array of patterns equals row k of another."""
     for word in range(first.shape[1]):  # noqa: SIM110 - numba knows no all()
         if first[i, word] != second[k, word]:
@@ -98,7 +101,7 @@ def same(first, i, second, k):
 
 
 @jit()
-def equal_rows(words, wanted):
+def equal_rows(words: Words, wanted: Bools) -> tuple[Ints, Ints, int]:
     """Number the distinct rows among the wanted ones in the order of their first occurrence.
 
     Returns the number of each row (-1 if it is not wanted), the first row of each number, and how
@@ -124,7 +127,7 @@ def equal_rows(words, wanted):
 
 
 @jit()
-def _hash(words, i):
+def _hash(words: Words, i: int) -> np.int64:
     """The same non-negative number for equal rows, hardly ever for others."""
     mixed = np.uint64(0x9E3779B97F4A7C15)
     for k in range(words.shape[1]):

@@ -1,17 +1,17 @@
-"""Until when neurons surely keep their activation patterns, and whose turn comes next.
+"""How far groups may move before a neuron's activation pattern can change, and who is checked next.
 
 Glossary
 --------
 u : what a step adds to (a, b) is w u, to w it is <(a, b), u>; each group has its own
-odometer l : sum over the steps since the last grouping of max |u| over the groups with members
+motion bound l : sum over the steps since the last grouping of max |u| over the groups with members
 theta : (n, q) parameters (a, b, w) of the neurons, q = d + 2
-A, W : |(a, b)| and |w| of a neuron when it was looked at
+A, W : |(a, b)| and |w| of a neuron when it was checked
 clearance : least motion of (a, b) that changes the pattern, min_j |z_j| / |(x_j, 1)|
-lease : how far the odometer may advance until the neuron must be looked at again
-due : (n,) reading of the odometer at which a neuron must be looked at
-heap : (n,) neurons as a binary heap, none due before its parent
+certificate : how much the motion bound may grow until the neuron must be checked again
+expiry : (n,) value of the motion bound at which the certificate of a neuron ends
+heap : (n,) neurons as a binary heap, none of which expires before its parent
 
-Per step |d(a, b)| <= |u| |w| and |dw| <= |u| |(a, b)|. So while the odometer advances by t,
+Per step |d(a, b)| <= |u| |w| and |dw| <= |u| |(a, b)|. So while the motion bound grows by t,
 |w| <= W cosh t + A sinh t, and (a, b) moves by at most W sinh t + A (cosh t - 1). It stays below
 the clearance while e^t is smaller than the larger root of a quadratic equation.
 """
@@ -21,16 +21,17 @@ from __future__ import annotations
 import numpy as np
 
 from mcrelu.jit import jit
+from mcrelu.types import Bools, Floats, Ints
 
-# Of the clearance, relative to the parameters: far above what rounding moves neurons in a lease.
+# Of the clearance, relative to the parameters: far above what rounding moves a certified neuron.
 ROUNDING = 1e-9
 
 
 @jit()
-def lease(theta, i, clearance):
-    """How far the odometer may advance until the pattern of neuron i may change.
+def certificate(theta: Floats, i: int, clearance: float) -> float:
+    """How much the motion bound may grow until the pattern of neuron i may change.
 
-    0 where the clearance is rounding, or not a number.
+    0 where the clearance is rounding, or NaN.
     """
     square = 0.0
     inputs1 = theta.shape[1] - 1
@@ -45,20 +46,20 @@ def lease(theta, i, clearance):
 
 
 @jit()
-def advanced(odometer, way):
-    """The odometer after a way > 0, rounded up: it advances even if the way is tiny."""
-    return odometer * (1.0 + 4e-16) + way * (1.0 + 1e-12)
+def grown(motion_bound: float, step_bound: float) -> float:
+    """The motion bound after a step with |u| <= step_bound, rounded up: it grows by any > 0."""
+    return motion_bound * (1.0 + 4e-16) + step_bound * (1.0 + 1e-12)
 
 
 @jit()
-def sift_down(heap, size, due, at):
+def sift_down(heap: Ints, size: int, expiry: Floats, at: int) -> None:
     """Restore the order of a heap of the given size below one position."""
     neuron = heap[at]
     while 2 * at + 1 < size:
         child = 2 * at + 1
-        if child + 1 < size and due[heap[child + 1]] < due[heap[child]]:
+        if child + 1 < size and expiry[heap[child + 1]] < expiry[heap[child]]:
             child += 1
-        if not due[heap[child]] < due[neuron]:
+        if not expiry[heap[child]] < expiry[neuron]:
             break
         heap[at] = heap[child]
         at = child
@@ -66,13 +67,13 @@ def sift_down(heap, size, due, at):
 
 
 @jit()
-def build_heap(heap, due, wanted):
+def build_heap(heap: Ints, expiry: Floats, wanted: Bools) -> int:
     """Make a heap of the wanted neurons; its size."""
     size = 0
-    for i in range(len(due)):
+    for i in range(len(expiry)):
         if wanted[i]:
             heap[size] = i
             size += 1
     for at in range(size // 2 - 1, -1, -1):
-        sift_down(heap, size, due, at)
+        sift_down(heap, size, expiry, at)
     return size

@@ -2,9 +2,9 @@
 
 All neurons with one activation pattern move by one common matrix while they keep it
 (:mod:`mcrelu.engines.r_d.group_kernels`). How far a group has moved bounds when a neuron may change
-its pattern (:mod:`mcrelu.engines.r_d.expiry`), so each is looked at now and then only; at the very
+its pattern (:mod:`mcrelu.engines.r_d.expiry`), so each is checked now and then only; at the very
 step at which it does change, it becomes loose and is trained by itself until the network is grouped
-anew (:mod:`mcrelu.engines.r_d.descent`). Nothing is approximated.
+anew (:mod:`mcrelu.engines.r_d.network`). Nothing is approximated.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from typing import ClassVar
 import numpy as np
 
 from mcrelu.engines.r_d.activation_patterns import Points
-from mcrelu.engines.r_d.descent import Leg, Network, descend
+from mcrelu.engines.r_d.descent import Segment, descend
+from mcrelu.engines.r_d.network import Network
 from mcrelu.engines.r_d.protocol import LOSS_EVERY
 from mcrelu.problems.r_d import Info, Layer, Layers, Problem, State
 from mcrelu.types import Floats
@@ -45,8 +46,8 @@ class GroupedEngine:
         for k in range(len(c)):
             points = Points.of(problem.x, problem.y, problem.p[k])
             net = Network.of(theta[k], c[k], len(problem.y), first[k])
-            leg = Leg(float(problem.step_size[k]), float(problem.threshold[k]), state.epoch, last)
-            descend(net, points, leg, losses[k])
+            rate, threshold = float(problem.step_size[k]), float(problem.threshold[k])
+            descend(net, points, Segment(rate, threshold, state.epoch, last), losses[k])
         info = Info(*np.ascontiguousarray(first.T))
         return State(last, _layers(theta, c), info), losses
 

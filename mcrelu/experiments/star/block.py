@@ -17,10 +17,11 @@ from mcrelu.engines.r_d.registry import get_engine
 from mcrelu.experiments.base import BlockTask
 from mcrelu.experiments.star.cell import StarCell
 from mcrelu.experiments.star.rows import star_rows
+from mcrelu.experiments.star.training import Training
 from mcrelu.init import he_layers
 from mcrelu.problems.r_d import Layer, Layers, Problem, State
 from mcrelu.rng import layered_draws
-from mcrelu.store.checkpoints import Checkpoint, latest_checkpoint, publish_checkpoint
+from mcrelu.store.checkpoints import latest_checkpoint, publish_checkpoint
 from mcrelu.store.files import Files
 from mcrelu.sweep.cell import Block, Cell, Provenance
 from mcrelu.theory.backprop import losses_of
@@ -72,13 +73,13 @@ def seconds(cell: Cell, provenance: Provenance, networks: int) -> float:
 def _rows(task: BlockTask, files: Files) -> pa.Table:
     block, cell = task.block, star_cell(task.block)
     start = start_of(block, task.provenance)
-    reached = latest_checkpoint(files, block, task.provenance, cell.epochs)
+    kept = latest_checkpoint(files, block, task.provenance, cell.epochs)
+    reached = _fresh(start, cell) if kept is None else Training.of(kept)
     engine = get_engine(cell.engine, task.device, cell.precision)
-    for checkpoint in segments(engine, start.problem, reached or _fresh(start, cell), cell.epochs):
-        reached = checkpoint
-        if _worth_keeping(checkpoint.state.epoch, cell):
-            publish_checkpoint(files, block, task.provenance, checkpoint)
-    assert reached is not None
+    for training in segments(engine, start.problem, reached, cell.epochs):
+        reached = training
+        if _worth_keeping(training.state.epoch, cell):
+            publish_checkpoint(files, block, task.provenance, training.checkpoint())
     x, y, p = start.problem.x, start.problem.y, start.problem.p
     linear = linear_step_size(start.layers, x, y, p, cell.activation)
     loss = losses_of(start.problem, reached.state.layers)
@@ -86,13 +87,13 @@ def _rows(task: BlockTask, files: Files) -> pa.Table:
 
 
 def segments(
-    engine: Engine, problem: Problem, reached: Checkpoint, epochs: int
-) -> Iterator[Checkpoint]:
-    """Checkpoints after each segment, up to ``epochs``; none if training is there already."""
+    engine: Engine, problem: Problem, reached: Training, epochs: int
+) -> Iterator[Training]:
+    """Where training stands after each segment, up to ``epochs``; nothing if it is there."""
     while reached.state.epoch < epochs:
         epochs_now = min(SEGMENT, epochs - reached.state.epoch)
         state, losses = engine.advance(problem, reached.state, epochs_now)
-        reached = Checkpoint(state, np.concatenate([reached.losses, losses], axis=1))
+        reached = Training(state, np.concatenate([reached.losses, losses], axis=1))
         yield reached
 
 
@@ -140,11 +141,11 @@ def _steepest(cell: StarCell, layers: Layers, points: PointSet, p: Floats) -> Fl
     return lambda_max(layers, points.x, p, cell.activation)
 
 
-def _fresh(start: Start, cell: StarCell) -> Checkpoint:
+def _fresh(start: Start, cell: StarCell) -> Training:
     """The training before its first step, in the cell's precision."""
     kind = np.dtype(cell.precision)
     layers = tuple(Layer(*(part.astype(kind) for part in layer)) for layer in start.layers)
-    return Checkpoint(State.initial(layers), np.empty((len(start.problem.p), 0)))
+    return Training(State.initial(layers), np.empty((len(start.problem.p), 0)))
 
 
 def _worth_keeping(epoch: int, cell: StarCell) -> bool:
