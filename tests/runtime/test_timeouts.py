@@ -46,16 +46,19 @@ import pytest
 import ray
 from mcrelu.runtime.ray_tasks import RayExecutor
 
-@pytest.mark.timeout(20)
-def test_ray():
+@ray.remote
+def wait(place, seconds):
+    Path(place).touch()
+    time.sleep(seconds)
+
+@pytest.fixture
+def cluster():
     RayExecutor.embed(1)
+    ray.get(wait.remote("{ready}", 0))
 
-    @ray.remote
-    def wait_for_ever(place):
-        Path(place).touch()
-        time.sleep(3600)
-
-    ray.get(wait_for_ever.remote("{ready}"))
+@pytest.mark.timeout(3, func_only=True)
+def test_ray(cluster):
+    ray.get(wait.remote("{ready}", 3600))
 """
 
 
@@ -101,7 +104,8 @@ def test_a_test_that_hangs_on_ray_leaves_no_process(tmp_path: Path) -> None:
         below = identified(descendants(process.pid))
         said, _ = process.communicate(timeout=PATIENCE)
     assert "1 failed" in said
-    assert "ray.get(wait_for_ever" in said
+    assert "Timeout" in said, said
+    assert "3600" in said
     assert len(below) > 2
     try:
         wait_until(lambda: not alive(below), "Ray's processes to end", 30.0)
