@@ -38,7 +38,7 @@ class BlockFailed:
 
 @dataclass(frozen=True)
 class StoreFailed:
-    """The store, torch or a device is not there: no fault of the block, and no block can go on."""
+    """The store, torch or a device is missing: no fault of the block, and it may come back."""
 
     block: Block
     error: str

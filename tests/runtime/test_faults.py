@@ -33,9 +33,10 @@ from small_sweeps import assert_same_rows, output, run_serially, shard_files, sp
 
 from mcrelu.errors import ExitCode, ResourceError
 from mcrelu.experiments.crossing import block as crossing
+from mcrelu.runtime import submit
 from mcrelu.runtime.progress import Silent, Tally
 from mcrelu.runtime.serial import SerialExecutor
-from mcrelu.runtime.submit import SystemFaultError
+from mcrelu.runtime.submit import MAX_ATTEMPTS, SystemFaultError
 from mcrelu.runtime.sweeping import do_sweep
 from mcrelu.runtime.task import BlockResult, BlockTask
 from mcrelu.store.files import Files
@@ -52,6 +53,12 @@ SLOW: dict[str, Any] = {
     "engine": "dense",  # the slower one
 }
 SLOW_BLOCKS = 8
+
+
+@pytest.fixture(autouse=True)
+def no_backoff(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing here needs time to recover."""
+    monkeypatch.setattr(submit, "BACKOFF_SECONDS", 0.0)
 
 
 @pytest.fixture(scope="module")
@@ -312,7 +319,8 @@ def test_a_disk_that_fills_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     assert_one_line_and_no_leftovers(caught_error.value, folder)
     missing = Output.claim(Files.at(folder), wanted).missing()
     assert 0 < len(missing) < 60
-    assert len(begun) == 60 - len(missing) + 1  # it ended at the first that did not fit
+    # It ended at the first that did not fit, which it tried as often as it tries a lost store.
+    assert len(begun) == 60 - len(missing) + MAX_ATTEMPTS
     assert len(shard_files(folder, wanted)) == 60 - len(missing)  # none is torn
     assert not (folder / "errors").exists()  # it was no fault of a block
     disk.room = None
