@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection
 from dataclasses import replace
 from typing import NamedTuple
@@ -32,6 +33,10 @@ class SerialExecutor:
     def capacity(self) -> int:
         """One at a time."""
         return 1
+
+    def memory(self) -> int:
+        """Bytes of memory that this machine has."""
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
     def submit(self, task: BlockTask, number: int) -> Attempt:
         """Remember the block."""

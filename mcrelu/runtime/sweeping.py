@@ -12,6 +12,7 @@ from typing import Any
 
 from mcrelu.errors import ExitCode, ResourceError
 from mcrelu.runtime.block import versions
+from mcrelu.runtime.executors import check_memory
 from mcrelu.runtime.interrupts import Interrupts
 from mcrelu.runtime.progress import Display, Silent
 from mcrelu.runtime.submit import Executor, run_blocks
@@ -42,6 +43,7 @@ def do_sweep(
         return session.finish(session.verdict())
     executor = start_executor()
     try:
+        check_memory(output.sweep, executor)
         output.take()
         session.display.say(f"{_ourselves()}, running {executor.describe()}")
         return session.finish(session.do(executor))

@@ -18,6 +18,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 import yaml
+from clusters import QUICK_HEALTH_CHECKS, cluster_of
 from full_disk import Disk, files_on
 from processes import (
     alive,
@@ -177,29 +178,12 @@ def test_a_block_that_kills_every_worker_fails_once(tmp_path: Path, slow_rows: O
 
 # --- a node goes away -----------------------------------------------------------------------
 
-# A node is dead after 1.5 s of silence instead of a minute.
-QUICK_HEALTH_CHECKS = {
-    "health_check_initial_delay_ms": 500,
-    "health_check_period_ms": 500,
-    "health_check_timeout_ms": 500,
-    "health_check_failure_threshold": 3,
-}
-
 
 @pytest.fixture
 def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """A head without CPUs, for nodes to be added."""
-    from ray.cluster_utils import Cluster
-
-    monkeypatch.setenv("RAY_AUTH_MODE", os.environ.get("RAY_AUTH_MODE", "token"))
-    head = {
-        "num_cpus": 0,
-        "include_dashboard": False,
-        "_system_config": QUICK_HEALTH_CHECKS,
-    }
-    started = Cluster(initialize_head=True, head_node_args=head)
-    yield started
-    started.shutdown()
+    with cluster_of(monkeypatch, _system_config=QUICK_HEALTH_CHECKS) as started:
+        yield started
 
 
 @pytest.mark.ray
