@@ -59,7 +59,7 @@ class StarExperiment:
         """Time that the first networks of a cell take, projected from their first epochs."""
         assert isinstance(cell, StarCell)
         start = start_of(Block(cell, 0, 0, networks), origin)
-        engine = get_engine(cell.engine, "cpu", cell.precision)
+        engine = get_engine(cell.engine, "cpu", cell.precision, origin.block_size)
         state = _fresh(start, cell).state
         epochs = min(FIRST_CALIBRATION, cell.epochs)
         while True:
@@ -76,7 +76,7 @@ def _rows(task: BlockTask) -> BlockRows:
     start = start_of(block, task.origin)
     files = Files.at(task.out)
     reached = latest_checkpoint(files, block, task.origin, cell.epochs)
-    engine = get_engine(cell.engine, task.device, cell.precision)
+    engine = get_engine(cell.engine, task.device, cell.precision, task.origin.block_size)
     for checkpoint in segments(engine, start.problem, reached or _fresh(start, cell), cell.epochs):
         reached = checkpoint
         if _worth_keeping(checkpoint.state.epoch, cell):
