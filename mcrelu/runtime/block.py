@@ -7,9 +7,13 @@ import platform
 import socket
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
+from typing import NamedTuple, TypeVar
+
+import pyarrow as pa
 
 from mcrelu.errors import ResourceError, UserError
 from mcrelu.experiments.base import BlockTask, experiment_of
@@ -20,13 +24,34 @@ from mcrelu.sweep.cell import Block
 
 PACKAGES = ("mcrelu", "numpy", "numba", "ray", "torch")
 
+PUBLISHERS = 16  # threads that wait for the store
+
+T = TypeVar("T")
+
 
 def attempt(task: BlockTask, number: int = 1) -> BlockResult:
     """Do a block and publish its shard; exceptions become results."""
-    return as_result(task.block, lambda: _do(task, number))
+    return as_result(task.block, lambda: _publish(_train(task, number)))
 
 
-def as_result(block: Block, do: Callable[[], BlockResult]) -> BlockResult:
+def attempt_all(attempts: Sequence[tuple[BlockTask, int]]) -> list[BlockResult]:
+    """:func:`attempt` for short blocks: while one is trained, shards of earlier ones are written.
+
+    Forcing a file to the disk takes milliseconds of waiting, which many files share.
+    """
+    with ThreadPoolExecutor(PUBLISHERS) as pool:
+        begun = [_begin(pool, task, number) for task, number in attempts]
+        return [finish() for finish in begun]
+
+
+def _begin(pool: ThreadPoolExecutor, task: BlockTask, number: int) -> Callable[[], BlockResult]:
+    trained = as_result(task.block, lambda: _train(task, number))
+    if not isinstance(trained, _Trained):
+        return lambda: trained
+    return pool.submit(as_result, task.block, lambda: _publish(trained)).result
+
+
+def as_result(block: Block, do: Callable[[], T]) -> T | BlockFailed | StoreFailed:
     """What ``do`` returns for a block, or what its exception says of it.
 
     A missing resource (the store, torch, a device) may come back and is no fault of the block;
@@ -41,14 +66,27 @@ def as_result(block: Block, do: Callable[[], BlockResult]) -> BlockResult:
         return BlockFailed(block, f"{type(error).__name__}: {first_line}", traceback.format_exc())
 
 
-def _do(task: BlockTask, number: int) -> BlockDone:
-    files, experiment = _files_at(task.out), experiment_of(task.block.cell)
+class _Trained(NamedTuple):
+    """A block whose shard is not written yet."""
+
+    task: BlockTask
+    rows: pa.Table
+    seconds: float
+    metadata: dict[str, str]
+
+
+def _train(task: BlockTask, number: int) -> _Trained:
     started = time.perf_counter()
-    rows = experiment.do(task, files)
+    rows = experiment_of(task.block.cell).do(task, _files_at(task.out))
     seconds = time.perf_counter() - started
-    metadata = _metadata(task, seconds, number)
-    shard = publish_shard(files, task.block, task.provenance, rows, metadata)
-    return BlockDone(task.block, seconds, shard, experiment.summary(rows))
+    return _Trained(task, rows, seconds, _metadata(task, seconds, number))
+
+
+def _publish(trained: _Trained) -> BlockDone:
+    task, rows, seconds, metadata = trained
+    summary = experiment_of(task.block.cell).summary(rows)
+    shard = publish_shard(_files_at(task.out), task.block, task.provenance, rows, metadata)
+    return BlockDone(task.block, seconds, shard, summary)
 
 
 @cache

@@ -18,7 +18,7 @@ from mcrelu.runtime import ray_cluster
 from mcrelu.runtime.block import versions
 from mcrelu.runtime.submit import SystemFaultError
 from mcrelu.runtime.task import BlockResult
-from mcrelu.runtime.warmup import warm_attempt
+from mcrelu.runtime.warmup import warm_attempts
 from mcrelu.sweep.cell import Cell
 
 IN_FLIGHT_PER_CPU = 2  # tasks; enough to keep workers busy between polls
@@ -54,7 +54,7 @@ class Done(NamedTuple):
 @ray.remote(num_cpus=1, max_retries=0)
 def _do_blocks(attempts: Sequence[Attempt]) -> Done:
     started = time.perf_counter()
-    results = [warm_attempt(*attempt) for attempt in attempts]
+    results = warm_attempts(attempts)
     return Done(results, time.perf_counter() - started)
 
 

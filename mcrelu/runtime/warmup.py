@@ -7,13 +7,13 @@ import os
 import stat
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
 from mcrelu.experiments.base import BlockTask, experiment_of
-from mcrelu.runtime.block import as_result, attempt
+from mcrelu.runtime.block import as_result, attempt, attempt_all
 from mcrelu.runtime.task import BlockResult
 from mcrelu.sweep.cell import Cell, Provenance
 
@@ -33,12 +33,19 @@ def warm_up(cell: Cell) -> None:
 
 def warm_attempt(task: BlockTask, number: int) -> BlockResult:
     """:func:`~mcrelu.runtime.block.attempt` in a worker that may be new."""
+    return _cold(task) or attempt(task, number)
 
-    def do() -> BlockResult:
-        warm_up(task.block.cell)
-        return attempt(task, number)
 
-    return as_result(task.block, do)
+def warm_attempts(attempts: Sequence[tuple[BlockTask, int]]) -> list[BlockResult]:
+    """:func:`~mcrelu.runtime.block.attempt_all` in a worker that may be new."""
+    cold = [_cold(task) for task, _ in attempts]
+    done = iter(attempt_all([one for one, fault in zip(attempts, cold, strict=True) if not fault]))
+    return [fault or next(done) for fault in cold]
+
+
+def _cold(task: BlockTask) -> BlockResult | None:
+    """What keeps the kernels of a block from being compiled, if anything does."""
+    return as_result(task.block, lambda: warm_up(task.block.cell))
 
 
 @cache

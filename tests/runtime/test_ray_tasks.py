@@ -17,20 +17,21 @@ from small_sweeps import SEED, sweep
 import mcrelu
 from mcrelu.errors import ResourceError
 from mcrelu.experiments.base import BlockTask
+from mcrelu.rng import stream_version
 from mcrelu.runtime.executors import check_memory
 from mcrelu.runtime.serial import SerialExecutor
 from mcrelu.runtime.submit import run_blocks
 from mcrelu.runtime.task import BlockDone
 from mcrelu.store.files import Files
-from mcrelu.store.shards import Provenance, read_shard
-from mcrelu.sweep.cell import Block, Cell
+from mcrelu.store.shards import identity, read_block, shard_name
+from mcrelu.sweep.cell import Block, Cell, Provenance
 
 pytest.importorskip("ray")
 
 from mcrelu.runtime import ray_tasks
 from mcrelu.runtime.ray_tasks import MAX_BLOCKS_PER_TASK, TASK_SECONDS, RayExecutor
 
-ORIGIN = Provenance(SEED, "philox", 1)
+PROVENANCE = Provenance(SEED, "philox", 1, stream_version())
 
 
 def cells(*widths: int) -> tuple[Cell, ...]:
@@ -40,7 +41,7 @@ def cells(*widths: int) -> tuple[Cell, ...]:
 
 
 def tasks(cell: Cell, blocks: int, out: Path | str = "nowhere") -> list[BlockTask]:
-    return [BlockTask(Block(cell, k, k, 1), ORIGIN, str(out)) for k in range(blocks)]
+    return [BlockTask(Block(cell, k, k, 1), PROVENANCE, str(out)) for k in range(blocks)]
 
 
 class TestTaskSizes:
@@ -172,7 +173,7 @@ class TestSharing:
         executor = RayExecutor()
         executor.wait([executor.submit(tasks(cell, 1)[0], 1)], 0.0)
         big = Block(cell, 0, 0, 10**7)
-        executor.wait([executor.submit(BlockTask(big, ORIGIN, ""), 1)], 0.0)
+        executor.wait([executor.submit(BlockTask(big, PROVENANCE, ""), 1)], 0.0)
         (small, _), (large, _) = fake.asked
         assert small == ray_tasks.MEMORY_STEP
         assert cell.memory(10**7) <= large < cell.memory(10**7) + ray_tasks.MEMORY_STEP
@@ -236,7 +237,10 @@ def test_many_short_blocks_through_ray(tmp_path: Path) -> None:
     assert sorted(result.block.index for result in results) == list(range(300))
     assert all(isinstance(result, BlockDone) for result in results)
     files = Files.at(tmp_path)
-    assert all(read_shard(files, task.block, ORIGIN) is not None for task in work)
+    for task in work:
+        content = files.read(shard_name(task.block))
+        assert content is not None
+        assert read_block(content, identity(task.block, PROVENANCE)) is not None
 
 
 # Workers import a copy of the package, from which a module disappears once the driver has it.
