@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from clusters import cluster_of
+from scripted import done
 from small_sweeps import SEED, sweep
 
 import mcrelu
@@ -105,7 +106,7 @@ class FakeRay:
         attempts = self._results[reference]
         if self.lost & {attempt.task.block.index for attempt in attempts}:
             raise ray_tasks.SystemFaultError("the worker died")
-        results = [BlockDone(attempt.task.block, 0.0, 0) for attempt in attempts]
+        results = [done(attempt.task.block, 0) for attempt in attempts]
         return ray_tasks.Done(results, 1e-9)
 
 
