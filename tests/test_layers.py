@@ -33,7 +33,7 @@ LAYERS = (
         "verify.archive",
     ),
     ("sweep.cell", "sweep.messages", "sweep.reading", "sweep.spec"),
-    ("experiments.base", "experiments.published"),
+    ("experiments.base", "experiments.published", "experiments.room"),
     ("sweep",),
     ("store",),
     ("stats",),

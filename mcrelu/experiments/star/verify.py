@@ -74,9 +74,10 @@ class LayeredAgreement(NamedTuple):
         )
 
 
-def is_layered(golden: Arrays) -> bool:
-    """Whether a golden file is of networks in R^d."""
-    return "init_0" in golden or "hidden" in golden
+def verify(path: Path, golden: Arrays) -> LayeredAgreement | None:
+    """As :func:`verify_layered`; None for a file that is not of networks in R^d."""
+    of_layers = "init_0" in golden or "hidden" in golden
+    return verify_layered(path, golden) if of_layers else None
 
 
 def verify_layered(path: Path, golden: Arrays) -> LayeredAgreement:
