@@ -70,14 +70,14 @@ def star_problem(networks: int, width: int) -> tuple[Problem, State]:
 def contestant(
     name: str, engine: Engine, width: int, networks: int, epochs: int, after: int
 ) -> Contestant:
-    """A leg after some epochs, the same each time."""
+    """A segment after some epochs, the same each time."""
     problem, state = star_problem(networks, width)
     state, _ = GroupedEngine().advance(problem, state, after)
 
-    def leg() -> None:
+    def segment() -> None:
         engine.advance(problem, state, epochs)
 
-    return Contestant(name, leg, networks * epochs)
+    return Contestant(name, segment, networks * epochs)
 
 
 def widths_table(options: Any) -> list[dict[str, Any]]:

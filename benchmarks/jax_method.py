@@ -36,9 +36,9 @@ def gradient(net: Net, p: jax.Array, x: jax.Array, y: jax.Array) -> Net:
     a, b, c, w = net
     z = x[:, None] * a + b
     hidden = jnp.maximum(z, 0.0)
-    pull = p * (c + hidden @ w - y)
-    through = pull[:, None] * (z >= 0.0)
-    return w * (x @ through), w * through.sum(axis=0), pull.sum(), pull @ hidden
+    errors = p * (c + hidden @ w - y)
+    through = errors[:, None] * (z >= 0.0)
+    return w * (x @ through), w * through.sum(axis=0), errors.sum(), errors @ hidden
 
 
 GRADIENTS = {"grad": jax.grad(loss), "by hand": gradient}

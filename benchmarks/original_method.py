@@ -11,7 +11,7 @@ m, D, n : networks in a batch, data points, width
 a, b, w : (m, 1, n) parameters; c : (m, 1, 1)
 x, y : (D, 1) points and targets; p : (m, D, 1) weights of the points
 z : (m, D, n) pre-activations
-pull : (m, D, 1) weighted residuals p_j (f(x_j) - y_j)
+errors : (m, D, 1) weighted residuals p_j (f(x_j) - y_j)
 """
 
 from __future__ import annotations
@@ -97,17 +97,17 @@ def gradient_by_passes(batch: Batch, weights: Floats) -> Gradient:
     z, masked = batch.z, batch.masked
     _activate(batch)
     np.multiply(w, z, out=masked)
-    pull = masked.sum(axis=2, keepdims=True)
-    _weigh_residuals(pull, batch, weights)
-    z *= pull
+    errors = masked.sum(axis=2, keepdims=True)
+    _weigh_residuals(errors, batch, weights)
+    z *= errors
     by_w = z.sum(axis=1, keepdims=True)
-    np.multiply(batch.active, pull, out=masked)
+    np.multiply(batch.active, errors, out=masked)
     by_b = masked.sum(axis=1, keepdims=True)
     masked *= batch.x
     by_a = masked.sum(axis=1, keepdims=True)
     by_a *= w
     by_b *= w
-    return Gradient(by_a, by_b, pull.sum(axis=1, keepdims=True), by_w)
+    return Gradient(by_a, by_b, errors.sum(axis=1, keepdims=True), by_w)
 
 
 def gradient_by_matmul(batch: Batch, weights: Floats) -> Gradient:
@@ -118,13 +118,13 @@ def gradient_by_matmul(batch: Batch, weights: Floats) -> Gradient:
     w = batch.parameters.w
     _activate(batch)
     batch.masked[...] = batch.active
-    pull = batch.z @ w.transpose(0, 2, 1)
-    _weigh_residuals(pull, batch, weights)
-    rows = np.concatenate([pull * batch.x, pull], axis=2).transpose(0, 2, 1)
+    errors = batch.z @ w.transpose(0, 2, 1)
+    _weigh_residuals(errors, batch, weights)
+    rows = np.concatenate([errors * batch.x, errors], axis=2).transpose(0, 2, 1)
     by_ab = rows @ batch.masked
     by_ab *= w
-    by_w = pull.transpose(0, 2, 1) @ batch.z
-    return Gradient(by_ab[:, :1], by_ab[:, 1:], pull.sum(axis=1, keepdims=True), by_w)
+    by_w = errors.transpose(0, 2, 1) @ batch.z
+    return Gradient(by_ab[:, :1], by_ab[:, 1:], errors.sum(axis=1, keepdims=True), by_w)
 
 
 def descend(batch: Batch, weights: Iterator[Floats], gradient: GradientOf) -> None:

@@ -91,7 +91,7 @@ def agreement(width: int) -> tuple[float, float]:
     """Largest relative difference of parameters, and fraction of equal first pattern changes."""
     problem, layers = star_problem(AGREEMENT_NETWORKS, width)
     original, ours = AutogradRun(problem, layers), EngineRun(problem, layers)
-    # The original looks before each step: it has seen this many epochs after one step more.
+    # The original compares before each step: it has seen this many epochs after one step more.
     original.train(AGREEMENT_EPOCHS)
     ours.train(AGREEMENT_EPOCHS)
     error = max(

@@ -1,4 +1,4 @@
-"""Errors that a user can mend: one line each, and the exit code that goes with them."""
+"""Errors that a user can fix: one line each, and the exit code that goes with them."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class ExitCode(IntEnum):
 
 
 class UserError(Exception):
-    """Something the user can mend; the message is one line that says what and how."""
+    """Something the user can fix; the message is one line that says what and how."""
 
     exit_code = ExitCode.USAGE
 

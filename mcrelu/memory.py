@@ -8,7 +8,7 @@ import numpy as np
 
 from mcrelu.types import Ints
 
-# Networks are drawn so many neurons at a time; wide ones are drawn again when they are looked at.
+# Networks are drawn so many neurons at a time; wide ones are drawn again when they are needed.
 NEURONS_AT_ONCE = 2**20
 
 

@@ -12,6 +12,7 @@ import shutil
 import subprocess
 import sys
 from contextlib import chdir, redirect_stderr, redirect_stdout
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
@@ -181,6 +182,61 @@ def test_plan_forecasts_and_writes_nothing(spec: Path) -> None:
     assert [(cell["networks"], cell["blocks"]) for cell in said["cells"]] == [(60, 3), (60, 3)]
     assert said["wall_seconds"] > 0
     assert [path.name for path in spec.parent.iterdir()] == ["spec.yaml"]
+
+
+@pytest.fixture
+def copied(finished: Path, tmp_path: Path) -> Path:
+    """A folder with a copy of the finished output, to be changed."""
+    shutil.copytree(finished / "out", tmp_path / "out")
+    shutil.copy(finished / "spec.yaml", tmp_path / "spec.yaml")
+    return tmp_path
+
+
+def test_check_names_damaged_shards_and_exits_1(copied: Path) -> None:
+    assert mcrelu("check", "out", cwd=copied).returncode == 0
+    shard = sorted((copied / "out" / "shards").rglob("*.parquet"))[1]
+    shard.write_bytes(shard.read_bytes()[::-1])
+    checked = mcrelu("check", "out", "--json", cwd=copied)
+    assert checked.returncode == 1
+    name = str(shard.relative_to(copied / "out"))
+    assert json.loads(checked.stdout)["refused"] == [name]
+    reduced = mcrelu("reduce", "out", cwd=copied)
+    assert reduced.returncode == 0
+    assert "Shards that were refused" in reduced.stdout
+    assert name in reduced.stdout
+    again = mcrelu("run", "spec.yaml", "--out", "out", "--serial", cwd=copied)
+    assert again.returncode == 0
+    assert "refused" not in again.stdout
+    assert mcrelu("check", "out", cwd=copied).returncode == 0
+
+
+def test_compact_merges_and_the_rest_goes_on(copied: Path) -> None:
+    before = mcrelu("reduce", "out", "--json", cwd=copied).stdout
+    compacted = mcrelu("compact", "out", "--json", cwd=copied)
+    assert compacted.returncode == 0
+    said = json.loads(compacted.stdout)
+    assert (said["blocks"], said["files"]) == (6, 2)
+    assert mcrelu("reduce", "out", "--json", cwd=copied).stdout == before
+    longer = mcrelu(
+        "run", "spec.yaml", "--out", "out", "--serial", "--set", "networks=80", cwd=copied
+    )
+    assert longer.returncode == 0
+    assert "8/8 blocks" in longer.stderr
+
+
+def test_an_output_that_is_being_written_is_refused_unless_joined(copied: Path) -> None:
+    status = json.loads((copied / "out" / "status.json").read_text())
+    now = datetime.now(UTC).isoformat()
+    other = {"id": "other", "host": "elsewhere", "pid": 1, "process_started": "1"}
+    status |= {"state": "running", "updated": now, "run": other}
+    (copied / "out" / "status.json").write_text(json.dumps(status))
+    command = ("run", "spec.yaml", "--out", "out", "--serial")
+    refused = mcrelu(*command, cwd=copied)
+    assert refused.returncode == 6
+    assert "elsewhere" in refused.stderr
+    assert "--join" in refused.stderr
+    assert len(refused.stderr.splitlines()) == 1
+    assert mcrelu(*command, "--join", cwd=copied).returncode == 0
 
 
 def test_compare_exits_1_where_the_sides_disagree(finished: Path, tmp_path: Path) -> None:

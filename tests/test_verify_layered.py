@@ -12,6 +12,7 @@ import pytest
 
 from mcrelu.errors import ExitCode, ResourceError, UserError
 from mcrelu.experiments.star.verify import EARLY, LayeredAgreement
+from mcrelu.problems.r_d import Layer
 from mcrelu.verify import verify_file
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -146,6 +147,32 @@ def test_activation_is_found_out(tmp_path: Path, short: dict[str, Any]) -> None:
     steps = linear_step_size(file.layers, file.x, file.y, equal, "tanh", 2.0)
     agreement = verify_copy(tmp_path, short | {"lin_lrs": steps})
     assert (agreement.activation, agreement.same_linear) == ("tanh", 1.0)
+
+
+@pytest.mark.parametrize(("size", "left_out"), [(0.45, 3), (1.0, 0)])
+def test_what_single_precision_could_not_see_is_left_out(size: float, left_out: int) -> None:
+    """Gradients of small weights are small: the first candidates change no digit of the loss."""
+    from mcrelu.experiments.star.golden_file import LayeredFile
+    from mcrelu.experiments.star.verify import _same_linear
+    from mcrelu.theory.ntk import linear_step_size
+
+    file = LayeredFile.of(DEEP, content(DEEP))
+    layers = tuple(Layer(*(size * part for part in layer)) for layer in file.layers)
+    equal = np.full_like(file.p, 1.0 / len(file.x))
+    steps = linear_step_size(layers, file.x, file.y, equal, "relu", 2.0)
+    steps[:3] = (0.0, 1e-6, 0.0)
+    linear = _same_linear(file._replace(layers=layers, linear_step_size=steps), "relu")
+    assert linear.left_out == left_out
+    assert linear.same == (1.0 if left_out else 1.0 - 3 / 16)
+
+
+def test_how_many_were_left_out_is_said(tmp_path: Path, short: dict[str, Any]) -> None:
+    agreement = verify_copy(tmp_path, short)
+    assert agreement.linear_left_out == 0
+    assert "left out" not in agreement.measures
+    assert "linear step 100.00% (2 left out)" in agreement._replace(linear_left_out=2).measures
+    none = agreement._replace(linear_left_out=8, same_linear=None)
+    assert "linear step none (8 left out)" in none.measures
 
 
 # -------------------------------------------------------------------------- unusable files

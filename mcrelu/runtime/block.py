@@ -7,38 +7,95 @@ import platform
 import socket
 import time
 import traceback
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
+from typing import NamedTuple, TypeVar
 
-from mcrelu.errors import UserError
+import pyarrow as pa
+
+from mcrelu.errors import ResourceError, UserError
 from mcrelu.experiments.base import BlockTask, experiment_of
 from mcrelu.runtime.task import BlockDone, BlockFailed, BlockResult, StoreFailed
 from mcrelu.store.files import Files
 from mcrelu.store.shards import publish_shard
+from mcrelu.sweep.cell import Block
 
 PACKAGES = ("mcrelu", "numpy", "numba", "ray", "torch")
 
+PUBLISHERS = 16  # threads that wait for the store
+
+T = TypeVar("T")
+
 
 def attempt(task: BlockTask, number: int = 1) -> BlockResult:
-    """Do a block and publish its shard; exceptions become results.
+    """Do a block and publish its shard; exceptions become results."""
+    return as_result(task.block, lambda: _publish(_train(task, number)))
 
-    Nothing is caught so that a retry can help: a retry of a deterministic error repeats it, and
-    system faults (a killed worker) never come here.
+
+def attempt_all(attempts: Sequence[tuple[BlockTask, int]]) -> list[BlockResult]:
+    """:func:`attempt` for short blocks: while one is trained, shards of earlier ones are written.
+
+    Forcing a file to the disk takes milliseconds of waiting, which many files share.
+    """
+    with ThreadPoolExecutor(PUBLISHERS) as pool:
+        begun = [_begin(pool, task, number) for task, number in attempts]
+        return [finish() for finish in begun]
+
+
+def _begin(pool: ThreadPoolExecutor, task: BlockTask, number: int) -> Callable[[], BlockResult]:
+    trained = as_result(task.block, lambda: _train(task, number))
+    if not isinstance(trained, _Trained):
+        return lambda: trained
+    return pool.submit(as_result, task.block, lambda: _publish(trained)).result
+
+
+def as_result(block: Block, do: Callable[[], T]) -> T | BlockFailed | StoreFailed:
+    """What ``do`` returns for a block, or what its exception says of it.
+
+    A missing resource (the store, torch, a device) may come back and is no fault of the block;
+    anything else would be raised again by every further attempt.
     """
     try:
-        started = time.perf_counter()
-        files, experiment = Files.at(task.out), experiment_of(task.block.cell)
-        rows = experiment.do(task, files)
-        seconds = time.perf_counter() - started
-        metadata = _metadata(task, seconds, number)
-        shard = publish_shard(files, task.block, task.provenance, rows, metadata)
-        summary = experiment.summary(rows)
-    except UserError as error:
-        return StoreFailed(task.block, str(error))
+        return do()
+    except ResourceError as error:
+        return StoreFailed(block, str(error))
     except Exception as error:  # noqa: BLE001 - whatever it is, the other blocks go on
-        line = f"{type(error).__name__}: {error}"
-        return BlockFailed(task.block, line, traceback.format_exc())
+        first_line = str(error).partition("\n")[0]
+        return BlockFailed(block, f"{type(error).__name__}: {first_line}", traceback.format_exc())
+
+
+class _Trained(NamedTuple):
+    """A block whose shard is not written yet."""
+
+    task: BlockTask
+    rows: pa.Table
+    seconds: float
+    metadata: dict[str, str]
+
+
+def _train(task: BlockTask, number: int) -> _Trained:
+    started = time.perf_counter()
+    rows = experiment_of(task.block.cell).do(task, _files_at(task.out))
+    seconds = time.perf_counter() - started
+    return _Trained(task, rows, seconds, _metadata(task, seconds, number))
+
+
+def _publish(trained: _Trained) -> BlockDone:
+    task, rows, seconds, metadata = trained
+    summary = experiment_of(task.block.cell).summary(rows)
+    shard = publish_shard(_files_at(task.out), task.block, task.provenance, rows, metadata)
     return BlockDone(task.block, seconds, shard, summary)
+
+
+@cache
+def _files_at(out: str) -> Files:
+    """The files of an output, opened once per process."""
+    try:
+        return Files.at(out)
+    except UserError as error:  # the output was there when the run began
+        raise ResourceError(str(error)) from error
 
 
 @cache
@@ -56,10 +113,18 @@ def versions() -> dict[str, str]:
 def _metadata(task: BlockTask, seconds: float, attempt_number: int) -> dict[str, str]:
     """What a shard says beside its identity; its rows depend on it through versions at most."""
     return {
-        **{f"version.{package}": number for package, number in versions().items()},
-        "host": socket.gethostname(),
-        "pid": str(os.getpid()),
+        **_of_this_process(),
         "device": task.device,
         "wall_seconds": f"{seconds:.6f}",
         "attempt": str(attempt_number),
+    }
+
+
+@cache
+def _of_this_process() -> dict[str, str]:
+    """Metadata that all shards of a process share."""
+    return {
+        **{f"version.{package}": number for package, number in versions().items()},
+        "host": socket.gethostname(),
+        "pid": str(os.getpid()),
     }

@@ -7,9 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from mcrelu.errors import UserError
+from mcrelu.errors import ResourceError, UserError
 from mcrelu.runtime.serial import SerialExecutor
 from mcrelu.runtime.submit import Executor
+from mcrelu.sweep.sweep import Sweep
 
 NAMES = ("ray", "serial")
 
@@ -54,6 +55,28 @@ def executor_starter(
         )
     joined = address
     return lambda: _joined(device, joined)
+
+
+def check_memory(sweep: Sweep, executor: Executor[Any]) -> None:
+    """Refuse a sweep with a block that no machine of an executor can hold.
+
+    Raises
+    ------
+    ResourceError
+        Names the width, what its block needs, and what the largest machine has.
+    """
+    have = executor.memory()
+    if have is None:
+        return
+    for cell in sweep.cells:
+        networks = min(sweep.block_size(cell), sweep.spec.networks)
+        need = cell.memory(networks)
+        if need > have:
+            raise ResourceError(
+                f"cells.width = {cell.width}: a block of {networks} networks needs "
+                f"{need / 2**30:.1f} GiB of memory, the largest machine has {have / 2**30:.1f}; "
+                "lower block_size or the width, or add a larger machine"
+            )
 
 
 def _is_address(text: str) -> bool:

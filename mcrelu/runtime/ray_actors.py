@@ -7,14 +7,18 @@ from dataclasses import replace
 from typing import Any
 
 import ray
+from ray import ObjectRef
 from ray.exceptions import RayError
 
 from mcrelu.errors import ResourceError
+from mcrelu.experiments.base import BlockTask
 from mcrelu.runtime import ray_cluster
-from mcrelu.runtime.ray_tasks import Handle, first_of, result_of
+from mcrelu.runtime.ray_tasks import all_ready, cannot_run, fetch
 from mcrelu.runtime.submit import SystemFaultError
-from mcrelu.runtime.task import BlockResult, BlockTask
+from mcrelu.runtime.task import BlockResult
 from mcrelu.runtime.warmup import warm_attempt
+
+Handle = ObjectRef[BlockResult]
 
 READY_SECONDS = 120.0  # for the first actor: its process starts and imports torch
 
@@ -93,6 +97,10 @@ class ActorExecutor:
         self._welcome()
         return len(self._idle) + len(self._busy)
 
+    def memory(self) -> int | None:
+        """Bytes that the largest node has for a block, None if larger ones may come."""
+        return ray_cluster.node_memory()
+
     def submit(self, task: BlockTask, number: int) -> Handle:
         """Hand a block to an actor that has none; where there is no such actor, to one to come."""
         actor = self._idle.pop() if self._idle else self._next_to_come()
@@ -102,7 +110,7 @@ class ActorExecutor:
 
     def wait(self, handles: Collection[Handle], seconds: float) -> list[Handle]:
         """Finished blocks, waiting for the first at most so long."""
-        return first_of(handles, seconds)
+        return all_ready(handles, seconds)
 
     def result(self, handle: Handle) -> BlockResult:
         """What the actor returned; after a death all that are idle are let go.
@@ -113,10 +121,12 @@ class ActorExecutor:
         ------
         SystemFaultError
             If the actor or its node died.
+        ResourceError
+            If actors cannot import what they are to run.
         """
         actor = self._busy.pop(handle)
         try:
-            result = result_of(handle)
+            result: BlockResult = fetch(handle)
         except SystemFaultError:
             for suspect in (actor, *self._idle):
                 ray.kill(suspect)
@@ -187,16 +197,9 @@ class ActorExecutor:
         try:
             return str(ray.get(ready[0]))
         except RayError as error:
-            raise _cause(error) from None
+            raise cannot_run(error) from None
 
 
 def _refused(error: Exception) -> bool:
     """Whether an actor ended because it could not use its device, and not with its node."""
     return "ResourceError: " in str(error)
-
-
-def _cause(error: Exception) -> ResourceError:
-    """The user's error inside Ray's, in one line."""
-    lines = [line for line in str(error).splitlines() if "ResourceError: " in line]
-    text = lines[-1].partition("ResourceError: ")[2] if lines else str(error).splitlines()[0]
-    return ResourceError(text)

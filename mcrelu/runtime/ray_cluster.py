@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import logging
 import os
-import socket
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import ray
-from ray.exceptions import RayError
+from ray._private.utils import get_num_cpus
+from ray._raylet import AuthenticationTokenLoader, Config  # type: ignore[attr-defined]
 
 from mcrelu.errors import ResourceError
-
-PROBE_SECONDS = 10.0
+from mcrelu.runtime import ray_preflight
+from mcrelu.runtime.ray_probe import no_cluster, probe, token_file
 
 # Without them a node that vanishes silently holds its blocks for minutes, not seconds. Only for a
 # cluster that is started here: where the other end was started without them it takes the pings for
@@ -21,19 +24,44 @@ KEEPALIVE = {
     "RAY_grpc_client_keepalive_time_ms": "10000",
     "RAY_grpc_client_keepalive_timeout_ms": "10000",
 }
+AUTH_MODE = "RAY_AUTH_MODE"
+
+# Tasks and results are a few kilobytes. Ray's own choice, a third of the memory, would be missing
+# in the memory that it has for tasks.
+OBJECT_STORE_BYTES = 128 * 2**20
+
+_environment: dict[str, str | None] = {}  # variables as they were before this process had a cluster
 
 
 def embed(workers: int | None = None) -> None:
-    """Start a cluster of this process's own, with ``workers`` CPUs (default: all) and all GPUs."""
-    for name, value in KEEPALIVE.items():
-        os.environ.setdefault(name, value)
-    ray.init(
-        address="local",
-        num_cpus=workers,
-        include_dashboard=False,
-        log_to_driver=False,
-        logging_level=logging.ERROR,
-    )
+    """Start a cluster of this process's own, with all GPUs.
+
+    Parameters
+    ----------
+    workers : number of CPUs; default: those that this process may use
+
+    Raises
+    ------
+    ResourceError
+        If a folder or a limit of this process keeps Ray from starting.
+    """
+    ray_preflight.check()
+    _set_environment(KEEPALIVE)
+    try:
+        ray.init(
+            address="local",
+            num_cpus=workers or usable_cpus(),
+            object_store_memory=OBJECT_STORE_BYTES,
+            include_dashboard=False,
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+        )
+    except Exception as error:  # noqa: BLE001 - Ray raises bare Exceptions, too
+        leave()
+        raise ResourceError(
+            f"Ray does not start here ({_first_line(error)}); look into the newest "
+            f"{ray_preflight.session_folder()}/session_*/logs, give mcrelu doctor, or use --serial"
+        ) from None
     _protect_token()
 
 
@@ -43,20 +71,29 @@ def join(address: str) -> None:
     Raises
     ------
     ResourceError
-        If there is no cluster at the address, or it refuses the token.
+        If there is no cluster at the address, it does not answer, or it refuses the token.
     """
-    _probe(address)
-    if _token_file().exists() or "RAY_AUTH_TOKEN" in os.environ:
-        os.environ.setdefault("RAY_AUTH_MODE", "token")
+    probe(address)
+    has_token = token_file().exists() or "RAY_AUTH_TOKEN" in os.environ
+    _set_environment({AUTH_MODE: "token"} if has_token else {})
     try:
-        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
-    except (ConnectionError, RayError, RuntimeError, ValueError) as error:
-        raise _no_cluster(address, str(error).splitlines()[0]) from None
+        with _quiet_stderr():
+            ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
+    except Exception as error:  # noqa: BLE001 - Ray raises bare Exceptions, too
+        leave()
+        raise no_cluster(address, _first_line(error)) from None
 
 
 def leave() -> None:
-    """Leave the cluster; an embedded one ends."""
+    """Leave the cluster, an embedded one ends; the environment is as before."""
     ray.shutdown()
+    for name, value in _environment.items():
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value
+    _environment.clear()
+    _reread_environment()
 
 
 def count(resource: str) -> float:
@@ -65,29 +102,62 @@ def count(resource: str) -> float:
     return float(found.get(resource, 0.0))
 
 
-def _probe(address: str) -> None:
-    """Knock at the cluster's door, since Ray itself would knock for minutes."""
-    host, colon, port = address.removeprefix("ray://").rpartition(":")
-    if not colon:
-        return  # "auto": Ray looks for the cluster on this machine
-    try:
-        socket.create_connection((host, int(port)), timeout=PROBE_SECONDS).close()
-    except (OSError, ValueError) as error:
-        raise _no_cluster(address, str(error)) from None
+def node_memory() -> int | None:
+    """Bytes for tasks on the node that has most, None if larger nodes may come."""
+    if _grows():
+        return None
+    nodes = ray.nodes()  # type: ignore[no-untyped-call]
+    return max((int(n["Resources"].get("memory", 0)) for n in nodes if n["Alive"]), default=0)
 
 
-def _no_cluster(address: str, why: str) -> ResourceError:
-    return ResourceError(
-        f"no Ray cluster at {address} ({why}); give host:port as 'ray start --head' prints it, "
-        "leave --address and RAY_ADDRESS out for a local cluster, or use --serial"
-    )
+def usable_cpus() -> int:
+    """CPUs that this process may use: by its affinity and by the limit of its container."""
+    return max(1, min(len(os.sched_getaffinity(0)), int(get_num_cpus(True))))
 
 
-def _token_file() -> Path:
-    return Path(os.environ.get("RAY_AUTH_TOKEN_PATH", Path.home() / ".ray" / "auth_token"))
+def _grows() -> bool:
+    """Whether an autoscaler may add nodes."""
+    from ray._private.state import state
+
+    config = state.get_cluster_config()
+    return config is not None and bool(config.node_group_configs)
+
+
+def _set_environment(defaults: dict[str, str]) -> None:
+    """Set variables that are not set until :func:`leave`: the next cluster may need others."""
+    for name in (*KEEPALIVE, AUTH_MODE):  # Ray sets the mode, too
+        _environment.setdefault(name, os.environ.get(name))
+    for name, value in defaults.items():
+        os.environ.setdefault(name, value)
+    _reread_environment()
+
+
+def _reread_environment() -> None:
+    """Ray read it when it was imported, and keeps the first token that it found."""
+    Config.initialize("")
+    AuthenticationTokenLoader.instance().reset_cache()
+
+
+@contextmanager
+def _quiet_stderr() -> Iterator[None]:
+    """Drop what Ray's libraries write to stderr: raw log lines beside the one of the error."""
+    sys.stderr.flush()
+    with Path(os.devnull).open("w") as nowhere:
+        before = os.dup(2)
+        os.dup2(nowhere.fileno(), 2)
+        try:
+            yield
+        finally:
+            os.dup2(before, 2)
+            os.close(before)
+
+
+def _first_line(error: BaseException) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__
 
 
 def _protect_token() -> None:
     """Ray writes its token readable for everybody."""
-    if _token_file().exists():
-        _token_file().chmod(0o600)
+    if token_file().exists():
+        token_file().chmod(0o600)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection
 from dataclasses import replace
 from typing import NamedTuple
 
+from mcrelu.experiments.base import BlockTask
 from mcrelu.runtime.block import attempt
-from mcrelu.runtime.task import BlockResult, BlockTask
+from mcrelu.runtime.task import BlockResult
 
 
 class Attempt(NamedTuple):
@@ -32,6 +34,10 @@ class SerialExecutor:
     def capacity(self) -> int:
         """One at a time."""
         return 1
+
+    def memory(self) -> int:
+        """Bytes of memory that this machine has."""
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
     def submit(self, task: BlockTask, number: int) -> Attempt:
         """Remember the block."""

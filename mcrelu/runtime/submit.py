@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
-from collections import deque
+import heapq
+import time
 from collections.abc import Callable, Collection, Generator
-from typing import Protocol, TypeVar
+from itertools import count
+from typing import NamedTuple, Protocol, TypeVar
 
-from mcrelu.runtime.task import BlockFailed, BlockResult, BlockTask
+from mcrelu.experiments.base import BlockTask
+from mcrelu.runtime.task import BlockDone, BlockFailed, BlockResult, StoreFailed
 
+# How long the loop sleeps or waits for a result before it looks at everything else again: signals,
+# the size of the cluster, the display.
 POLL_SECONDS = 0.5
+
+# Attempts at a block before a fault counts as its result: a block that itself kills its workers
+# must end, and one that lost three workers in a row by chance is rare.
 MAX_ATTEMPTS = 4
+
+# Wait after the first failure of a store, doubled after each further one: with MAX_ATTEMPTS it has
+# 3.5 s to come back. A block that lost its worker goes to another one at once.
+BACKOFF_SECONDS = 0.5
 
 Handle = TypeVar("Handle")
 
@@ -29,6 +41,9 @@ class Executor(Protocol[Handle]):
     def capacity(self) -> int:
         """How many blocks to have in flight; may grow and shrink with a cluster."""
 
+    def memory(self) -> int | None:
+        """Bytes of memory that a block may need at most, None if that may grow."""
+
     def submit(self, task: BlockTask, number: int) -> Handle:
         """Start the ``number``-th attempt at a block."""
 
@@ -36,7 +51,15 @@ class Executor(Protocol[Handle]):
         """Those that have finished, waiting for the first at most so long."""
 
     def result(self, handle: Handle) -> BlockResult:
-        """The result of a finished block; raises SystemFaultError."""
+        """The result of a finished block.
+
+        Raises
+        ------
+        SystemFaultError
+            If its worker was lost.
+        ResourceError
+            If no worker can do any block.
+        """
 
     def cancel(self, handles: Collection[Handle]) -> None:
         """Give up blocks in flight."""
@@ -54,37 +77,96 @@ def run_blocks(
     """Results as they come, one per block.
 
     ``next_task()`` gives a block to do, or None where there is none before further results; once
-    nothing is in flight either, the loop ends. It is asked only after all results so far were
-    taken from this generator, so it may depend on them.
+    nothing is in flight or to be retried either, the loop ends. It is asked only after all results
+    so far were taken from this generator, so it may depend on them.
 
-    A block that a system fault took is tried again, MAX_ATTEMPTS times in all. The loop ends early
-    and gives up what is in flight once ``stopping()`` is true. ``tick`` is called at least every
-    POLL_SECONDS while an executor does not block.
+    A block that lost its worker is tried again at once, one that found its store missing after a
+    while, at most MAX_ATTEMPTS times in all. While a block waits for its store those in flight go
+    on, but none begins: it would be trained in vain. The loop ends early and gives up what is in
+    flight once ``stopping()`` is true. ``tick`` is called at least every POLL_SECONDS while
+    an executor does not block.
     """
-    again: deque[tuple[BlockTask, int]] = deque()  # blocks that a fault took
+    retries = _Retries()
     flying: dict[Handle, tuple[BlockTask, int]] = {}
     try:
         while not stopping():
             limit = max(1, executor.capacity())  # a cluster may be without CPUs for a while
             while len(flying) < limit:
-                if again:
-                    attempt = again.popleft()
-                elif (task := next_task()) is not None:
-                    attempt = (task, 1)
-                else:
+                attempt = retries.due()
+                if attempt is None and not retries:
+                    attempt = _first(next_task())
+                if attempt is None:
                     break
                 flying[executor.submit(*attempt)] = attempt
-            if not flying:
+            if flying:
+                finished = executor.wait(flying, POLL_SECONDS)
+            elif retries:
+                time.sleep(min(POLL_SECONDS, retries.seconds()))
+                finished = []
+            else:
                 return
-            for handle in executor.wait(flying, POLL_SECONDS):
+            for handle in finished:
                 task, number = flying.pop(handle)
-                try:
-                    yield executor.result(handle)
-                except SystemFaultError as fault:
-                    if number == MAX_ATTEMPTS:
-                        yield BlockFailed(task.block, f"{fault} ({number} attempts)", "")
-                    else:
-                        again.append((task, number + 1))
+                result = _result(executor, handle)
+                if number == MAX_ATTEMPTS or isinstance(result, BlockDone | BlockFailed):
+                    yield _final(result, task, number)
+                else:
+                    store_failed = isinstance(result, StoreFailed)
+                    seconds = BACKOFF_SECONDS * 2 ** (number - 1) if store_failed else 0.0
+                    retries.add(task, number + 1, seconds)
             tick()
     finally:
         executor.cancel(flying)
+
+
+def _first(task: BlockTask | None) -> tuple[BlockTask, int] | None:
+    return None if task is None else (task, 1)
+
+
+def _result(executor: Executor[Handle], handle: Handle) -> BlockResult | SystemFaultError:
+    try:
+        return executor.result(handle)
+    except SystemFaultError as fault:
+        return fault
+
+
+def _final(result: BlockResult | SystemFaultError, task: BlockTask, number: int) -> BlockResult:
+    if isinstance(result, SystemFaultError):
+        return BlockFailed(task.block, f"{result} ({number} attempts)", "")
+    return result
+
+
+class _Waiting(NamedTuple):
+    """An attempt that is to be made; compared by when, then by which came first."""
+
+    due: float
+    order: int
+    task: BlockTask
+    number: int
+
+
+class _Retries:
+    """Blocks that are to be tried again, each at its time."""
+
+    def __init__(self) -> None:
+        self._waiting: list[_Waiting] = []  # a heap
+        self._order = count()
+
+    def __bool__(self) -> bool:
+        return bool(self._waiting)
+
+    def add(self, task: BlockTask, number: int, seconds: float) -> None:
+        """Have the ``number``-th attempt at a block made after so long."""
+        due = time.monotonic() + seconds
+        heapq.heappush(self._waiting, _Waiting(due, next(self._order), task, number))
+
+    def due(self) -> tuple[BlockTask, int] | None:
+        """An attempt whose time has come, None if there is none."""
+        if not self._waiting or self.seconds() > 0:
+            return None
+        waiting = heapq.heappop(self._waiting)
+        return waiting.task, waiting.number
+
+    def seconds(self) -> float:
+        """Until the first attempt is due."""
+        return max(0.0, self._waiting[0].due - time.monotonic())

@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from mcrelu.errors import ExitCode, ForeignOutputError, ResourceError
+from mcrelu.experiments.base import BlockTask
 from mcrelu.runtime.block import versions
+from mcrelu.runtime.executors import check_memory
 from mcrelu.runtime.heartbeat import (
     LOST_SECONDS,
     RUNNING,
@@ -23,7 +25,7 @@ from mcrelu.runtime.heartbeat import (
 from mcrelu.runtime.interrupts import Interrupts
 from mcrelu.runtime.progress import Display, Silent
 from mcrelu.runtime.submit import Executor, run_blocks
-from mcrelu.runtime.task import BlockDone, BlockFailed, BlockResult, BlockTask, StoreFailed
+from mcrelu.runtime.task import BlockDone, BlockFailed, BlockResult, StoreFailed
 from mcrelu.runtime.work import Work, work_of
 from mcrelu.store.output import STATUS, Output
 
@@ -71,6 +73,7 @@ def do_sweep(
             return session.finish(session.verdict())
         executor = start_executor()
         try:
+            check_memory(output.sweep, executor)
             output.take()
             session.begin()
             output.record(inventory.entered)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from mcrelu.experiments.base import BlockTask
 from mcrelu.store.inventory import extent_text
 from mcrelu.store.manifest import Entry
 from mcrelu.store.shards import Published
@@ -46,12 +45,10 @@ class BlockFailed:
 
 @dataclass(frozen=True)
 class StoreFailed:
-    """The store, torch or a device is not there: no fault of the block, and no block can go on."""
+    """The store, torch or a device is missing: no fault of the block, and it may come back."""
 
     block: Block
     error: str
 
 
 BlockResult = BlockDone | BlockFailed | StoreFailed
-
-__all__ = ["BlockDone", "BlockFailed", "BlockResult", "BlockTask", "StoreFailed"]

@@ -14,20 +14,24 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.csv as pacsv
 
-from mcrelu.errors import ForeignOutputError, SpecError, UserError
-from mcrelu.experiments.base import REGISTRY, Experiment, experiment
+from mcrelu.errors import UserError
+from mcrelu.experiments.base import Experiment, experiment
 from mcrelu.stats.sequential import Sample
 from mcrelu.store.contents import CELLS_FILE, Contents, StoredCell
 from mcrelu.store.files import Files
 from mcrelu.store.inventory import Inventory, take_inventory
 from mcrelu.store.manifest import Entry, ManifestWriter
+from mcrelu.store.ownership import (
+    SPEC,
+    contents_of_spec,
+    read_contents,
+    refuse_contradictions,
+)
 from mcrelu.store.parquet import DAMAGED, parquet_of, table_of
 from mcrelu.store.reader import Reader
-from mcrelu.store.shards import SHARDS
 from mcrelu.sweep.cell import Block, Cell
 from mcrelu.sweep.sweep import Sweep
 
-SPEC = "spec.yaml"
 STATUS = "status.json"
 
 
@@ -50,7 +54,7 @@ class Output:
         ForeignOutputError
             If it was written by a program that this one does not know how to read.
         """
-        contents = _read_contents(files)
+        contents = read_contents(files)
         if contents is None:
             raise UserError(f"{files.shown}: no output of a sweep; give the --out of a run")
         return cls(files, contents)
@@ -66,9 +70,9 @@ class Output:
             program would give other rows; says in what.
         """
         contents = Contents.of(sweep)
-        old = _read_contents(files) or _contents_of_spec(files)
+        old = read_contents(files) or contents_of_spec(files)
         if old is not None:
-            _refuse(files, old, contents)
+            refuse_contradictions(files, old, contents)
         return cls(files, contents, sweep)
 
     def take(self) -> None:
@@ -217,120 +221,3 @@ def csv_of(table: pa.Table) -> pa.Buffer:
 
 def _json(value: Mapping[str, Any]) -> bytes:
     return (json.dumps(value, indent=2) + "\n").encode()
-
-
-def _read_contents(files: Files) -> Contents | None:
-    """What cells.json says; None if there is none, and no shards either."""
-    content = files.read(CELLS_FILE)
-    if content is None:
-        if files.sizes(SHARDS):
-            raise ForeignOutputError(
-                f"{files.shown}: has shards but no {CELLS_FILE}, as versions before 0.2 wrote it; "
-                "use the version that began it, or choose another --out"
-            )
-        return None
-    try:
-        contents = Contents.from_json(json.loads(content))
-    except (ValueError, KeyError, TypeError) as error:
-        raise ForeignOutputError(
-            f"{files.shown}: {CELLS_FILE} is damaged or of a later version ({error}); "
-            "restore it, or choose another --out"
-        ) from None
-    if contents.experiment not in REGISTRY:
-        raise ForeignOutputError(
-            f"{files.shown}: holds experiment {contents.experiment!r}, which mcrelu "
-            f"{contents.program} wrote and this version does not know; use that version"
-        )
-    return contents
-
-
-def _contents_of_spec(files: Files) -> Contents | None:
-    """What an output of a run holds that ended between writing its spec and its contents."""
-    content = files.read(SPEC)
-    if not content:
-        return None
-    try:
-        return Contents.of(Sweep.from_text(content.decode(errors="replace"), files.path(SPEC)))
-    except SpecError as error:
-        raise ForeignOutputError(f"{error}; choose another --out") from None
-
-
-def _refuse(files: Files, old: Contents, new: Contents) -> None:
-    """Raise ForeignOutputError if a sweep, or this program, contradicts an output."""
-    differences = conflicts(old, new)
-    if differences:
-        raise ForeignOutputError(
-            f"{files.shown} belongs to another spec: {'; '.join(differences)}. "
-            "Choose another --out, or only add cells, networks or epochs"
-        )
-    changes = program_changes(old, new)
-    if changes:
-        raise ForeignOutputError(
-            f"{files.shown} was begun by mcrelu {old.program}, and this program would give other "
-            f"rows: {'; '.join(changes)}. Go on with the versions that began it, or choose "
-            "another --out"
-        )
-
-
-def conflicts(old: Contents, new: Contents) -> list[str]:
-    """In what a new sweep contradicts the owner of an output, as readable differences."""
-    found = _changes(old.settings, new.settings)
-    if not found:
-        for cell, twin in _twins(old, new):
-            if twin is None:
-                found.append(f"cells: {cell.label} is there, not here")
-            else:
-                before, after = _parameters(cell), _parameters(twin)
-                found += _changes(_asked_for(before), _asked_for(after))
-                found += _shrinkage(cell.extent, twin.extent)
-    found += _shrinkage({"networks": old.networks}, {"networks": new.networks})
-    return list(dict.fromkeys(found))
-
-
-def program_changes(old: Contents, new: Contents) -> list[str]:
-    """What this program would do otherwise than the one that began an output, from equal specs."""
-    found = []
-    for cell, twin in _twins(old, new):
-        if twin is not None and cell.id != twin.id:
-            engine, before = cell.parameters["engine"], cell.parameters["semantics"]
-            found.append(
-                f"engine {engine} has version {before} there, {twin.parameters['semantics']} here"
-            )
-    if old.schema_version != new.schema_version:
-        found.append(f"rows have version {old.schema_version} there, {new.schema_version} here")
-    if old.streams != new.streams:
-        found.append(
-            f"numpy's random streams are {old.streams} there, {new.streams} here: numpy changed"
-        )
-    return list(dict.fromkeys(found))
-
-
-def _twins(old: Contents, new: Contents) -> list[tuple[StoredCell, StoredCell | None]]:
-    """Each old cell with the new one that trains the same."""
-    by_training = {cell.training: cell for cell in new.cells}
-    return [(cell, by_training.get(cell.training)) for cell in old.cells]
-
-
-def _parameters(cell: StoredCell) -> dict[str, Any]:
-    return {"block_size": cell.block_size, **cell.parameters}
-
-
-def _asked_for(parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """What users choose; the version of an engine is not of them."""
-    return {key: value for key, value in parameters.items() if key != "semantics"}
-
-
-def _shrinkage(before: Mapping[str, int], after: Mapping[str, int]) -> list[str]:
-    return [
-        f"{key}: {value} there, {after[key]} here"
-        for key, value in before.items()
-        if after[key] < value
-    ]
-
-
-def _changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
-    return [
-        f"{key}: {json.dumps(value)} there, {json.dumps(after.get(key))} here"
-        for key, value in before.items()
-        if value != after.get(key)
-    ]

@@ -1,7 +1,7 @@
 """The sufficient criterion: a proof, from the present state, that no kink will ever cross.
 
 The bounds follow the paper's theorem (docs/method.md 2). They come in two stages:
-:func:`motion_bound` needs only the second moments, :func:`neurons_stay` looks at neurons and is
+:func:`motion_bound` needs only the second moments, :func:`neurons_stay` checks every neuron and is
 worth its cost only for networks that pass the first stage.
 
 Glossary

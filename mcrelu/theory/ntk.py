@@ -11,6 +11,7 @@ K : (m, D, D), Gram matrix of the gradients of the outputs at the points (the em
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import numpy as np
 
@@ -75,14 +76,42 @@ def linear_step_size(
     return found
 
 
+def relative_decrease(
+    layers: Layers, x: Floats, y: Floats, p: Floats, activation: Activation = "relu"
+) -> Floats:
+    """|grad|^2 / loss: by how much of itself a step of size h lowers the loss, over h, as h -> 0.
+
+    x (D, d), y (D,), p (m, D) -> (m,). NaN where loss and gradient are 0.
+    """
+    found = np.empty(len(p))
+    for rows in _chunks(layers, len(x)):
+        at = _linearised(_rows(layers, rows), x, y, p[rows], activation)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            found[rows] = _squared_norm(at.gradient) / at.loss
+    return found
+
+
+class _Linearised(NamedTuple):
+    """Networks to first order around their parameters."""
+
+    loss: Floats  # (m,)
+    gradient: Layers
+
+
+def _linearised(
+    layers: Layers, x: Floats, y: Floats, p: Floats, activation: Activation
+) -> _Linearised:
+    hidden = backprop.hidden_outputs(layers, x, activation)
+    residuals = backprop.outputs(layers, hidden) - y
+    gradient = backprop.gradient(layers, hidden, p * residuals, activation)
+    return _Linearised(backprop.loss(p, residuals), gradient)
+
+
 def _largest_linear(
     layers: Layers, x: Floats, y: Floats, p: Floats, activation: Activation, step_factor: float
 ) -> Floats:
     """Of few networks: candidates from the largest down, for those that have none yet."""
-    hidden = backprop.hidden_outputs(layers, x, activation)
-    residuals = backprop.outputs(layers, hidden) - y
-    loss = backprop.loss(p, residuals)
-    gradient = backprop.gradient(layers, hidden, p * residuals, activation)
+    loss, gradient = _linearised(layers, x, y, p, activation)
     squared = _squared_norm(gradient)
     found, open_rows = np.full(len(p), np.nan), np.arange(len(p))
     for h in CANDIDATES[::-1]:

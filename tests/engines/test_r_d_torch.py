@@ -18,8 +18,8 @@ from mcrelu.rng import layered_draws
 from mcrelu.theory.ntk import lambda_max
 
 torch = pytest.importorskip("torch")
-torch_mlp = pytest.importorskip("mcrelu.engines.r_d.torch_engine")
-TorchEngine = torch_mlp.TorchEngine
+torch_engine = pytest.importorskip("mcrelu.engines.r_d.torch_engine")
+TorchEngine = torch_engine.TorchEngine
 
 KINDS = [
     ((2, 20, 1), "relu"),
@@ -139,7 +139,7 @@ def test_single_precision_follows_double(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_loss_of_the_initial_networks_counts() -> None:
-    """Epoch 0 is looked at for the loss, once and for all."""
+    """The loss is recorded at epoch 0, once and for all."""
     problem, layers = random_problem((2, 20, 1))
     high = problem._replace(threshold=problem.threshold * np.array([2, 1, 2, 1, 1, 1]))
     state, _ = trained(high, layers, 10)
@@ -205,6 +205,38 @@ def test_first_networks_do_not_depend_on_how_many_there_are(
         assert_same_bits(every, trained(*some(problem, layers, rows), 60, precision), rows)
 
 
+@pytest.mark.parametrize(("block_size", "expected"), [(None, 64), (100, 64), (5, 5), (1, 1)])
+def test_chunks_are_at_most_as_large_as_blocks(
+    block_size: int | None, expected: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A replay of one network does not train 64; how many networks there are does not matter."""
+    sizes = []
+
+    def watched(shape: Any, activation: Activation, networks: int, like: Any) -> Any:
+        sizes.append(networks)
+        return Passes(shape, activation, networks, like)
+
+    Passes = torch_engine.Passes
+    monkeypatch.setattr(torch_engine, "Passes", watched)
+    problem, layers = random_problem((2, 8, 1), networks=7)
+    for networks in (1, 7):
+        own, start = some(problem, layers, np.arange(networks))
+        TorchEngine("cpu", "float64", block_size).advance(own, State.initial(start), 2)
+    assert sizes == [expected, expected]
+
+
+@each_precision
+@pytest.mark.parametrize("block_size", [1, 5])
+def test_first_networks_of_a_small_block(precision: str, block_size: int) -> None:
+    problem, layers = random_problem((2, 33, 17, 1), networks=12)
+    engine = TorchEngine("cpu", precision, block_size)
+    every = engine.advance(problem, State.initial(layers), 60)
+    for networks in (1, 4, 11):
+        rows = np.arange(networks)
+        own, start = some(problem, layers, rows)
+        assert_same_bits(every, engine.advance(own, State.initial(start), 60), rows)
+
+
 @each_precision
 def test_threads_do_not_matter_and_are_left_alone(precision: str) -> None:
     problem, layers = random_problem((2, 300, 1))
@@ -223,7 +255,7 @@ def test_threads_do_not_matter_and_are_left_alone(precision: str) -> None:
 
 @each_precision
 @each_kind
-def test_legs_from_copied_states_are_one_run(
+def test_segments_from_copied_states_are_one_run(
     sizes: tuple[int, ...], activation: Activation, precision: str
 ) -> None:
     problem, layers = random_problem(sizes, activation)

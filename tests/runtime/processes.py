@@ -12,6 +12,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+ROOT = Path(__file__).parents[2]
 CHILD = Path(__file__).parent / "child.py"
 Process = tuple[int, str]  # id and time of birth
 
@@ -44,13 +45,14 @@ def command(*arguments: object) -> Iterator[subprocess.Popen[str]]:
 def _running(arguments: list[str]) -> Iterator[subprocess.Popen[str]]:
     started: set[Process] = set()
     piped: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
-    with subprocess.Popen(arguments, **piped, start_new_session=True) as process:
+    own = os.environ | {"PYTHONPATH": str(ROOT)}  # the package under test, whatever is installed
+    with subprocess.Popen(arguments, **piped, env=own, start_new_session=True) as process:
         try:
             yield process
         finally:
             started |= identified(descendants(process.pid))
             process.kill()
-            process.communicate()
+            process.wait()
     end_processes(started)
 
 

@@ -6,8 +6,9 @@ from collections import Counter
 from collections.abc import Callable, Collection, Mapping
 from typing import NamedTuple
 
+from mcrelu.experiments.base import BlockTask
 from mcrelu.runtime.submit import SystemFaultError
-from mcrelu.runtime.task import BlockDone, BlockResult, BlockTask
+from mcrelu.runtime.task import BlockDone, BlockResult, StoreFailed
 from mcrelu.store.shards import Published
 from mcrelu.sweep.cell import Block
 
@@ -28,6 +29,7 @@ def done(block: Block, k: int) -> BlockDone:
 class ScriptedExecutor:
     """Takes away the first ``faults[block index]`` attempts at a block by a system fault.
 
+    After those, the next ``store_faults[block index]`` attempts do not find their store.
     ``order`` picks which of the attempts in flight finish next; ``capacity`` may change with the
     number of calls so far. An attempt that is submitted beyond the capacity of the moment is
     noted in ``overbooked``. ``count`` says how many networks of a block are in
@@ -42,8 +44,10 @@ class ScriptedExecutor:
         capacity: Callable[[], int] = lambda: 3,
         order: Callable[[list[Ticket]], list[Ticket]] = lambda flying: flying[:1],
         count: Callable[[Block], int] = lambda _: 0,
+        store_faults: Mapping[int, int] | None = None,
     ) -> None:
         self._faults = faults or {}
+        self._store_faults = store_faults or {}
         self._capacity = capacity
         self._order = order
         self._count = count
@@ -60,6 +64,9 @@ class ScriptedExecutor:
 
     def capacity(self) -> int:
         return self._capacity()
+
+    def memory(self) -> int | None:
+        return None
 
     def submit(self, task: BlockTask, number: int) -> Ticket:
         ticket = Ticket(task.block.index, number, task)
@@ -80,8 +87,11 @@ class ScriptedExecutor:
 
     def result(self, handle: Ticket) -> BlockResult:
         assert handle not in self.flying
-        if handle.number <= self._faults.get(handle.index, 0):
+        lost = self._faults.get(handle.index, 0)
+        if handle.number <= lost:
             raise SystemFaultError(f"the worker of block {handle.index} died")
+        if handle.number <= lost + self._store_faults.get(handle.index, 0):
+            return StoreFailed(handle.task.block, "the store is away")
         return done(handle.task.block, self._count(handle.task.block))
 
     def cancel(self, handles: Collection[Ticket]) -> None:

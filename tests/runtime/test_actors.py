@@ -11,6 +11,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+from clusters import QUICK_HEALTH_CHECKS, cluster_of
 from processes import descendants, identified, wait_until
 from small_sweeps import assert_same_rows, output, run_serially, shard_files
 from star_sweeps import star_sweep
@@ -207,23 +208,11 @@ def test_all_actors_killed_at_once(tmp_path: Path) -> None:
 
 # --- a cluster that changes -----------------------------------------------------------------
 
-QUICK_HEALTH_CHECKS = {
-    "health_check_initial_delay_ms": 500,
-    "health_check_period_ms": 500,
-    "health_check_timeout_ms": 500,
-    "health_check_failure_threshold": 3,
-}
-
 
 def test_a_node_with_a_gpu_leaves_and_another_comes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from ray.cluster_utils import Cluster
-
-    monkeypatch.setenv("RAY_AUTH_MODE", os.environ.get("RAY_AUTH_MODE", "token"))
-    head = {"num_cpus": 0, "include_dashboard": False, "_system_config": QUICK_HEALTH_CHECKS}
-    cluster = Cluster(initialize_head=True, head_node_args=head)
-    try:
+    with cluster_of(monkeypatch, _system_config=QUICK_HEALTH_CHECKS) as cluster:
         nodes = [cluster.add_node(num_cpus=1, num_gpus=1) for _ in range(2)]
         cluster.wait_for_nodes()
         wanted = star_sweep(**DEEP)
@@ -249,5 +238,3 @@ def test_a_node_with_a_gpu_leaves_and_another_comes(
         assert max(capacities) == 2
         assert not (tmp_path / "out" / "errors").exists()
         assert_same_rows(done, run_serially(tmp_path / "serial", wanted))
-    finally:
-        cluster.shutdown()

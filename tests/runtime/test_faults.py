@@ -18,6 +18,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 import yaml
+from clusters import QUICK_HEALTH_CHECKS, cluster_of
 from full_disk import Disk, files_on
 from processes import (
     alive,
@@ -33,12 +34,14 @@ from small_sweeps import assert_same_rows, output, run_serially, shard_files, sp
 
 import mcrelu
 from mcrelu.errors import ExitCode, ResourceError
+from mcrelu.experiments.base import BlockTask
 from mcrelu.experiments.crossing import block as crossing
+from mcrelu.runtime import submit
 from mcrelu.runtime.progress import Silent, Tally
 from mcrelu.runtime.serial import SerialExecutor
-from mcrelu.runtime.submit import SystemFaultError
+from mcrelu.runtime.submit import MAX_ATTEMPTS, SystemFaultError
 from mcrelu.runtime.sweeping import do_sweep
-from mcrelu.runtime.task import BlockResult, BlockTask
+from mcrelu.runtime.task import BlockResult
 from mcrelu.store.files import Files
 from mcrelu.store.output import Output
 from mcrelu.sweep.sweep import Sweep
@@ -53,6 +56,12 @@ SLOW: dict[str, Any] = {
     "engine": "dense",  # the slower one
 }
 SLOW_BLOCKS = 8
+
+
+@pytest.fixture(autouse=True)
+def no_backoff(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing here needs time to recover."""
+    monkeypatch.setattr(submit, "BACKOFF_SECONDS", 0.0)
 
 
 @pytest.fixture(scope="module")
@@ -171,29 +180,12 @@ def test_a_block_that_kills_every_worker_fails_once(tmp_path: Path, slow_rows: O
 
 # --- a node goes away -----------------------------------------------------------------------
 
-# A node is dead after 1.5 s of silence instead of a minute.
-QUICK_HEALTH_CHECKS = {
-    "health_check_initial_delay_ms": 500,
-    "health_check_period_ms": 500,
-    "health_check_timeout_ms": 500,
-    "health_check_failure_threshold": 3,
-}
-
 
 @pytest.fixture
 def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """A head without CPUs, for nodes to be added."""
-    from ray.cluster_utils import Cluster
-
-    monkeypatch.setenv("RAY_AUTH_MODE", os.environ.get("RAY_AUTH_MODE", "token"))
-    head = {
-        "num_cpus": 0,
-        "include_dashboard": False,
-        "_system_config": QUICK_HEALTH_CHECKS,
-    }
-    started = Cluster(initialize_head=True, head_node_args=head)
-    yield started
-    started.shutdown()
+    with cluster_of(monkeypatch, _system_config=QUICK_HEALTH_CHECKS) as started:
+        yield started
 
 
 @pytest.mark.ray
@@ -313,7 +305,8 @@ def test_a_disk_that_fills_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     assert_one_line_and_no_leftovers(caught_error.value, folder)
     missing = Output.claim(Files.at(folder), wanted).missing()
     assert 0 < len(missing) < 60
-    assert len(begun) == 60 - len(missing) + 1  # it ended at the first that did not fit
+    # It ended at the first that did not fit, which it tried as often as it tries a lost store.
+    assert len(begun) == 60 - len(missing) + MAX_ATTEMPTS
     assert len(shard_files(folder, wanted)) == 60 - len(missing)  # none is torn
     assert not (folder / "errors").exists()  # it was no fault of a block
     disk.room = None

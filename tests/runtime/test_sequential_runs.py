@@ -18,12 +18,12 @@ from small_sweeps import assert_same_columns, output, shard_files, spec
 
 import mcrelu
 from mcrelu.errors import ExitCode, ForeignOutputError
+from mcrelu.experiments.base import BlockTask
 from mcrelu.experiments.crossing import block as crossing
 from mcrelu.experiments.crossing.tables import summary
 from mcrelu.runtime.serial import Attempt, SerialExecutor
 from mcrelu.runtime.submit import Executor
 from mcrelu.runtime.sweeping import do_sweep
-from mcrelu.runtime.task import BlockTask
 from mcrelu.stats.sequential import Sample
 from mcrelu.store.output import Output
 from mcrelu.store.reduce import cell_table

@@ -12,17 +12,43 @@ import pytest
 from scripted import ScriptedExecutor, Ticket
 from small_sweeps import SEED, sweep
 
+from mcrelu.errors import ResourceError, UserError
+from mcrelu.experiments.base import BlockTask
 from mcrelu.experiments.crossing import block as crossing
 from mcrelu.rng import stream_version
+from mcrelu.runtime import submit, warmup
 from mcrelu.runtime.serial import SerialExecutor
-from mcrelu.runtime.submit import MAX_ATTEMPTS, Executor, run_blocks
-from mcrelu.runtime.task import BlockDone, BlockFailed, BlockResult, BlockTask, StoreFailed
+from mcrelu.runtime.submit import BACKOFF_SECONDS, MAX_ATTEMPTS, POLL_SECONDS, Executor, run_blocks
+from mcrelu.runtime.task import BlockDone, BlockFailed, BlockResult, StoreFailed
 from mcrelu.store.files import Files
 from mcrelu.store.shards import identity, read_block, shard_name
 from mcrelu.sweep.cell import Block, Provenance
 
 BLOCKS = 12
 PROVENANCE = Provenance(SEED, "philox", 10, stream_version())
+
+
+class Clock:
+    """The time of the submission loop, which passes only while it sleeps."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.naps: list[float] = []
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.naps.append(seconds)
+        self.now += seconds
+
+
+@pytest.fixture(autouse=True)
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """Backoff takes no time in these tests."""
+    clock = Clock()
+    monkeypatch.setattr(submit, "time", clock)
+    return clock
 
 
 def never() -> bool:
@@ -209,6 +235,54 @@ class TestScripted:
         assert len(ticks) == 5
 
 
+class TestBackoff:
+    """The loop's clock stands still but for its naps, so all times are exact."""
+
+    def test_the_store_fails_twice_then_succeeds(self, clock: Clock) -> None:
+        executor = ScriptedExecutor(store_faults={4: 2})
+        results = run(executor, tasks())
+        assert indices(results, BlockDone) == list(range(BLOCKS))
+        assert executor.attempts == Counter(range(BLOCKS)) + Counter({4: 2})
+        assert [number for index, number in executor.numbers if index == 4] == [1, 2, 3]
+        assert sum(clock.naps) == BACKOFF_SECONDS * (1 + 2)
+
+    def test_a_store_that_stays_away_is_reported_once(self, clock: Clock) -> None:
+        executor = ScriptedExecutor(store_faults={4: 99})
+        results = run(executor, tasks())
+        assert indices(results) == list(range(BLOCKS))
+        assert indices(results, StoreFailed) == [4]
+        assert executor.attempts == Counter(range(BLOCKS)) + Counter({4: MAX_ATTEMPTS - 1})
+        assert sum(clock.naps) == BACKOFF_SECONDS * (1 + 2 + 4)
+
+    def test_faults_of_both_kinds_count_together(self) -> None:
+        executor = ScriptedExecutor(faults={4: 2}, store_faults={4: 99})
+        results = run(executor, tasks())
+        assert indices(results, StoreFailed) == [4]
+        assert executor.attempts[4] == MAX_ATTEMPTS
+
+    def test_other_results_come_while_a_block_waits(self) -> None:
+        executor = ScriptedExecutor(store_faults={0: 1})
+        assert [result.block.index for result in run(executor, tasks())][:3] == [1, 2, 0]
+
+    def test_a_lost_worker_is_not_waited_for(self, clock: Clock) -> None:
+        run(ScriptedExecutor(faults={4: 3}), tasks())
+        assert clock.naps == []
+
+    def test_no_block_begins_while_the_store_is_away(self) -> None:
+        """Those in flight end, then the block that waits goes first."""
+        executor = ScriptedExecutor(store_faults={0: 2}, capacity=lambda: 3)
+        run(executor, tasks())
+        begun = [index for index, _ in executor.numbers]
+        assert begun == [0, 1, 2, 0, 3, 4, 0, *range(5, BLOCKS)]
+
+    def test_naps_end_for_ticks_and_signals(self, clock: Clock) -> None:
+        ticks = []
+        executor = ScriptedExecutor(store_faults={0: 99})
+        run(executor, tasks(blocks=1), lambda: len(ticks) == 4, lambda: ticks.append(clock.now))
+        assert max(clock.naps) <= POLL_SECONDS
+        assert executor.attempts[0] < MAX_ATTEMPTS
+
+
 def start_serial() -> Executor[Any]:
     return SerialExecutor()
 
@@ -298,6 +372,48 @@ def counting(executor: Executor[Any]) -> Counter[int]:
 
     executor.submit = noting
     return submitted
+
+
+@pytest.mark.parametrize("error", [UserError("user"), RuntimeError("one\ntwo")])
+def test_a_warm_up_that_fails_fails_the_block(
+    error: Exception, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(*_: Any) -> Any:
+        raise error
+
+    monkeypatch.setattr(warmup, "warm_up", failing)
+    result = warmup.warm_attempt(*tasks(tmp_path, 1), 1)
+    assert isinstance(result, BlockFailed)
+    assert result.error in {"UserError: user", "RuntimeError: one"}
+    assert "in failing" in result.traceback
+
+
+def test_a_warm_up_without_a_resource_is_no_fault_of_the_block(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(*_: Any) -> Any:
+        raise ResourceError("no torch")
+
+    monkeypatch.setattr(warmup, "warm_up", failing)
+    result = warmup.warm_attempt(*tasks(tmp_path, 1), 1)
+    assert isinstance(result, StoreFailed)
+    assert result.error == "no torch"
+
+
+def test_a_user_error_fails_its_block_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train_block = crossing.train_block
+
+    def failing(block: Block, origin: Provenance) -> Any:
+        if block.index == 5:
+            raise UserError("block 5 makes no sense")
+        return train_block(block, origin)
+
+    monkeypatch.setattr(crossing, "train_block", failing)
+    results = run(SerialExecutor(), tasks(tmp_path))
+    assert indices(results, BlockFailed) == [5]
+    assert indices(results, BlockDone) == [k for k in range(BLOCKS) if k != 5]
 
 
 def test_an_exception_in_a_block_is_not_retried(

@@ -30,6 +30,7 @@ import mcrelu
 from mcrelu.data import point_weights, sample_size, standard_points
 from mcrelu.engines.one_d.registry import get_engine
 from mcrelu.errors import ExitCode, ResourceError
+from mcrelu.experiments.base import BlockTask
 from mcrelu.experiments.crossing import block as crossing
 from mcrelu.experiments.crossing.train import train
 from mcrelu.init import INITIALIZERS
@@ -38,7 +39,6 @@ from mcrelu.rng import LEGACY_MASTER_SEED, legacy_draws
 from mcrelu.runtime.serial import Attempt, SerialExecutor
 from mcrelu.runtime.submit import Executor
 from mcrelu.runtime.sweeping import do_sweep
-from mcrelu.runtime.task import BlockTask
 from mcrelu.store.output import Output
 from mcrelu.sweep.cell import Block, Cell
 from mcrelu.sweep.sweep import Sweep

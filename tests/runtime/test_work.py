@@ -12,8 +12,9 @@ import pytest
 from scripted import ScriptedExecutor, Ticket, done
 from small_sweeps import SEED, inventory_of, sweep
 
+from mcrelu.experiments.base import BlockTask
 from mcrelu.runtime.submit import MAX_ATTEMPTS, run_blocks
-from mcrelu.runtime.task import BlockFailed, BlockResult, BlockTask, StoreFailed
+from mcrelu.runtime.task import BlockFailed, BlockResult, StoreFailed
 from mcrelu.runtime.work import AdaptiveWork
 from mcrelu.stats.sequential import Sample
 from mcrelu.sweep.cell import Block, Provenance

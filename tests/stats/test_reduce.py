@@ -12,10 +12,11 @@ import pytest
 from small_sweeps import output as claimed
 from small_sweeps import publish_made_up, sweep
 
+from mcrelu.experiments.base import BlockTask
 from mcrelu.experiments.crossing.tables import power_laws, summary
 from mcrelu.problems.one_d import StopReason
 from mcrelu.runtime.block import attempt
-from mcrelu.runtime.task import BlockDone, BlockTask
+from mcrelu.runtime.task import BlockDone
 from mcrelu.stats.intervals import clopper_pearson, wilson
 from mcrelu.stats.sequential import confidence_sequence
 from mcrelu.store.output import Output

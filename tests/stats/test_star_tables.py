@@ -15,7 +15,7 @@ from mcrelu.errors import UserError
 from mcrelu.experiments.base import Count
 from mcrelu.experiments.star.paper import PAPER, Setting
 from mcrelu.experiments.star.rows import star_rows
-from mcrelu.experiments.star.tables import DECILES, point_counts, summary
+from mcrelu.experiments.star.tables import DECILES, counts, summary
 from mcrelu.problems.r_d import NEVER, Info, Problem, State
 from mcrelu.stats.comparison import compare, pool
 from mcrelu.stats.intervals import clopper_pearson, wilson
@@ -122,15 +122,15 @@ def test_figure_8_has_its_points_at_every_step() -> None:
 
 
 def test_both_events_are_compared() -> None:
-    table = compare(point_counts(cells()), PAPER.counts("fig8"))
+    table = compare(counts(cells()), PAPER.counts("fig8"))
     assert table["event"].to_pylist() == ["kink", "loss"]
     assert table["agrees"].to_pylist() == [True, True]
-    worse = compare(point_counts(cells(loss_k=168)), PAPER.counts("fig8"))
+    worse = compare(counts(cells(loss_k=168)), PAPER.counts("fig8"))
     assert worse["agrees"].to_pylist() == [True, False]
 
 
 def test_what_the_paper_has_not_is_left_out() -> None:
-    ours = point_counts(cells(data="star-7")) | point_counts(cells())
+    ours = counts(cells(data="star-7")) | counts(cells())
     assert compare(ours, PAPER.counts("fig8")).num_rows == 2
     assert Count(840, 1000) in ours.values()
 

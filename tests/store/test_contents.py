@@ -14,7 +14,8 @@ from mcrelu.errors import ExitCode, ForeignOutputError, ResourceError
 from mcrelu.store import contents as contents_module
 from mcrelu.store.contents import CELLS_FILE, Contents
 from mcrelu.store.files import Files
-from mcrelu.store.output import SPEC, Output
+from mcrelu.store.output import Output
+from mcrelu.store.ownership import SPEC
 from mcrelu.store.reduce import reduce
 from mcrelu.sweep import sweep as sweep_module
 from mcrelu.sweep.sweep import Sweep

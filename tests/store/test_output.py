@@ -18,7 +18,8 @@ from mcrelu.errors import ExitCode, ForeignOutputError, ResourceError, UserError
 from mcrelu.rng import stream_version
 from mcrelu.store.contents import CELLS_FILE, Contents
 from mcrelu.store.files import Files
-from mcrelu.store.output import SPEC, Output, conflicts
+from mcrelu.store.output import Output
+from mcrelu.store.ownership import SPEC, conflicts
 from mcrelu.store.reduce import cell_table
 from mcrelu.store.shards import shard_name
 from mcrelu.sweep.cell import Block, digest

@@ -94,6 +94,21 @@ def test_linear_step_is_the_largest(sizes: list[int], activation: Activation) ->
         assert not all(linear)
 
 
+@each_kind
+def test_relative_decrease_is_that_of_a_small_step(
+    sizes: list[int], activation: Activation
+) -> None:
+    layers, x, y, p = random_problem(sizes)
+    found = ntk.relative_decrease(layers, x, y, p, activation)
+    for k in range(len(p)):
+        net, h = oracle.network(layers, k), 1e-7
+        seen = oracle.forward(net, x, activation)
+        before = oracle.loss(seen, y, p[k])
+        moved = oracle.step(net, seen, y, p[k], h, activation)
+        after = oracle.loss(oracle.forward(moved, x, activation), y, p[k])
+        assert found[k] == pytest.approx((before - after) / before / h, rel=1e-4)
+
+
 def test_doubled_step_halves_the_candidate() -> None:
     layers, x, y, p = random_problem([2, 30, 1], 20)
     once = ntk.linear_step_size(layers, x, y, p)

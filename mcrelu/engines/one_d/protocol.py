@@ -1,7 +1,9 @@
 """The protocol of an engine: the numerics of a batch of networks, and nothing else.
 
 An engine knows nothing of Ray, files or sweeps. Its state holds what the next step needs; how it
-is laid out is the engine's own business. ``advance`` may not change the state it is given.
+is laid out is the engine's own business. What it observed of the kinks so far is its ``info``: it
+travels with the state, but no parameter depends on it. ``advance`` may not change the state it is
+given.
 """
 
 from __future__ import annotations
@@ -45,7 +47,7 @@ class Engine(Protocol[State]):
         """All parameters, materialised; of the networks in ``rows``, ascending, if given."""
 
     def outermost(self, state: State, rows: Ints) -> Weights:
-        """Neurons (len(rows), k) that speak for all others of the networks in ``rows``.
+        """Neurons (len(rows), k) that decide for all others of the networks in ``rows``.
 
         If a condition on (a, b, w) that is homogeneous and, where a keeps its sign, concave (such
         as neurons_stay of theory/criterion.py) holds for these neurons, it holds for all.

@@ -9,8 +9,15 @@ from mcrelu.problems.r_d import Precision
 SEMANTICS = {"grouped": 1, "torch": 1}
 
 
-def get_engine(name: str, device: str = "cpu", precision: Precision = "float64") -> Engine:
+def get_engine(
+    name: str,
+    device: str = "cpu",
+    precision: Precision = "float64",
+    block_size: int | None = None,
+) -> Engine:
     """An engine by name; torch is imported only if it is the one.
+
+    ``block_size``, networks per block of the sweep, bounds how many torch trains at once.
 
     Raises
     ------
@@ -26,4 +33,4 @@ def get_engine(name: str, device: str = "cpu", precision: Precision = "float64")
     require_torch()
     from mcrelu.engines.r_d.torch_engine import TorchEngine
 
-    return TorchEngine(device, precision)
+    return TorchEngine(device, precision, block_size)

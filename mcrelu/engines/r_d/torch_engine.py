@@ -34,14 +34,26 @@ class TorchEngine:
 
     name: ClassVar[str] = "torch"
 
-    def __init__(self, device: str = "cpu", precision: Precision = "float64") -> None:
-        """``device`` is "cpu", "cuda" or "cuda:i".
+    def __init__(
+        self,
+        device: str = "cpu",
+        precision: Precision = "float64",
+        block_size: int | None = None,
+    ) -> None:
+        """An engine on a device.
+
+        Parameters
+        ----------
+        device : "cpu", "cuda" or "cuda:i"
+        block_size : networks per block of the sweep
+            No chunk is larger. Not the number of networks at hand, on which no row may depend.
 
         Raises
         ------
         ResourceError
             If there is no such device.
         """
+        self._block_size = block_size
         try:
             self._like = torch.empty(0, dtype=getattr(torch, precision), device=device)
         except (RuntimeError, AssertionError) as error:
@@ -69,9 +81,11 @@ class TorchEngine:
 
     def _networks_at_once(self, shape: Shape) -> int:
         size = shape.numbers() * self._like.element_size()
-        if self._like.device.type != "cpu":
-            return max(1, BYTES_ON_DEVICE // size)
-        return max(1, min(BYTES_IN_CACHE // size, MOST_AT_ONCE))
+        if self._like.device.type == "cpu":
+            fitting = min(BYTES_IN_CACHE // size, MOST_AT_ONCE)
+        else:
+            fitting = BYTES_ON_DEVICE // size
+        return max(1, min(fitting, self._block_size or fitting))
 
 
 class _Segment(NamedTuple):

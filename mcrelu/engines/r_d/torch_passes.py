@@ -108,8 +108,8 @@ class Passes:
         dw = work.sum(1)
         if top == 0:
             # Delta = w slope, and w stays outside of the sum over the points.
-            pull = torch.bmm(self._times_e(0), slope)
-            self._matrices[0].addcmul_(pull, self._w[:, None])
+            forcing = torch.bmm(self._times_e(0), slope)
+            self._matrices[0].addcmul_(forcing, self._w[:, None])
         else:
             torch.mul(slope, self._w[:, None], out=work)
             self._descend_below()

@@ -19,6 +19,7 @@ from mcrelu.experiments.crossing.train import Checks, train
 from mcrelu.init import INITIALIZERS, DrawnWeights
 from mcrelu.problems.one_d import Outcome, Problem
 from mcrelu.rng import Draws, LegacyBatch, legacy_batches, legacy_draws, philox_draws
+from mcrelu.store.files import Files
 from mcrelu.sweep.cell import Block, Cell, Provenance
 from mcrelu.theory.sigma import inv_lambda_max
 from mcrelu.types import Floats
@@ -27,7 +28,7 @@ _WARM_UP_WIDTH = 8
 _FAR = StepRule(over_width=1e6)  # kinks cross at once: the kernels behind crossings run, too
 
 
-def do(task: BlockTask) -> pa.Table:
+def do(task: BlockTask, files: Files) -> pa.Table:  # noqa: ARG001 - it keeps no checkpoints
     """Train a block: a row per network."""
     step_size, outcome = train_block(task.block, task.provenance)
     return crossing_rows(task.block, step_size, outcome)

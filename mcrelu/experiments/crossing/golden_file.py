@@ -24,7 +24,7 @@ def check_crossing_file(path: Path, golden: Arrays) -> None:
     Raises
     ------
     UserError
-        If something is missing, has another shape than the options imply, or is no number.
+        If something is missing, has another shape than the options imply, or is not finite.
     """
     require(path, golden, ("offset", *_FLAGS))
     checked = Checked(path, golden)

@@ -283,3 +283,6 @@ def _criterion(entry: str | StopOptions) -> Criterion:
         waiting = entry.early_stopping or EarlyStoppingOptions()
         return EarlyStopping(waiting.patience, waiting.min_delta)
     return Sufficient(Form((entry.sufficient or SufficientOptions()).form))
+
+
+SPEC = CrossingSpec

@@ -35,7 +35,7 @@ class Check:
     crossed: Bools  # (m,)
     outputs: Floats  # (m, D)
     moments: Callable[[], Floats]  # () -> sigma (m, 2, 3, 3)
-    outermost: Callable[[Bools], Weights]  # mask (m,) -> neurons that speak for all the others
+    outermost: Callable[[Bools], Weights]  # mask (m,) -> neurons that decide for all the others
     leaky_slope: float = 0.0
 
     def validation_loss(self) -> Floats:

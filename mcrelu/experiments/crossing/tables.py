@@ -46,7 +46,7 @@ def cell_table(reader: BlockReader) -> pa.Table:
     ``relative_width`` is that of the confidence sequence, null where the estimate is 0;
     ``relative_width_wanted`` is null unless the sweep asks for one.
     """
-    rows = [_counts(reader, cell) for cell in reader.cells]
+    rows = [_row(reader, cell) for cell in reader.cells]
     table = pa.Table.from_pylist(rows)
     n = table["networks"].to_numpy()
     k = table["k_high"].to_numpy()
@@ -61,11 +61,11 @@ def cell_table(reader: BlockReader) -> pa.Table:
 
 def summary(rows: pa.Table) -> dict[str, int]:
     """How many networks of a block may cross (``k``): crossed, degenerate or unfinished."""
-    counts = np.bincount(rows["status"].to_numpy(), minlength=len(StopReason))
-    return {"k": int(counts.sum() - counts[list(_STAYED)].sum())}
+    by_reason = np.bincount(rows["status"].to_numpy(), minlength=len(StopReason))
+    return {"k": int(by_reason.sum() - by_reason[list(_STAYED)].sum())}
 
 
-def point_counts(cells: pa.Table) -> dict[Point, Count]:
+def counts(cells: pa.Table) -> dict[Point, Count]:
     """The counts behind the estimates of a cell table."""
     return {
         (setting_of(row), row["width"]): Count(row["k_high"], row["networks"])
@@ -120,10 +120,10 @@ _LAW_SCHEMA = pa.schema(
 )
 
 
-def _counts(reader: BlockReader, cell: CellRecord) -> dict[str, Any]:
-    counts = np.zeros(len(StopReason), dtype=np.int64)
+def _row(reader: BlockReader, cell: CellRecord) -> dict[str, Any]:
+    by_reason = np.zeros(len(StopReason), dtype=np.int64)
     for block in reader.sample(cell, ["status"]):
-        counts += np.bincount(block["status"].to_numpy(), minlength=len(StopReason))
+        by_reason += np.bincount(block["status"].to_numpy(), minlength=len(StopReason))
     parameters = cell.parameters
     return {
         "cell": cell.id,
@@ -135,10 +135,10 @@ def _counts(reader: BlockReader, cell: CellRecord) -> dict[str, Any]:
         "stop": "+".join(name for criterion in parameters["stop"] for name in criterion),
         "leaky_slope": float(parameters.get("leaky_slope", 0.0)),
         "engine": parameters["engine"],
-        "networks": int(counts.sum()),
-        **{reason.name.lower(): int(counts[reason]) for reason in StopReason},
-        "k_low": int(counts[StopReason.CROSSED]),
-        "k_high": int(counts.sum() - counts[list(_STAYED)].sum()),
+        "networks": int(by_reason.sum()),
+        **{reason.name.lower(): int(by_reason[reason]) for reason in StopReason},
+        "k_low": int(by_reason[StopReason.CROSSED]),
+        "k_high": int(by_reason.sum() - by_reason[list(_STAYED)].sum()),
     }
 
 

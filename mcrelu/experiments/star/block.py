@@ -58,7 +58,7 @@ def seconds(cell: Cell, provenance: Provenance, networks: int) -> float:
     """Time that the first networks of a cell take, projected from their first epochs."""
     assert isinstance(cell, StarCell)
     start = start_of(Block(cell, 0, 0, networks), provenance)
-    engine = get_engine(cell.engine, "cpu", cell.precision)
+    engine = get_engine(cell.engine, "cpu", cell.precision, provenance.block_size)
     state = _fresh(start, cell).state
     epochs = min(FIRST_CALIBRATION, cell.epochs)
     while True:
@@ -75,7 +75,7 @@ def _rows(task: BlockTask, files: Files) -> pa.Table:
     start = start_of(block, task.provenance)
     kept = latest_checkpoint(files, block, task.provenance, cell.epochs)
     reached = _fresh(start, cell) if kept is None else Training.of(kept)
-    engine = get_engine(cell.engine, task.device, cell.precision)
+    engine = get_engine(cell.engine, task.device, cell.precision, task.provenance.block_size)
     for training in segments(engine, start.problem, reached, cell.epochs):
         reached = training
         if _worth_keeping(training.state.epoch, cell):

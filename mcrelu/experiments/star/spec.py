@@ -116,3 +116,6 @@ class StarSpec(CommonSpec):
             yield f"in precision = {self.precision!r}", "use float64"
         if self.device == "cuda":
             yield "on device = 'cuda'", "use cpu"
+
+
+SPEC = StarSpec

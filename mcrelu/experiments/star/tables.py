@@ -46,12 +46,17 @@ def tables(reader: BlockReader) -> Tables:
     return {CELLS: pa.Table.from_pylist(cells), PROGRESS: pa.concat_tables(progress)}
 
 
+def derived(cells: pa.Table) -> Tables:
+    """The cell table alone: nothing else follows from it."""
+    return {CELLS: cells}
+
+
 def summary(rows: pa.Table) -> dict[str, int]:
     """How many networks of a block ever changed an activation pattern (``k``)."""
     return {"k": rows.num_rows - rows["first_kink_change"].null_count}
 
 
-def point_counts(cells: pa.Table) -> dict[Point, Count]:
+def counts(cells: pa.Table) -> dict[Point, Count]:
     """The counts behind the estimates of a cell table, both events."""
     return {
         (setting_of(row, event), row["width"]): Count(row[f"{event}_k"], row["networks"])

@@ -18,7 +18,12 @@ from mcrelu.errors import ResourceError
 from mcrelu.experiments.star.golden_file import LayeredFile
 from mcrelu.problems.r_d import NEVER, Activation, Layers, Problem, State
 from mcrelu.theory import backprop
-from mcrelu.theory.ntk import CANDIDATES, linear_step_size, published_lambda_max
+from mcrelu.theory.ntk import (
+    CANDIDATES,
+    linear_step_size,
+    published_lambda_max,
+    relative_decrease,
+)
 from mcrelu.theory.rays import affine_threshold
 from mcrelu.types import Floats, Ints
 from mcrelu.verify.archive import Arrays
@@ -28,6 +33,7 @@ VALUE_TOLERANCE = 1e-4  # relative: lambda_max and thresholds
 ZERO_THRESHOLD = 1e-6  # below it, single precision's threshold is rounding
 ON_GRID = 1e-3  # relative distance of a linear step size and its candidate
 LINEAR_AGREEMENT = 0.85  # of linear step sizes that are equal or neighbouring candidates
+VISIBLE = 1e-5  # relative: a loss that changes by less does so within 10 % of roundings of float32
 EARLY = 50  # epochs within which first crossings must be equal
 EARLY_AGREEMENT = 0.9  # of these crossings; one may always differ if there are
 FORGIVEN_FROM = 4  # so many
@@ -45,7 +51,8 @@ class LayeredAgreement(NamedTuple):
     activation: str
     lambda_error: float  # largest relative
     threshold_error: float  # largest relative
-    same_linear: float  # fraction of linear step sizes that are equal or neighbouring candidates
+    same_linear: float | None  # fraction of linear step sizes that are ours or a neighbour of it
+    linear_left_out: int  # of them, since single precision could not see the loss change
     early_crossings: int  # first crossings, of kinks and of losses, in the first epochs
     same_early: float | None  # fraction of them that is equal; None if there are none
     same_fate: float  # fraction of networks that never cross, or do so about when the file says
@@ -57,17 +64,20 @@ class LayeredAgreement(NamedTuple):
     def measures(self) -> str:
         """What was compared, in words."""
         early = "none" if self.same_early is None else f"{self.same_early:.2%}"
+        linear = "none" if self.same_linear is None else f"{self.same_linear:.2%}"
+        left_out = f" ({self.linear_left_out} left out)" if self.linear_left_out else ""
         return (
             f"{self.activation}, lambda_max {self.lambda_error:.1e}, "
-            f"threshold {self.threshold_error:.1e}, linear step {self.same_linear:.2%}, "
+            f"threshold {self.threshold_error:.1e}, linear step {linear}{left_out}, "
             f"early crossings {early} of {self.early_crossings}, crossing {self.same_fate:.2%}, "
             f"loss {self.loss_difference:.1e} (p = {self.loss_p_value:.2f})"
         )
 
 
-def is_layered(golden: Arrays) -> bool:
-    """Whether a golden file is of networks in R^d."""
-    return "init_0" in golden or "hidden" in golden
+def verify(path: Path, golden: Arrays) -> LayeredAgreement | None:
+    """As :func:`verify_layered`; None for a file that is not of networks in R^d."""
+    of_layers = "init_0" in golden or "hidden" in golden
+    return verify_layered(path, golden) if of_layers else None
 
 
 def verify_layered(path: Path, golden: Arrays) -> LayeredAgreement:
@@ -82,7 +92,7 @@ def verify_layered(path: Path, golden: Arrays) -> LayeredAgreement:
     """
     file = LayeredFile.of(path, golden)
     engine = _engine(path)
-    activation, same_linear = _activation(file)
+    activation, linear = _activation(file)
     lambda_max = published_lambda_max(file.layers)
     threshold = affine_threshold(file.x, file.y, file.p)
     step = STEP_FACTOR / lambda_max
@@ -105,7 +115,8 @@ def verify_layered(path: Path, golden: Arrays) -> LayeredAgreement:
         activation=activation,
         lambda_error=lambda_error,
         threshold_error=threshold_error,
-        same_linear=same_linear,
+        same_linear=linear.same,
+        linear_left_out=linear.left_out,
         early_crossings=len(early),
         same_early=float(early.mean()) if len(early) else None,
         same_fate=same_fate,
@@ -113,7 +124,7 @@ def verify_layered(path: Path, golden: Arrays) -> LayeredAgreement:
         loss_p_value=p_value,
         agrees=lambda_error <= VALUE_TOLERANCE
         and threshold_error <= VALUE_TOLERANCE
-        and same_linear >= LINEAR_AGREEMENT
+        and (linear.same is None or linear.same >= LINEAR_AGREEMENT)
         and _nearly_all(early)
         and same_fate >= FATE_AGREEMENT
         and difference <= LOSS_TOLERANCE
@@ -134,26 +145,38 @@ def _engine(path: Path) -> Engine:
     return TorchEngine("cpu", "float32")
 
 
-def _activation(file: LayeredFile) -> tuple[Activation, float]:
+class _Linear(NamedTuple):
+    """How far linear step sizes agree."""
+
+    same: float | None  # fraction, of those that can be compared
+    left_out: int
+
+
+def _activation(file: LayeredFile) -> tuple[Activation, _Linear]:
     """The activation that explains more of the linear step sizes, and how many it explains.
 
     Files do not name it.
     """
-    explained: dict[Activation, float] = {
+    explained: dict[Activation, _Linear] = {
         "relu": _same_linear(file, "relu"),
         "tanh": _same_linear(file, "tanh"),
     }
-    best = max(explained, key=lambda activation: explained[activation])
+    best = max(explained, key=lambda activation: explained[activation].same or 0.0)
     return best, explained[best]
 
 
-def _same_linear(file: LayeredFile, activation: Activation) -> float:
+def _same_linear(file: LayeredFile, activation: Activation) -> _Linear:
     """Fraction of the file's linear step sizes that are our candidate or next to it.
 
-    The original tries them with all points of equal weight.
+    The original tries them with all points of equal weight, from the smallest up, in single
+    precision. Where a step of the size at which it stopped, or of the first candidate if that is 0,
+    lowers the loss by hardly more than its rounding, it was rounding that stopped it.
     """
     equal = np.full_like(file.p, 1.0 / len(file.x))
     ours = linear_step_size(file.layers, file.x, file.y, equal, activation, STEP_FACTOR)
+    decrease = relative_decrease(file.layers, file.x, file.y, equal, activation)
+    stopped_at = np.maximum(file.linear_step_size, CANDIDATES[0])
+    visible = ~(STEP_FACTOR * stopped_at * decrease <= VISIBLE)
     with np.errstate(divide="ignore", invalid="ignore"):
         ratio = np.log(file.linear_step_size / CANDIDATES[0])
     place = ratio / np.log(CANDIDATES[1] / CANDIDATES[0])
@@ -161,7 +184,8 @@ def _same_linear(file: LayeredFile, activation: Activation) -> float:
     on_grid = np.abs(file.linear_step_size / CANDIDATES[near] - 1.0) <= ON_GRID
     found = np.searchsorted(CANDIDATES, np.nan_to_num(ours, nan=-np.inf))
     neighbours = (np.abs(near - found) <= 1) & ~np.isnan(ours)
-    return float((on_grid & neighbours).mean())
+    same = (on_grid & neighbours)[visible]
+    return _Linear(float(same.mean()) if len(same) else None, int((~visible).sum()))
 
 
 def _early(ours: Ints, theirs: Ints) -> Floats:

@@ -1,0 +1,122 @@
+"""An experiment made of modules with fixed names, imported when they are needed.
+
+A room ``mcrelu/experiments/<name>/`` has
+
+    spec.py       SPEC, the model of its specs
+    block.py      do(task, files), warm_up_cells(cell), seconds(cell, provenance, networks)
+    schema.py     SCHEMA and SCHEMA_VERSION of its rows
+    tables.py     tables(reader), derived(cells), summary(rows), counts(cells)
+    sections.py   sections(tables)
+    figures.py    drawings(tables)
+    paper.py      PAPER, what of it was published
+    verify.py     verify(path, golden)
+
+So matplotlib, numba and the like are imported by those commands that need them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from mcrelu.experiments.base import (
+    Agreement,
+    BlockReader,
+    BlockTask,
+    Count,
+    Drawing,
+    Point,
+    Section,
+    Tables,
+)
+from mcrelu.experiments.published import Paper
+from mcrelu.store.files import Files
+from mcrelu.sweep.cell import Cell, Provenance
+from mcrelu.sweep.spec import CommonSpec
+
+
+@dataclass(frozen=True)
+class Room:
+    """See :class:`mcrelu.experiments.base.Experiment` for what everything is."""
+
+    package: str
+    name: str
+    title: str
+    note: str
+    schema: pa.Schema
+    schema_version: int
+    point_columns: tuple[str, ...]
+    abscissa: str
+    paper: Paper
+    example: Mapping[str, Any]
+
+    @property
+    def figures_of_paper(self) -> tuple[str, ...]:
+        """Those with published values."""
+        return self.paper.figures
+
+    @property
+    def spec(self) -> type[CommonSpec]:
+        """The model of its specs."""
+        model: type[CommonSpec] = self._module("spec").SPEC
+        return model
+
+    def do(self, task: BlockTask, files: Files) -> pa.Table:
+        """Do a block."""
+        return self._module("block").do(task, files)
+
+    def warm_up_cells(self, cell: Cell) -> Iterator[Cell]:
+        """Tiny cells that run every kernel."""
+        cells: Iterator[Cell] = self._module("block").warm_up_cells(cell)
+        return cells
+
+    def seconds(self, cell: Cell, provenance: Provenance, networks: int) -> float:
+        """Time that networks take."""
+        return float(self._module("block").seconds(cell, provenance, networks))
+
+    def summary(self, rows: pa.Table) -> dict[str, int]:
+        """Counts of a block."""
+        counts: dict[str, int] = self._module("tables").summary(rows)
+        return counts
+
+    def tables(self, reader: BlockReader) -> Tables:
+        """The tables of an output."""
+        tables: Tables = self._module("tables").tables(reader)
+        return tables
+
+    def derived(self, cells: pa.Table) -> Tables:
+        """The tables that follow from the cell table."""
+        tables: Tables = self._module("tables").derived(cells)
+        return tables
+
+    def counts(self, cells: pa.Table) -> dict[Point, Count]:
+        """The counts behind estimates, by point."""
+        counts: dict[Point, Count] = self._module("tables").counts(cells)
+        return counts
+
+    def sections(self, tables: Tables) -> list[Section]:
+        """What the tables say."""
+        sections: list[Section] = self._module("sections").sections(tables)
+        return sections
+
+    def drawings(self, tables: Tables) -> list[Drawing]:
+        """Its figures."""
+        drawings: list[Drawing] = self._module("figures").drawings(tables)
+        return drawings
+
+    def published(self, figure: str | None) -> dict[Point, Count]:
+        """The paper's counts."""
+        return self.paper.counts(figure)
+
+    def verify(self, path: Path, golden: dict[str, Any]) -> Agreement | None:
+        """Repeat a run of the original."""
+        agreement: Agreement | None = self._module("verify").verify(path, golden)
+        return agreement
+
+    def _module(self, name: str) -> Any:
+        return import_module(f"{self.package}.{name}")
