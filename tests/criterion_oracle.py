@@ -101,7 +101,7 @@ def residuals_of_side(
 
 def mixing(alpha: float) -> Floats:
     """B = [[I, alpha I], [alpha I, I]]: what a group sees of both sides."""
-    return np.kron([[1.0, alpha], [alpha, 1.0]], np.eye(2))
+    return np.kron(np.array([[1.0, alpha], [alpha, 1.0]]), np.eye(2))
 
 
 def a_ref(sigma: list[Floats], alpha: float) -> Floats:

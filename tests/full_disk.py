@@ -7,6 +7,8 @@ import io
 from pathlib import Path
 from typing import BinaryIO
 
+from typing_extensions import Buffer
+
 from mcrelu.store.files import Files
 from mcrelu.store.local_store import LocalStore
 
@@ -45,7 +47,7 @@ class FullStream(io.RawIOBase):
     def fileno(self) -> int:
         return self._file.fileno()
 
-    def write(self, content: bytes) -> int:
+    def write(self, content: Buffer) -> int:
         view = memoryview(content)
         taken = self._disk.take(len(view))
         self._file.write(view[:taken])

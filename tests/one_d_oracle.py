@@ -125,6 +125,7 @@ def trajectory(
 ) -> Iterator[Weights]:
     """The parameters after each of ``steps`` steps; minibatches (m, D, steps) or None."""
     update = UPDATES[problem.optimizer] if update is None else update
+    assert isinstance(problem.weights, Weights)
     training = start(problem.weights)
     for k in range(steps):
         training = update(training, problem, step_weights(problem, minibatches, k))

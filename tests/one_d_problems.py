@@ -52,9 +52,15 @@ def random_minibatches(rng: np.random.Generator, p: Floats, steps: int) -> Count
     return counts.transpose(0, 2, 1).astype(np.uint8)
 
 
+def weights_of(problem: Problem) -> Weights:
+    """The parameters of a problem whose networks are all in memory."""
+    assert isinstance(problem.weights, Weights)
+    return problem.weights
+
+
 def select(problem: Problem, rows: Ints | Bools) -> Problem:
     """The problems of some rows, in their order."""
-    weights = Weights(*(part[rows] for part in problem.weights))
+    weights = Weights(*(part[rows] for part in weights_of(problem)))
     return problem._replace(p=problem.p[rows], weights=weights, step_size=problem.step_size[rows])
 
 
@@ -90,7 +96,7 @@ def random_problem(
 
 def at_initialisation(problem: Problem) -> Problem:
     """The same problem with b = 0 and c = 0, as every initialiser leaves them."""
-    return problem._replace(weights=without_biases(problem.weights))
+    return problem._replace(weights=without_biases(weights_of(problem)))
 
 
 def with_steps(problem: Problem, factor: float | Floats) -> Problem:

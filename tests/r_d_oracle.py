@@ -91,7 +91,8 @@ def tangent_kernel(problem: Problem, layers: Layers) -> Floats:
 
 def stable_step(problem: Problem, layers: Layers) -> Floats:
     """1 / lambda_max of the tangent kernel, (m,)."""
-    return 1.0 / np.linalg.eigvalsh(tangent_kernel(problem, layers))[:, -1]
+    eigenvalues = np.linalg.eigvalsh(tangent_kernel(problem, layers))
+    return np.asarray(1.0 / eigenvalues[:, -1], dtype=np.float64)
 
 
 def trajectory(problem: Problem, state: State) -> Iterator[tuple[State, Floats, Bools]]:

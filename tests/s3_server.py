@@ -49,6 +49,7 @@ def s3_server() -> Iterator[FaultyApp]:
     """A running server with one bucket, and the clients' environment to match."""
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
+    assert server._server is not None
     app = FaultyApp(server._server.app)
     server._server.app = app
     host, port = server.get_host_and_port()

@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import ArrayLike
 
+from mcrelu.experiments.crossing.cell import CrossingCell
 from mcrelu.experiments.crossing.rows import crossing_rows
 from mcrelu.problems.one_d import Outcome, StopReason
 from mcrelu.runtime.serial import SerialExecutor
@@ -19,7 +20,7 @@ from mcrelu.store.files import Files
 from mcrelu.store.inventory import NOWHERE, CellInventory, Inventory
 from mcrelu.store.manifest import Entries
 from mcrelu.store.output import Output
-from mcrelu.store.shards import publish_shard, shard_name
+from mcrelu.store.shards import NO_FILES, publish_shard, shard_name
 from mcrelu.sweep.cell import Block
 from mcrelu.sweep.sweep import Sweep
 
@@ -45,6 +46,11 @@ def spec(**changes: Any) -> dict[str, Any]:
 def sweep(**changes: Any) -> Sweep:
     """The sweep of :func:`spec`."""
     return Sweep.of(spec(**changes))
+
+
+def crossing_cells(wanted: Sweep) -> list[CrossingCell]:
+    """The cells of a sweep of the crossing experiment."""
+    return [cell for cell in wanted.cells if isinstance(cell, CrossingCell)]
 
 
 def output(folder: Path | str, wanted: Sweep) -> Output:
@@ -95,7 +101,7 @@ def inventory_of(wanted: Sweep, k: Mapping[Block, int] | None = None) -> Invento
         for block, count in (k or {}).items():
             if block.cell == cell:
                 good[block.index], counts[block.index] = True, count
-        cells[cell.id] = CellInventory(good, {"k": counts}, nowhere, [], manifest, nowhere)
+        cells[cell.id] = CellInventory(good, {"k": counts}, nowhere, NO_FILES, manifest, nowhere)
     return Inventory(cells, entered=[], refused=[], torn_segments=0)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from copy import deepcopy
 from typing import Any
 
+from mcrelu.experiments.star.cell import StarCell
 from mcrelu.sweep.sweep import Sweep
 
 _PLAIN: dict[str, Any] = {
@@ -27,3 +28,8 @@ def star_spec(**changes: Any) -> dict[str, Any]:
 def star_sweep(**changes: Any) -> Sweep:
     """The sweep of :func:`star_spec`."""
     return Sweep.of(star_spec(**changes))
+
+
+def star_cells(wanted: Sweep) -> list[StarCell]:
+    """The cells of a sweep of the star experiment."""
+    return [cell for cell in wanted.cells if isinstance(cell, StarCell)]

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from mcrelu.philox import MINIBATCH, minibatch_counts, philox4x32
 from mcrelu.rng import PhiloxMinibatches
-from mcrelu.types import Counts, Ints
+from mcrelu.types import Array, Counts, Ints
 
 WORDS = st.integers(0, 2**32 - 1)
 quick = settings(deadline=None, derandomize=True, max_examples=100)
@@ -111,11 +111,12 @@ def test_minibatches_equal_plain_python(first: int) -> None:
 def test_a_word_on_the_limit_belongs_to_the_next_point() -> None:
     """A chance of 2^-32, made certain by limits that are the drawn words themselves."""
     key = (7, 9)
+    first, second = np.uint64(key[0]), np.uint64(key[1])
     words = [word for quarter in range(4) for word in plain((5, 0, 2, quarter), key)]
     for word in words:
         counts = np.empty((2, 1), dtype=np.uint8)
         limits = np.array([word, 2**32], dtype=np.uint64)
-        minibatch_counts(*np.array(key, dtype=np.uint64), np.uint64(2), limits, 5, counts)
+        minibatch_counts(first, second, np.uint64(2), limits, 5, counts)
         assert counts[0, 0] == sum(other < word for other in words)
 
 
@@ -160,7 +161,7 @@ def exact_law(p: list[float]) -> dict[tuple[int, ...], float]:
     }
 
 
-def p_value(drawn: Counts, p: list[float]) -> float:
+def p_value(drawn: Array, p: list[float]) -> float:
     """Chi-square test of drawn (D, steps) against Multinomial(16, p), jointly over all points.
 
     Outcomes of which fewer than ten are expected are merged into one.

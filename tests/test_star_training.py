@@ -16,7 +16,8 @@ from mcrelu.experiments.star.training import Training
 from mcrelu.problems.r_d import NEVER, Info, Layer, State
 from mcrelu.store.checkpoints import latest_checkpoint, publish_checkpoint
 from mcrelu.store.files import Files
-from mcrelu.store.shards import Provenance, identity
+from mcrelu.store.shards import identity
+from mcrelu.sweep.cell import Provenance
 
 BLOCK = next(star_sweep().all_blocks())
 PROVENANCE = Provenance(seed=5, rng="philox", block_size=2, streams="")

@@ -5,7 +5,7 @@ Networks start as they are initialised (b = c = 0) or with biases; steps are tin
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,7 @@ from one_d_problems import (
     random_minibatches,
     random_problem,
     select,
+    weights_of,
     with_steps,
 )
 
@@ -72,7 +73,7 @@ def nudged(problem: Problem, seed: int) -> Problem:
     """The same problem with every parameter moved by some dozen roundings, as many steps add."""
     rng = np.random.default_rng(seed)
     parts = [
-        part * (1 + 1e-14 * rng.choice([-2, -1, 1, 2], part.shape)) for part in problem.weights
+        part * (1 + 1e-14 * rng.choice([-2, -1, 1, 2], part.shape)) for part in weights_of(problem)
     ]
     return problem._replace(weights=Weights(*parts))
 
@@ -110,10 +111,11 @@ def compare_with_oracle(
 
 def with_output_bias(problem: Problem) -> Problem:
     """b = 0 as at initialisation, c not."""
-    return problem._replace(weights=problem.weights._replace(b=0.0 * problem.weights.b))
+    weights = weights_of(problem)
+    return problem._replace(weights=weights._replace(b=0.0 * weights.b))
 
 
-STARTS = {
+STARTS: dict[str, Callable[[Problem], Problem]] = {
     "at-initialisation": at_initialisation,
     "with-output-bias": with_output_bias,
     "with-biases": lambda problem: problem,
@@ -442,7 +444,7 @@ def test_engine_leaves_the_problem_alone(name: str, optimizer: str) -> None:
     problem, minibatches = mixed_problem(optimizer)
     original, _ = mixed_problem(optimizer)
     trained(engine, problem, minibatches)
-    for got, expected in zip(problem.weights, original.weights, strict=True):
+    for got, expected in zip(weights_of(problem), weights_of(original), strict=True):
         np.testing.assert_array_equal(got, expected)
     np.testing.assert_array_equal(problem.p, original.p)
     np.testing.assert_array_equal(problem.step_size, original.step_size)
@@ -520,7 +522,9 @@ def test_outputs_are_those_of_the_neurons(name: str, optimizer: str) -> None:
 def test_init_holds_the_problem(name: str, optimizer: str) -> None:
     problem, _ = mixed_problem(optimizer)
     engine = get_engine(name)
-    for got, expected in zip(engine.neurons(engine.init(problem)), problem.weights, strict=True):
+    for got, expected in zip(
+        engine.neurons(engine.init(problem)), weights_of(problem), strict=True
+    ):
         np.testing.assert_array_equal(got, expected, strict=True)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -14,6 +14,7 @@ from one_d_problems import (
     minibatches_for,
     random_problem,
     standard_problem,
+    weights_of,
     with_steps,
 )
 
@@ -49,7 +50,7 @@ def steps_of(engine: AnyEngine, problem: Problem, minibatches: Counts | None) ->
 def nudged(problem: Problem, seed: int) -> Problem:
     """The same problem with weights moved by some dozen roundings."""
     rng = np.random.default_rng(seed)
-    moved = (p * (1 + 1e-14 * rng.choice([-2, -1, 1, 2], p.shape)) for p in problem.weights)
+    moved = (p * (1 + 1e-14 * rng.choice([-2, -1, 1, 2], p.shape)) for p in weights_of(problem))
     return problem._replace(weights=Weights(*moved))
 
 
@@ -106,14 +107,14 @@ def problem_of(
 
 @given(**PROBLEMS)
 @settings(deadline=None, derandomize=True, max_examples=6)
-def test_grouped_is_dense_step_by_step(**values: object) -> None:
+def test_grouped_is_dense_step_by_step(**values: Any) -> None:
     compare(*problem_of(points=6, **values))
 
 
 @pytest.mark.slow
 @given(points=st.sampled_from((1, 2, 3, 5, 6, 9)), **PROBLEMS)
 @settings(deadline=None, derandomize=True, max_examples=120)
-def test_grouped_is_dense_step_by_step_at_any_points(**values: object) -> None:
+def test_grouped_is_dense_step_by_step_at_any_points(**values: Any) -> None:
     compare(*problem_of(**values))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -53,8 +53,10 @@ def determined(problem: Problem, state: State, epochs: int) -> list[Determined]:
         for layer, twin in zip(state.layers, nudged(state.layers, 0), strict=True)
     ]
     doubled = state.rows(both)._replace(layers=tuple(twins))
-    alive, found = np.ones(m, dtype=bool), [None] * m
-    losses, changes, before = [], np.zeros(m, dtype=int), None
+    alive = np.ones(m, dtype=bool)
+    found: dict[int, tuple[State, int, int]] = {}
+    losses: list[Floats] = []
+    changes, before = np.zeros(m, dtype=int), None
     with np.errstate(over="ignore", invalid="ignore"):
         for now, loss, pattern in r_d_oracle.trajectory(problem.rows(both), doubled):
             theta, twin = np.split(r_d_oracle.flat(now.layers), 2)
@@ -66,14 +68,14 @@ def determined(problem: Problem, state: State, epochs: int) -> list[Determined]:
             if before is not None:
                 changes = changes + (pattern[:m] != before).any(axis=1).sum(axis=1)
             losses, before = [*losses, loss[:m]], pattern[:m]
-            for k in np.flatnonzero(alive):
+            for k in np.flatnonzero(alive).tolist():
                 found[k] = (now.rows(np.array([k])), now.epoch, int(changes[k]))
             if now.epoch == state.epoch + epochs or not alive.any():
                 break
     table = np.array(losses).T
     return [
         Determined(end, table[k, : epoch - state.epoch + 1], count)
-        for k, (end, epoch, count) in enumerate(found)
+        for k, (end, epoch, count) in sorted(found.items())
     ]
 
 
@@ -119,14 +121,14 @@ PROBLEMS = {
 
 @given(**PROBLEMS)
 @settings(deadline=None, derandomize=True, max_examples=4)
-def test_grouped_is_the_oracle(**values: object) -> None:
+def test_grouped_is_the_oracle(**values: Any) -> None:
     compare(*random_problem(**values))
 
 
 @pytest.mark.slow
 @given(**PROBLEMS)
 @settings(deadline=None, derandomize=True, max_examples=150)
-def test_grouped_is_the_oracle_on_many_problems(**values: object) -> None:
+def test_grouped_is_the_oracle_on_many_problems(**values: Any) -> None:
     compare(*random_problem(**values))
 
 

@@ -6,9 +6,13 @@ import shutil
 import subprocess
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
+import numpy as np
 import pyarrow as pa
 import pytest
+from matplotlib.axes import Axes
+from matplotlib.container import ErrorbarContainer
 
 from mcrelu.experiments.crossing.figures import crossing_figure
 from mcrelu.experiments.crossing.pgf import crossing_tex
@@ -84,10 +88,16 @@ def test_the_interval_is_one_that_holds_where_the_sample_was_ended_by_it() -> No
         assert one.high == pytest.approx(ends[1])
 
 
+def legend_of(axes: Axes) -> list[str]:
+    legend = axes.get_legend()
+    assert legend is not None
+    return [text.get_text() for text in legend.get_texts()]
+
+
 def test_error_bars_are_the_intervals() -> None:
     with look():
         axes = crossing_figure(series([360, 250, 180, 130])).axes[0]
-    (bars,) = axes.containers[0].lines[2]
+    (bars,) = cast("ErrorbarContainer", axes.containers[0]).lines[2]
     ends = sorted(segment[:, 1].tolist() for segment in bars.get_segments())
     low, high = wilson([130, 180, 250, 360], 1000)
     for (bottom, top), a, b in zip(ends, low, high, strict=True):
@@ -101,13 +111,13 @@ def test_axes_are_logarithmic_and_labelled() -> None:
     assert (axes.get_xscale(), axes.get_yscale()) == ("log", "log")
     assert "width" in axes.get_xlabel()
     assert axes.get_ylabel()
-    assert next(iter(axes.get_legend().get_texts())).get_text() == "GD"
+    assert legend_of(axes)[0] == "GD"
 
 
 def test_an_estimate_of_zero_shows_the_end_of_its_interval() -> None:
     with look():
         axes = crossing_figure(series([5, 0])).axes[0]
-    shown = [y for line in axes.lines for y in line.get_ydata()]
+    shown = [y for line in axes.lines for y in np.asarray(line.get_ydata()).tolist()]
     assert wilson(0, 1000).high == pytest.approx(min(y for y in shown if y > 0.003))
 
 
@@ -155,9 +165,9 @@ def test_unfinished_networks_are_shown_and_not_fitted() -> None:
     assert "47% at n = 128" in doubts(one)
     with look():
         axes = crossing_figure([one]).axes[0]
-    labels = [text.get_text() for text in axes.get_legend().get_texts()]
+    labels = legend_of(axes)
     assert "if no unfinished network crosses" in labels
-    ends = [y for line in axes.lines for y in line.get_ydata()]
+    ends = [y for line in axes.lines for y in np.asarray(line.get_ydata()).tolist()]
     assert 0.13 in ends
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+import numpy as np
 import pyarrow as pa
 import pytest
+from matplotlib.container import ErrorbarContainer
 
 from mcrelu.experiments.base import CELLS as CELL_TABLE
 from mcrelu.experiments.star.curves import curves_of
@@ -76,12 +78,12 @@ def test_error_bars_are_the_intervals() -> None:
     with look():
         kinks, losses = star_figure([curve]).axes
     for axes, counts in ((kinks, [90, 80]), (losses, [40, 10])):
-        (bars,) = axes.containers[0].lines[2]
+        (bars,) = cast("ErrorbarContainer", axes.containers[0]).lines[2]
         ends = [segment[:, 1].tolist() for segment in bars.get_segments()]
         for (bottom, top), k in zip(ends, counts, strict=True):
             assert (bottom, top) == pytest.approx(tuple(map(float, wilson(k, 100))))
         (paper,) = [line for line in axes.lines if line.get_label() == "paper"]
-        assert list(paper.get_xdata()) == [4096, 8192]
+        assert np.asarray(paper.get_xdata()).tolist() == [4096, 8192]
 
 
 def test_panels_are_labelled() -> None:

@@ -62,8 +62,8 @@ def slow_down(watch: Watch) -> None:
             watch.pass_by("shards")
         write(store, path, content)
 
-    crossing.train_block = train
-    LocalStore._write = write_halves  # type: ignore[method-assign]
+    crossing.train_block = train  # type: ignore[assignment]
+    LocalStore._write = write_halves  # type: ignore[assignment,method-assign]
 
 
 def starter(name: str) -> Callable[[], Executor[Any]]:

@@ -33,6 +33,6 @@ def cluster_of(monkeypatch: pytest.MonkeyPatch, **head: Any) -> Iterator[Any]:
         yield cluster
     finally:
         ray.shutdown()
-        cluster.shutdown()
+        cluster.shutdown()  # type: ignore[no-untyped-call]
         monkeypatch.delenv("RAY_AUTH_MODE")
         ray_cluster._reread_environment()

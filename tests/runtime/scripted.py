@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping
-from typing import NamedTuple
+from dataclasses import dataclass
 
 from mcrelu.experiments.base import BlockTask
 from mcrelu.runtime.submit import SystemFaultError
@@ -13,7 +13,8 @@ from mcrelu.store.shards import Published
 from mcrelu.sweep.cell import Block
 
 
-class Ticket(NamedTuple):
+@dataclass(frozen=True)
+class Ticket:
     """An attempt in flight."""
 
     index: int  # of the block

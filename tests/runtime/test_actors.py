@@ -12,7 +12,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 from clusters import QUICK_HEALTH_CHECKS, cluster_of
-from processes import descendants, identified, wait_until
+from processes import Process, descendants, identified, wait_until
 from small_sweeps import assert_same_rows, output, run_serially, shard_files
 from star_sweeps import star_sweep
 
@@ -127,7 +127,7 @@ def test_gpus_that_others_hold_are_not_waited_for(
         def ready(self) -> bool:
             return True
 
-    holder = Holder.remote()
+    holder = Holder.remote()  # type: ignore[attr-defined]
     assert ray.get(holder.ready.remote())
     monkeypatch.setattr(ray_actors, "READY_SECONDS", 3.0)
     with pytest.raises(ResourceError, match="no free GPU in the cluster within 3 s"):
@@ -142,7 +142,7 @@ def test_only_devices_that_are_free_get_blocks(fake_gpus: None, tmp_path: Path) 
         def ready(self) -> bool:
             return True
 
-    holder = Holder.remote()
+    holder = Holder.remote()  # type: ignore[attr-defined]
     assert ray.get(holder.ready.remote())
     wanted = star_sweep(**DEEP)
     done = output(tmp_path / "out", wanted)
@@ -167,7 +167,8 @@ def test_idle_actors_of_a_dead_node_cost_no_attempts(fake_gpus: None, tmp_path: 
 
 
 def test_a_killed_actor_is_replaced_and_its_block_redone(tmp_path: Path) -> None:
-    wanted, killed = star_sweep(**DEEP), []
+    wanted = star_sweep(**DEEP)
+    killed: list[int] = []
     executors: list[ActorExecutor] = []
 
     def start() -> ActorExecutor:
@@ -191,7 +192,8 @@ def test_a_killed_actor_is_replaced_and_its_block_redone(tmp_path: Path) -> None
 
 
 def test_all_actors_killed_at_once(tmp_path: Path) -> None:
-    wanted, killed = star_sweep(**DEEP), set()
+    wanted = star_sweep(**DEEP)
+    killed: set[Process] = set()
 
     def kill_all(tally: Tally) -> None:
         if tally.blocks_done >= 2 and not killed:

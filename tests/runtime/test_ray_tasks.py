@@ -21,15 +21,17 @@ from mcrelu.experiments.base import BlockTask
 from mcrelu.rng import stream_version
 from mcrelu.runtime.executors import check_memory
 from mcrelu.runtime.serial import SerialExecutor
-from mcrelu.runtime.submit import run_blocks
-from mcrelu.runtime.task import BlockDone
+from mcrelu.runtime.submit import SystemFaultError, run_blocks
+from mcrelu.runtime.task import BlockDone, BlockResult
 from mcrelu.store.files import Files
 from mcrelu.store.shards import identity, read_block, shard_name
 from mcrelu.sweep.cell import Block, Cell, Provenance
 
 pytest.importorskip("ray")
 
-from mcrelu.runtime import ray_tasks
+import ray
+
+from mcrelu.runtime import ray_cluster, ray_tasks
 from mcrelu.runtime.ray_tasks import MAX_BLOCKS_PER_TASK, TASK_SECONDS, RayExecutor
 
 PROVENANCE = Provenance(SEED, "philox", 1, stream_version())
@@ -93,8 +95,8 @@ class FakeRay:
         monkeypatch.setattr(ray_tasks, "_with_memory", lambda need: _Remote(self, need))
         monkeypatch.setattr(ray_tasks, "all_ready", lambda tasks, _: list(tasks))
         monkeypatch.setattr(ray_tasks, "fetch", self.fetch)
-        monkeypatch.setattr(ray_tasks.ray_cluster, "count", lambda _: 1.0)
-        monkeypatch.setattr(ray_tasks.ray, "cancel", lambda *_, **__: None)
+        monkeypatch.setattr(ray_cluster, "count", lambda _: 1.0)
+        monkeypatch.setattr(ray, "cancel", lambda *_, **__: None)
 
     def remote(self, need: int, attempts: list[Any]) -> int:
         named = [(attempt.task.block.index, attempt.number) for attempt in attempts]
@@ -105,8 +107,8 @@ class FakeRay:
     def fetch(self, reference: int) -> Any:
         attempts = self._results[reference]
         if self.lost & {attempt.task.block.index for attempt in attempts}:
-            raise ray_tasks.SystemFaultError("the worker died")
-        results = [done(attempt.task.block, 0) for attempt in attempts]
+            raise SystemFaultError("the worker died")
+        results: list[BlockResult] = [done(attempt.task.block, 0) for attempt in attempts]
         return ray_tasks.Done(results, 1e-9)
 
 
@@ -213,10 +215,11 @@ def small_node(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 @pytest.mark.slow
 def test_a_block_that_no_node_can_hold_does_not_hang(small_node: str, tmp_path: Path) -> None:
     executor = RayExecutor.join(small_node)
-    assert executor.memory() == 100 * 2**20
+    memory = executor.memory()
+    assert memory == 100 * 2**20
     check_memory(sweep(), executor)
     wide = sweep(cells={"width": [4096]}, networks=1000, block_size=1000, engine="dense")
-    assert wide.cells[0].memory(1000) > executor.memory()
+    assert wide.cells[0].memory(1000) > memory
     with pytest.raises(
         ResourceError, match=r"needs .* GiB of memory, the largest machine has 0\.1"
     ):

@@ -240,7 +240,7 @@ def test_a_relative_width_on_top_of_counts_and_back(serial: Output, tmp_path: Pa
 
 def test_a_budget_ends_the_run_and_more_networks_go_on(serial: Output, tmp_path: Path) -> None:
     code, short = run(tmp_path, adaptive(networks=75))
-    assert code == ExitCode.BUDGET == 5
+    assert code == ExitCode(5) == ExitCode.BUDGET
     said = short.read_json("status.json")
     assert said is not None
     assert (said["state"], said["exit_code"]) == ("budget", 5)

@@ -127,9 +127,9 @@ class TestScripted:
         assert set(executor.attempts.values()) == {MAX_ATTEMPTS}
 
     def test_no_blocks_no_results(self) -> None:
-        executor = ScriptedExecutor()
-        assert run(executor, []) == []
-        assert executor.waits == 0
+        scripted = ScriptedExecutor()
+        assert run(scripted, []) == []
+        assert scripted.waits == 0
 
     @pytest.mark.parametrize("seed", range(20))
     def test_any_order_of_ends_and_faults(self, seed: int) -> None:
@@ -159,7 +159,7 @@ class TestScripted:
 
     def test_tasks_are_drawn_only_when_there_is_room(self) -> None:
         """A sweep of millions of blocks is not built in memory."""
-        drawn = []
+        drawn: list[BlockTask] = []
         executor = ScriptedExecutor(capacity=lambda: 3)
 
         def drawing() -> Iterator[BlockTask]:
@@ -172,35 +172,45 @@ class TestScripted:
         assert len(drawn) == BLOCKS
 
     def test_a_cluster_that_grows_is_used(self) -> None:
-        executor = ScriptedExecutor(capacity=lambda: 1 if executor.waits < 3 else 5)
-        assert indices(run(executor, tasks())) == list(range(BLOCKS))
-        assert executor.most_in_flight == 5
-        assert executor.overbooked == []
+        def capacity() -> int:
+            return 1 if scripted.waits < 3 else 5
+
+        scripted = ScriptedExecutor(capacity=capacity)
+        assert indices(run(scripted, tasks())) == list(range(BLOCKS))
+        assert scripted.most_in_flight == 5
+        assert scripted.overbooked == []
 
     def test_a_cluster_that_shrinks_gets_no_more(self) -> None:
-        executor = ScriptedExecutor(capacity=lambda: 5 if executor.waits < 3 else 2)
-        assert indices(run(executor, tasks())) == list(range(BLOCKS))
-        assert executor.overbooked == []
+        def capacity() -> int:
+            return 5 if scripted.waits < 3 else 2
+
+        scripted = ScriptedExecutor(capacity=capacity)
+        assert indices(run(scripted, tasks())) == list(range(BLOCKS))
+        assert scripted.overbooked == []
 
     def test_a_cluster_that_shrinks_under_its_blocks_gets_no_more(self) -> None:
         """A node dies: its blocks come back, and the rest of the cluster is smaller."""
-        executor = ScriptedExecutor(
-            faults=dict.fromkeys(range(4), 1),
-            capacity=lambda: 4 if executor.waits == 0 else 2,
-            order=lambda flying: flying,
+
+        def capacity() -> int:
+            return 4 if scripted.waits == 0 else 2
+
+        scripted = ScriptedExecutor(
+            faults=dict.fromkeys(range(4), 1), capacity=capacity, order=lambda flying: flying
         )
-        assert indices(run(executor, tasks()), BlockDone) == list(range(BLOCKS))
-        assert executor.overbooked == []
+        assert indices(run(scripted, tasks()), BlockDone) == list(range(BLOCKS))
+        assert scripted.overbooked == []
 
     def test_a_cluster_without_cpus_loses_no_block(self) -> None:
         """One block in flight keeps asking for them; the loop neither ends nor spins."""
-        executor = ScriptedExecutor(
-            faults={0: 1, 5: 3}, capacity=lambda: 0 if executor.waits < 6 else 3
-        )
-        results = run(executor, tasks())
+
+        def capacity() -> int:
+            return 0 if scripted.waits < 6 else 3
+
+        scripted = ScriptedExecutor(faults={0: 1, 5: 3}, capacity=capacity)
+        results = run(scripted, tasks())
         assert indices(results, BlockDone) == list(range(BLOCKS))
-        assert sum(executor.attempts.values()) == BLOCKS + 4
-        assert executor.waits == BLOCKS + 4
+        assert sum(scripted.attempts.values()) == BLOCKS + 4
+        assert scripted.waits == BLOCKS + 4
 
     def test_stopping_gives_up_what_is_in_flight(self) -> None:
         executor = ScriptedExecutor(capacity=lambda: 3)
@@ -229,7 +239,7 @@ class TestScripted:
         assert executor.flying == []
 
     def test_ticks_go_on_while_nothing_finishes(self) -> None:
-        ticks = []
+        ticks: list[float] = []
         executor = ScriptedExecutor(order=lambda _: [])
         run(executor, tasks(), lambda: executor.waits == 5, lambda: ticks.append(1))
         assert len(ticks) == 5
@@ -276,7 +286,7 @@ class TestBackoff:
         assert begun == [0, 1, 2, 0, 3, 4, 0, *range(5, BLOCKS)]
 
     def test_naps_end_for_ticks_and_signals(self, clock: Clock) -> None:
-        ticks = []
+        ticks: list[float] = []
         executor = ScriptedExecutor(store_faults={0: 99})
         run(executor, tasks(blocks=1), lambda: len(ticks) == 4, lambda: ticks.append(clock.now))
         assert max(clock.naps) <= POLL_SECONDS
@@ -370,7 +380,7 @@ def counting(executor: Executor[Any]) -> Counter[int]:
         submitted[task.block.index] += 1
         return submit(executor, task, number)
 
-    executor.submit = noting
+    executor.submit = noting  # type: ignore[method-assign]
     return submitted
 
 
@@ -382,7 +392,7 @@ def test_a_warm_up_that_fails_fails_the_block(
         raise error
 
     monkeypatch.setattr(warmup, "warm_up", failing)
-    result = warmup.warm_attempt(*tasks(tmp_path, 1), 1)
+    result = warmup.warm_attempt(tasks(tmp_path, 1)[0], 1)
     assert isinstance(result, BlockFailed)
     assert result.error in {"UserError: user", "RuntimeError: one"}
     assert "in failing" in result.traceback
@@ -395,7 +405,7 @@ def test_a_warm_up_without_a_resource_is_no_fault_of_the_block(
         raise ResourceError("no torch")
 
     monkeypatch.setattr(warmup, "warm_up", failing)
-    result = warmup.warm_attempt(*tasks(tmp_path, 1), 1)
+    result = warmup.warm_attempt(tasks(tmp_path, 1)[0], 1)
     assert isinstance(result, StoreFailed)
     assert result.error == "no torch"
 

@@ -18,6 +18,7 @@ from processes import PATIENCE, caught, child, command, exit_code, interrupt
 from small_sweeps import (
     assert_same_columns,
     assert_same_rows,
+    crossing_cells,
     output,
     rows_of,
     run_serially,
@@ -32,6 +33,7 @@ from mcrelu.engines.one_d.registry import get_engine
 from mcrelu.errors import ExitCode, ResourceError
 from mcrelu.experiments.base import BlockTask
 from mcrelu.experiments.crossing import block as crossing
+from mcrelu.experiments.crossing.cell import CrossingCell
 from mcrelu.experiments.crossing.train import train
 from mcrelu.init import INITIALIZERS
 from mcrelu.problems.one_d import Problem
@@ -40,7 +42,7 @@ from mcrelu.runtime.serial import Attempt, SerialExecutor
 from mcrelu.runtime.submit import Executor
 from mcrelu.runtime.sweeping import do_sweep
 from mcrelu.store.output import Output
-from mcrelu.sweep.cell import Block, Cell
+from mcrelu.sweep.cell import Block
 from mcrelu.sweep.sweep import Sweep
 from mcrelu.theory.sigma import inv_lambda_max
 
@@ -450,7 +452,7 @@ def test_a_failed_block_is_described_and_the_rest_is_done(
     broken: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     failed = output(tmp_path, WITH_FAULT)
-    assert do_sweep(failed, SerialExecutor) == ExitCode.FAILED_BLOCKS == 4
+    assert do_sweep(failed, SerialExecutor) == ExitCode(4) == ExitCode.FAILED_BLOCKS
     (missing,) = failed.missing()
     assert (missing.cell.width, missing.index) == (4, 1)
     said = json.loads(error_file(tmp_path).read_text())
@@ -523,7 +525,7 @@ def original_seeds(width: int) -> list[tuple[int, int]]:
     raise AssertionError
 
 
-def direct(cell: Cell, batches: list[tuple[int, int]]) -> dict[str, np.ndarray]:
+def direct(cell: CrossingCell, batches: list[tuple[int, int]]) -> dict[str, np.ndarray]:
     """The networks of some of the original's batches, without blocks, shards and executors."""
     points = standard_points(cell.offset)
     columns: dict[str, list[np.ndarray]] = {}
@@ -561,7 +563,7 @@ def test_legacy_networks_are_those_of_the_original(optimizer: str, tmp_path: Pat
         checks={"interval": 10, "maximum": 5},
     )
     done = run_serially(tmp_path, legacy)
-    for cell in legacy.cells:
+    for cell in crossing_cells(legacy):
         whole = 64 // legacy.block_size(cell)
         expected = direct(cell, original_seeds(cell.width)[:whole])
         rows = done.networks(cell)

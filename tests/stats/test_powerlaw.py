@@ -61,7 +61,7 @@ def test_the_interval_covers_at_its_level() -> None:
 
 
 def test_a_law_of_counts_that_follow_it_exactly() -> None:
-    law = fit_power_law(WIDTH, 10_000 * 2.0 * WIDTH**-0.5, N)
+    law = fit_power_law(WIDTH, (10_000 * 2.0 * WIDTH**-0.5).astype(int), N)
     assert law.exponent == pytest.approx(0.5, abs=1e-7)
     assert law.amplitude == pytest.approx(2.0, rel=1e-6)
     assert law(np.array([64.0])) == pytest.approx([0.25], rel=1e-6)

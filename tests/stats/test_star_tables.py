@@ -29,6 +29,7 @@ KINKS = np.array([[5, NEVER], [1500, 2]])  # first epochs, by block
 CROSSINGS = np.array([[NEVER, NEVER], [1001, 2000]])
 LOSSES = np.array([[[4.0, 2.0], [1.0, np.nan]], [[3.0, 1.0], [2.0, 0.5]]])  # (block, network, time)
 THRESHOLD = 2.0
+NONE = np.zeros(0)
 
 
 def filled(folder: Path, blocks: int = 2, sweep: Sweep = SWEEP) -> Output:
@@ -37,7 +38,7 @@ def filled(folder: Path, blocks: int = 2, sweep: Sweep = SWEEP) -> Output:
     for block in list(sweep.all_blocks())[:blocks]:
         k = block.index
         state = State(2000, (), Info(KINKS[k], CROSSINGS[k]))
-        problem = Problem(*[np.zeros(0)] * 3, np.full(2, 0.1), np.full(2, THRESHOLD))
+        problem = Problem(NONE, NONE, NONE, np.full(2, 0.1), np.full(2, THRESHOLD))
         rows = star_rows(block, problem, np.full(2, 0.3), state, LOSSES[k, :, -1], LOSSES[k])
         publish_shard(output.files, block, sweep.provenance(block.cell), rows, {})
     return output
@@ -59,7 +60,7 @@ def test_counts_and_intervals(tmp_path: Path) -> None:
 
 def test_a_step_size_that_is_not_there_is_null() -> None:
     block = next(SWEEP.all_blocks())
-    problem = Problem(*[np.zeros(0)] * 3, np.full(2, 0.1), np.full(2, THRESHOLD))
+    problem = Problem(NONE, NONE, NONE, np.full(2, 0.1), np.full(2, THRESHOLD))
     state = State(2000, (), Info(KINKS[0], CROSSINGS[0]))
     rows = star_rows(block, problem, np.array([0.3, np.nan]), state, LOSSES[0, :, -1], LOSSES[0])
     assert rows["linear_step_size"].to_pylist() == [0.3, None]

@@ -17,6 +17,7 @@ from mcrelu.store.checkpoints import (
 )
 from mcrelu.store.files import Files
 from mcrelu.sweep.cell import Block, Provenance
+from mcrelu.types import Array
 
 BLOCK = next(star_sweep().all_blocks())
 ORIGIN = Provenance(seed=5, rng="philox", block_size=2, streams="")
@@ -24,7 +25,7 @@ ORIGIN = Provenance(seed=5, rng="philox", block_size=2, streams="")
 
 def checkpoint(epoch: int) -> Checkpoint:
     rng = np.random.default_rng(epoch)
-    arrays = {
+    arrays: dict[str, Array] = {
         "weights": rng.normal(size=(2, 3)),
         "single": rng.normal(size=(2, 1)).astype(np.float32),
         "counts": rng.integers(100, size=5),

@@ -32,7 +32,7 @@ SMALL = small()
 def refusal(folder: Path) -> str:
     with pytest.raises(ForeignOutputError) as caught:
         output(folder, small())
-    assert caught.value.exit_code == ExitCode.FOREIGN_OUTPUT == 6
+    assert caught.value.exit_code == ExitCode(6) == ExitCode.FOREIGN_OUTPUT
     assert len(str(caught.value).splitlines()) == 1
     return str(caught.value)
 

@@ -159,11 +159,16 @@ def reading(read: Callable[[], object]) -> Iterator[None]:
         thread.join()
 
 
+def local_store(files: Files) -> LocalStore:
+    assert isinstance(files._store, LocalStore)
+    return files._store
+
+
 def everything(files: Files) -> list[str]:
     """Paths of all files below the root, temporary ones included."""
     selector = fs.FileSelector(files.root, recursive=True, allow_not_found=True)
-    local = isinstance(files._store, LocalStore)
-    filesystem = fs.LocalFileSystem() if local else files._store._fs
+    store = files._store
+    filesystem = fs.LocalFileSystem() if isinstance(store, LocalStore) else store._fs
     found = filesystem.get_file_info(selector)
     return sorted(info.path for info in found if info.type == fs.FileType.File)
 
@@ -268,7 +273,7 @@ def test_the_failing_disk_breaks_half_way(tmp_path: Path) -> None:
     """Else the tests above would not test anything: a plain write leaves half a file."""
     files = files_on(Disk(room=4), tmp_path)
     with pytest.raises(OSError, match="No space left"):
-        files._store._write(tmp_path / "x", SMALL)
+        local_store(files)._write(tmp_path / "x", SMALL)
     assert (tmp_path / "x").read_bytes() == SMALL[:4]
 
 
@@ -277,7 +282,7 @@ def test_an_interrupted_write_leaves_nothing(
 ) -> None:
     """Ctrl-C comes anywhere, in the middle of a write too."""
     files = Files.at(tmp_path)
-    write = files._store._write
+    write = local_store(files)._write
 
     def interrupted(path: Path, content: bytes) -> None:
         write(path, content[:4])

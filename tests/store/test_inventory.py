@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from pathlib import Path
 
 import pyarrow.dataset as ds
@@ -176,6 +176,7 @@ def test_reading_is_never_far_ahead(done: Output, monkeypatch: pytest.MonkeyPatc
     sample = done.reader().sample(done.cells[0], ["status"])
     next(sample)
     assert len(reads.shards) <= 3
+    assert isinstance(sample, Generator)
     sample.close()
 
 

@@ -225,9 +225,11 @@ def test_of_two_processes_one_creates(tmp_path: Path) -> None:
     pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
     rivals = [subprocess.Popen([*command, name], **pipes) for name in ("a", "b")]
     for rival in rivals:
+        assert rival.stdout is not None
         assert rival.stdout.readline() == "ready\n"
     start = time.time() + 0.2
     for rival in rivals:
+        assert rival.stdin is not None
         rival.stdin.write(f"{start}\n")
         rival.stdin.flush()
     told = [rival.communicate()[0].strip() for rival in rivals]

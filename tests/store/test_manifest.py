@@ -109,7 +109,8 @@ def test_a_cell_without_entries_has_empty_arrays_of_the_same_types(files: Files)
     found = Manifest.read(files)
     some, none = found.of_cell(CELL), found.of_cell(OTHER)
     assert [len(some.block), len(none.block)] == [1, 0]
-    for one, other in zip(some[:-1], none[:-1], strict=True):
+    for name in Entries._fields[:-1]:
+        one, other = getattr(some, name), getattr(none, name)
         assert one.dtype.kind == other.dtype.kind
         assert len(other) == 0
     assert {key: list(values) for key, values in none.summary.items()} == {"k_high": [], "lost": []}
@@ -226,7 +227,9 @@ def test_it_is_a_dict(
     files = Files.at(tmp_path_factory.mktemp("out"))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "MOST_SEGMENTS", 3)
-        writer, wanted, waiting = ManifestWriter(files), {}, []
+        writer = ManifestWriter(files)
+        wanted: dict[tuple[str, int], Entry] = {}
+        waiting: list[Entry] = []
         for operation in operations:
             if isinstance(operation, Entry):
                 writer.add(operation)
@@ -518,8 +521,14 @@ def test_what_cannot_be_read_is_neither_merged_nor_deleted(
     damaged.write_bytes(b"torn")
     foreign = tmp_path / "manifest" / "notes.txt"
     foreign.write_bytes(b"mine")
-    names_read, read_file = [], files.read
-    files.read = lambda name: (names_read.append(name), read_file(name))[1]  # type: ignore[method-assign]
+    names_read: list[str] = []
+    read_file = files.read
+
+    def noting(name: str) -> bytes | None:
+        names_read.append(name)
+        return read_file(name)
+
+    files.read = noting  # type: ignore[method-assign]
     writer = ManifestWriter(files)
     for block in range(1, 12):
         writer.add(entry(block))

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.dataset
 import pyarrow.parquet as pq
 import pytest
-from small_sweeps import SEED, made_up_outcome, sweep
+from small_sweeps import SEED, crossing_cells, made_up_outcome, sweep
 
 from mcrelu.experiments.crossing.rows import crossing_rows
 from mcrelu.experiments.crossing.schema import SCHEMA, SCHEMA_VERSION
@@ -36,7 +36,7 @@ from mcrelu.sweep.cell import Block, Cell, Provenance
 PROVENANCE = Provenance(SEED, "philox", 10, stream_version())
 SWEEP = sweep(networks=60)
 CONTENTS = Contents.of(SWEEP)
-CELL: Cell = SWEEP.cells[0]
+(CELL,) = crossing_cells(SWEEP)
 OTHER_CELL: Cell = sweep(cells={"width": [8]}).cells[0]
 BLOCKS = list(SWEEP.all_blocks())
 BLOCK = BLOCKS[1]

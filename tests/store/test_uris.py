@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from pyarrow import fs
 
 from mcrelu.errors import ResourceError, UserError
-from mcrelu.store import uris
 from mcrelu.store.files import Files
 from mcrelu.store.uris import shown
 
@@ -113,7 +113,7 @@ def test_a_store_that_cannot_be_reached_shows_no_credentials(
         def from_uri(uri: str) -> None:
             raise OSError(f"cannot reach {uri}\nsecond line")
 
-    monkeypatch.setattr(uris.fs, "FileSystem", Unreachable)
+    monkeypatch.setattr(fs, "FileSystem", Unreachable)
     with pytest.raises(ResourceError) as caught:
         Files.at("s3://AKIAKEY:SeCrEt@bucket/run")
     message = str(caught.value)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import itertools
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import yaml
-from small_sweeps import spec, sweep
+from small_sweeps import crossing_cells, spec, sweep
 
 from mcrelu.errors import ExitCode, SpecError
 from mcrelu.experiments.crossing.cell import CrossingCell, StepRule
@@ -494,15 +495,15 @@ def test_settings_change_keys_at_any_depth_and_the_last_wins(good_file: Path) ->
     changed_sweep = Sweep.from_yaml(good_file, settings)
     assert changed_sweep.spec.networks == 6
     assert [cell.width for cell in changed_sweep.cells] == [8, 32]
-    assert {cell.step_rule for cell in changed_sweep.cells} == {StepRule(0.5)}
-    assert {cell.checks for cell in changed_sweep.cells} == {Checks(10, 99)}
+    assert {cell.step_rule for cell in crossing_cells(changed_sweep)} == {StepRule(0.5)}
+    assert {cell.checks for cell in crossing_cells(changed_sweep)} == {Checks(10, 99)}
 
 
 def test_a_setting_may_add_a_mapping(tmp_path: Path) -> None:
     path = tmp_path / "plain.yaml"
     path.write_text(yaml.safe_dump(spec()))
     read = Sweep.from_yaml(path, ["checks.interval=7", "checks.maximum=3"])
-    assert read.cells[0].checks == Checks(7, 3)
+    assert crossing_cells(read)[0].checks == Checks(7, 3)
 
 
 @pytest.mark.parametrize(
@@ -543,7 +544,7 @@ ROUND_TRIPS = {
 
 
 @pytest.mark.parametrize("values", ROUND_TRIPS.values(), ids=ROUND_TRIPS.keys())
-def test_to_yaml_round_trips(values: dict) -> None:
+def test_to_yaml_round_trips(values: dict[str, Any]) -> None:
     written = Sweep.of(values)
     read = Sweep.from_text(written.to_yaml())
     assert read.cells == written.cells
@@ -561,17 +562,19 @@ def test_shipped_sweeps_round_trip(path: Path) -> None:
 
 
 def test_cells_are_the_product_of_the_lists() -> None:
-    cells = sweep(
+    product = sweep(
         cells={"width": [4, 8], "offset": [0, 1], "optimizer": ["gd", "adam"], "init": ["swapped"]},
         stop=["crossing"],
-    ).cells
+    )
+    cells = crossing_cells(product)
     found = {(cell.width, cell.offset, cell.optimizer, cell.init) for cell in cells}
     assert found == set(itertools.product([4, 8], [0.0, 1.0], ["gd", "adam"], ["swapped"]))
     assert len(cells) == len({cell.id for cell in cells}) == len(found)
 
 
 def test_criteria_are_asked_in_the_original_order() -> None:
-    assert sweep(stop=["sufficient", "early_stopping", "crossing"]).cells[0].criteria == (
+    (asked,) = crossing_cells(sweep(stop=["sufficient", "early_stopping", "crossing"]))
+    assert asked.criteria == (
         Crossing(),
         EarlyStopping(10, 1e-8),
         Sufficient(Form.SHARP),
@@ -592,7 +595,7 @@ def test_a_precision_is_no_part_of_a_cell() -> None:
 
 
 def test_checks_default_to_the_original_of_each_initialisation() -> None:
-    cells = sweep(cells={"width": [4], "init": ["he", "swapped"]}).cells
+    cells = crossing_cells(sweep(cells={"width": [4], "init": ["he", "swapped"]}))
     assert {cell.init: cell.checks for cell in cells} == {
         "he": Checks(1000, 1000),
         "swapped": Checks(100, 10_000),
@@ -601,7 +604,7 @@ def test_checks_default_to_the_original_of_each_initialisation() -> None:
 
 def cell(**changes: object) -> CrossingCell:
     """A cell with some parameters replaced."""
-    plain = {
+    plain: dict[str, Any] = {
         "width": 16,
         "offset": 0.0,
         "optimizer": "gd",
@@ -656,7 +659,7 @@ def test_identities_are_frozen(one: CrossingCell, identity: str, stream: int) ->
     ids=str,
 )
 def test_how_a_cell_is_computed_and_stopped_changes_its_id_but_not_its_stream(
-    change: dict,
+    change: dict[str, Any],
 ) -> None:
     assert cell(**change).stream == cell().stream
     assert cell(**change).id != cell().id
@@ -674,7 +677,7 @@ def test_how_a_cell_is_computed_and_stopped_changes_its_id_but_not_its_stream(
     ],
     ids=str,
 )
-def test_what_a_cell_trains_changes_its_id_and_its_stream(change: dict) -> None:
+def test_what_a_cell_trains_changes_its_id_and_its_stream(change: dict[str, Any]) -> None:
     assert cell(**change).stream != cell().stream
     assert cell(**change).id != cell().id
 

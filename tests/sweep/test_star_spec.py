@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from star_sweeps import star_spec, star_sweep
+from star_sweeps import star_cells, star_spec, star_sweep
 
 from mcrelu.errors import SpecError
 from mcrelu.experiments.star.cell import StarCell
@@ -82,15 +82,17 @@ def test_sweeps_of_figure_8(
     name: str, steps: list[tuple[str, float]], networks: int, epochs: int
 ) -> None:
     shipped = Sweep.from_yaml(JOBS / f"{name}.yaml")
-    found = [(cell.step_size, cell.step_factor, cell.width) for cell in shipped.cells]
+    found = [(cell.step_size, cell.step_factor, cell.width) for cell in star_cells(shipped)]
     assert found == [(*step, 2**k) for step in steps for k in range(7, 14)]
     assert {cell.engine for cell in shipped.cells} == {"grouped"}
-    assert (shipped.spec.networks, shipped.cells[0].epochs) == (networks, epochs)
+    assert (shipped.spec.networks, star_cells(shipped)[0].epochs) == (networks, epochs)
 
 
 def test_deep_networks_are_left_to_torch() -> None:
     shipped = Sweep.from_yaml(JOBS / "star-deep.yaml")
-    assert [(cell.width, cell.depth) for cell in shipped.cells] == [(2**k, 3) for k in range(4, 9)]
+    assert [(cell.width, cell.depth) for cell in star_cells(shipped)] == [
+        (2**k, 3) for k in range(4, 9)
+    ]
     assert {cell.engine for cell in shipped.cells} == {"torch"}
 
 

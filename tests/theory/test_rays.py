@@ -9,12 +9,12 @@ import pytest
 
 from mcrelu.data import point_set
 from mcrelu.theory.rays import affine_threshold, rays
-from mcrelu.types import Floats
+from mcrelu.types import Floats, Ints
 
 GOLDEN = Path(__file__).parent.parent / "golden"
 
 
-def by_least_squares(x: Floats, y: Floats, p: Floats, ray: Floats) -> float:
+def by_least_squares(x: Floats, y: Floats, p: Floats, ray: Ints) -> float:
     """The threshold of one sample, ray by ray."""
     total = 0.0
     for number in np.unique(ray):

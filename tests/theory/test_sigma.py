@@ -65,7 +65,7 @@ class TestOracle:
         # The loss is quadratic in each parameter, so only rounding, eps * loss / step, is left.
         tolerance = 1e-15 * (1 + loss(net)) / step * 10
         for got, expected in zip(exact, numeric, strict=True):
-            np.testing.assert_allclose(got, expected, rtol=0, atol=tolerance)
+            np.testing.assert_allclose(got, expected, rtol=0, atol=tolerance.item())
 
     def test_finite_differences_tell_a_wrong_gradient(self) -> None:
         rng = np.random.default_rng(3)
@@ -149,7 +149,7 @@ def affine_functions(net: Weights, x: Floats, alpha: float) -> Floats:
     return np.array(out)
 
 
-RATES = 2.0 ** -np.arange(2, 12)
+RATES: Floats = np.array([2.0**-k for k in range(2, 12)])
 
 
 def linearisation_errors(
