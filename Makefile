@@ -1,9 +1,11 @@
 # Two commands set everything up on a fresh machine: `make run` and `make test`.
 PYTHON ?= python3
 BIN := .venv/bin
+LOWEST := .venv-lowest
 OUT ?= results/fig5-gd
+WORKERS ?= 2
 
-.PHONY: run test lint types unit install install-test clean
+.PHONY: run test test-lowest lint types unit install install-test clean
 
 run: install
 	$(BIN)/mcrelu run jobs/sweeps/fig5-gd.yaml --out $(OUT)
@@ -18,7 +20,13 @@ types:
 	$(BIN)/mypy
 
 unit:
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses $(WORKERS)
+
+# The quick tests with the lowest version of every dependency that pyproject.toml allows; without
+# torch, which takes gigabytes. Kernels have a cache of their own: numba's does not keep those of
+# two versions.
+test-lowest: $(LOWEST)/.installed
+	NUMBA_CACHE_DIR=$(CURDIR)/$(LOWEST)/kernels $(LOWEST)/bin/python -m pytest --numprocesses $(WORKERS)
 
 install: .venv/.installed
 install-test: .venv/.installed-test
@@ -30,8 +38,17 @@ install-test: .venv/.installed-test
 	touch $@
 
 .venv/.installed-test: .venv/.installed
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[test,torch]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[test,dev,torch]'
+	touch $@
+
+# The package's own lowest versions are constraints, since the tests' tools ask for newer ones.
+$(LOWEST)/.installed: .venv/.installed-test
+	$(BIN)/uv venv --quiet --clear --python 3.11 $(LOWEST)
+	$(BIN)/uv pip compile --quiet --python $(LOWEST)/bin/python --resolution lowest-direct --no-deps \
+		--no-annotate --no-header --output-file $(LOWEST)/constraints.txt pyproject.toml
+	$(BIN)/uv pip install --quiet --python $(LOWEST)/bin/python --resolution lowest-direct \
+		--constraint $(LOWEST)/constraints.txt --editable '.[test]'
 	touch $@
 
 clean:
-	rm -rf .venv build ./*.egg-info
+	rm -rf .venv $(LOWEST) build ./*.egg-info
