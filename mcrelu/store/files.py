@@ -14,7 +14,7 @@ from mcrelu.store.local_store import LocalStore
 from mcrelu.store.remote_store import RemoteStore
 from mcrelu.store.uris import first_line, open_uri, shown
 
-_MEND = "mend that"
+_REMEDY = "fix that"
 _MAKE_ROOM = "make room or permit writing, then give the same command again"
 
 
@@ -62,7 +62,7 @@ class Files:
             If the store does not give it.
         """
         path = self.path(name)
-        with _one_line(f"cannot read {path}", _MEND):
+        with _one_line(f"cannot read {path}", _REMEDY):
             return self._store.read(path)
 
     def publish(self, name: str, content: bytes | pa.Buffer) -> None:
@@ -101,7 +101,7 @@ class Files:
             If the store does not list them.
         """
         path = self.path(folder)
-        with _one_line(f"cannot list {path}", _MEND):
+        with _one_line(f"cannot list {path}", _REMEDY):
             return sorted(self._store.names(path))
 
     def sizes(self, folder: str) -> dict[str, int]:
@@ -115,7 +115,7 @@ class Files:
             If the store does not list them.
         """
         path = self.path(folder)
-        with _one_line(f"cannot list {path}", _MEND):
+        with _one_line(f"cannot list {path}", _REMEDY):
             return self._store.sizes(path)
 
     def delete(self, name: str) -> None:
@@ -127,7 +127,7 @@ class Files:
             If the store refuses.
         """
         path = self.path(name)
-        with _one_line(f"cannot delete {path}", _MEND):
+        with _one_line(f"cannot delete {path}", _REMEDY):
             self._store.delete(path)
 
     def path(self, name: str) -> str:

@@ -107,12 +107,12 @@ def _load(text: str, name: str) -> Any:
     try:
         return yaml.load(text, Loader=_StrictLoader)  # noqa: S506 - a safe loader
     except RecursionError:
-        raise SpecError(f"{name}: is nested without end; mend the YAML") from None
+        raise SpecError(f"{name}: is nested without end; fix the YAML") from None
     except (yaml.YAMLError, ValueError) as error:  # ValueError: a tagged number that is none
         mark = getattr(error, "problem_mark", None)
         where = f"{name}, line {mark.line + 1}" if mark else name
         problem = getattr(error, "problem", None) or str(error)
-        remedy = "remove the tag" if "tag" in problem else "mend the YAML"
+        remedy = "remove the tag" if "tag" in problem else "fix the YAML"
         raise SpecError(f"{where}: {' '.join(problem.split())}; {remedy}") from None
 
 

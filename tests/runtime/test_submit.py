@@ -415,10 +415,10 @@ def test_a_user_error_fails_its_block_alone(
 ) -> None:
     train_block = crossing.train_block
 
-    def failing(block: Block, origin: Provenance) -> Any:
+    def failing(block: Block, provenance: Provenance) -> Any:
         if block.index == 5:
             raise UserError("block 5 makes no sense")
-        return train_block(block, origin)
+        return train_block(block, provenance)
 
     monkeypatch.setattr(crossing, "train_block", failing)
     results = run(SerialExecutor(), tasks(tmp_path))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import tracemalloc
 from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -13,9 +14,10 @@ from scripted import ScriptedExecutor, Ticket, done
 from small_sweeps import SEED, inventory_of, sweep
 
 from mcrelu.experiments.base import BlockTask
+from mcrelu.runtime.growing import Growing
 from mcrelu.runtime.submit import MAX_ATTEMPTS, run_blocks
 from mcrelu.runtime.task import BlockFailed, BlockResult, StoreFailed
-from mcrelu.runtime.work import AdaptiveWork
+from mcrelu.runtime.work import AdaptiveWork, FixedWork
 from mcrelu.stats.sequential import Sample
 from mcrelu.sweep.cell import Block, Provenance
 from mcrelu.sweep.sweep import Sweep
@@ -239,3 +241,46 @@ def test_totals_are_projected_and_say_so() -> None:
     begun = drive_exactly(work, count)
     assert len(begun) == needed - 1
     assert f"1/1 cells narrow enough, {needed} blocks, {50 * needed} networks" in str(work.tally)
+
+
+def test_a_result_costs_no_look_at_the_other_cells(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Thousand cells used to cost milliseconds per result: all of them were projected anew."""
+    wanted = adaptive(cells={"width": list(range(2, 302))}, networks=400)
+    work = work_of(wanted)
+    calls: Counter[str] = Counter()
+    for name in ("left", "urgency", "something"):
+        method = getattr(Growing, name)
+
+        def counted(growing: Growing, name: str = name, method: Any = method) -> Any:
+            calls[name] += 1
+            return method(growing)
+
+        monkeypatch.setattr(Growing, name, counted)
+    executor = ScriptedExecutor(capacity=lambda: 4, count=crossings(0.05))
+    begun = 0
+    for result in run_blocks(lambda: task_of(work.next()), executor, lambda: False, lambda: None):
+        assert not isinstance(result, StoreFailed)
+        work.take(result)
+        begun += 1
+    assert begun > 600
+    assert calls["left"] == begun
+    assert calls["urgency"] + calls["something"] <= 12 * begun
+
+
+def task_of(block: Block | None) -> BlockTask | None:
+    return block and BlockTask(block, PROVENANCE, "nowhere")
+
+
+def test_a_million_missing_blocks_are_no_million_objects() -> None:
+    """The driver's memory does not grow with the blocks, nor the time until the first begins."""
+    wanted = sweep(networks=10**6, block_size=1, cells={"width": [4]})
+    tracemalloc.start()
+    try:
+        work = FixedWork(wanted, inventory_of(wanted))
+        first = work.next()
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert first is not None
+    assert (first.index, work.tally.blocks) == (0, 10**6)
+    assert peak < 60 * 2**20

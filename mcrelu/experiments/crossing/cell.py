@@ -75,7 +75,7 @@ class CrossingCell(Cell):
 
     @property
     def cost(self) -> float:
-        """Wide networks have dearer steps, or, in groups, as many more of them to do."""
+        """Wide networks have more expensive steps, or, in groups, as many more of them to do."""
         return float(self.width)
 
     @property
