@@ -268,7 +268,7 @@ def test_a_result_costs_no_look_at_the_other_cells(monkeypatch: pytest.MonkeyPat
 
 
 def task_of(block: Block | None) -> BlockTask | None:
-    return block and BlockTask(block, PROVENANCE, "nowhere")
+    return None if block is None else BlockTask(block, PROVENANCE, "nowhere")
 
 
 def test_a_million_missing_blocks_are_no_million_objects() -> None:
