@@ -349,6 +349,7 @@ SIGNALS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("where", "number"),
     [("block", signal.SIGINT), ("shards", signal.SIGTERM), ("between", signal.SIGINT)],
