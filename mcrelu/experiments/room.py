@@ -8,8 +8,8 @@ A room ``mcrelu/experiments/<name>/`` has
     tables.py     tables(reader), derived(cells), summary(rows), counts(cells)
     sections.py   sections(tables)
     figures.py    drawings(tables)
-    paper.py      PAPER, what of it was published
-    verify.py     verify(path, golden)
+    paper.py      PAPER, what of it was published; if anything was
+    verify.py     verify(path, golden); if there are results of the original
 
 So matplotlib, numba and the like are imported by those commands that need them.
 """
@@ -19,11 +19,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
+from mcrelu.errors import UserError
 from mcrelu.experiments.base import (
     Agreement,
     BlockReader,
@@ -52,13 +54,13 @@ class Room:
     schema_version: int
     point_columns: tuple[str, ...]
     abscissa: str
-    paper: Paper
     example: Mapping[str, Any]
+    paper: Paper | None = None
 
     @property
     def figures_of_paper(self) -> tuple[str, ...]:
         """Those with published values."""
-        return self.paper.figures
+        return self.paper.figures if self.paper else ()
 
     @property
     def spec(self) -> type[CommonSpec]:
@@ -110,11 +112,21 @@ class Room:
         return drawings
 
     def published(self, figure: str | None) -> dict[Point, Count]:
-        """The paper's counts."""
+        """The paper's counts.
+
+        Raises
+        ------
+        UserError
+            If it has none, or none in this figure.
+        """
+        if self.paper is None:
+            raise UserError(f"paper: has nothing of {self.name} sweeps; give another output")
         return self.paper.counts(figure)
 
     def verify(self, path: Path, golden: dict[str, Any]) -> Agreement | None:
         """Repeat a run of the original."""
+        if find_spec(f"{self.package}.verify") is None:
+            return None
         agreement: Agreement | None = self._module("verify").verify(path, golden)
         return agreement
 
