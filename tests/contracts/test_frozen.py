@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from freeze import FROZEN
@@ -52,7 +53,15 @@ def test_its_tables_are_what_they_were(frozen: Path) -> None:
     assert CELLS in before
     for name, table in before.items():
         kept = now[name].select(table.column_names)
-        assert kept.replace_schema_metadata(None).equals(table.replace_schema_metadata(None))
+        assert kept.schema.equals(table.schema, check_metadata=False)
+        for column in table.column_names:
+            # Other versions of scipy and numpy may end intervals and means an ulp further.
+            ours, theirs = kept[column], table[column]
+            if pa.types.is_floating(ours.type):
+                assert ours.is_null().equals(theirs.is_null())
+                assert ours.to_numpy() == pytest.approx(theirs.to_numpy(), rel=1e-9, nan_ok=True)
+            else:
+                assert ours.equals(theirs), column
 
 
 def test_it_can_be_shown(frozen: Path) -> None:
