@@ -23,10 +23,11 @@ unit:
 	$(BIN)/pytest --numprocesses $(WORKERS)
 
 # The quick tests with the lowest version of every dependency that pyproject.toml allows; without
-# torch, which takes gigabytes. Kernels have a cache of their own: numba's does not keep those of
-# two versions.
+# torch, which takes gigabytes. Old versions may use what is deprecated in newer ones. Kernels have a
+# cache of their own: numba's does not keep those of two versions.
 test-lowest: $(LOWEST)/.installed
-	NUMBA_CACHE_DIR=$(CURDIR)/$(LOWEST)/kernels $(LOWEST)/bin/python -m pytest --numprocesses $(WORKERS)
+	NUMBA_CACHE_DIR=$(CURDIR)/$(LOWEST)/kernels $(LOWEST)/bin/python -m pytest \
+		--numprocesses $(WORKERS) -W ignore::DeprecationWarning
 
 install: .venv/.installed
 install-test: .venv/.installed-test

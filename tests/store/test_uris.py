@@ -9,6 +9,9 @@ from mcrelu.errors import ResourceError, UserError
 from mcrelu.store.files import Files
 from mcrelu.store.uris import shown
 
+# S3 clients ask for the region of a bucket before anything else.
+pytestmark = pytest.mark.usefixtures("s3")
+
 SECRETS = ("AKIAKEY", "SeCrEt", "Wo/rd", "ToKeN")
 
 
