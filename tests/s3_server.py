@@ -22,7 +22,9 @@ class FaultyApp:
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
         if environ["REQUEST_METHOD"] == "PUT" and self.room is not None:
-            size = int(environ.get("HTTP_X_AMZ_DECODED_CONTENT_LENGTH", 0))
+            # Older clients send no chunks, so that the plain length is that of the content.
+            plain = environ.get("CONTENT_LENGTH") or 0
+            size = int(environ.get("HTTP_X_AMZ_DECODED_CONTENT_LENGTH", plain))
             if size > self.room:
                 return _refuse(environ, start_response)
             self.room -= size
