@@ -91,7 +91,12 @@ def run_command(
     )
     assert run.exit_code is not None
     if run.exit_code.interrupted:
-        log.print("Interrupted: the same command goes on from here.")
+        log.print(
+            "Interrupted: the same command goes on from here; "
+            f"mcrelu reduce {run.out} makes tables of what is there.",
+            highlight=False,
+            soft_wrap=True,
+        )
         _emit(as_json, {"out": run.out, "exit_code": run.exit_code})
         return run.exit_code
     _present(run, as_json)
