@@ -32,7 +32,8 @@ class FaultyApp:
 
 
 def _refuse(environ: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:
-    environ["wsgi.input"].read()
+    length = environ.get("CONTENT_LENGTH")  # none of requests in chunks, which end by themselves
+    environ["wsgi.input"].read(int(length) if length else -1)
     start_response("403 Forbidden", [("Content-Type", "application/xml")])
     return [b"<Error><Code>QuotaExceeded</Code><Message>no room left</Message></Error>"]
 
