@@ -230,7 +230,8 @@ def test_a_block_that_no_node_can_hold_does_not_hang(small_node: str, tmp_path: 
 
 @pytest.mark.ray
 @pytest.mark.slow
-def test_many_short_blocks_through_ray(tmp_path: Path) -> None:
+def test_many_short_blocks_through_ray(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ray_tasks, "TASK_SECONDS", 60.0)  # short, however busy the machine is
     work = tasks(cells(4)[0], 300, tmp_path)
     executor = RayExecutor.embed(2)
     try:
