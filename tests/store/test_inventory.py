@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow.dataset as ds
@@ -185,11 +186,13 @@ def test_only_the_columns_asked_for_are_decoded(done: Output) -> None:
     assert first.column_names == ["status", "network"]
 
 
-def test_networks_beyond_those_wanted_are_not_counted(tmp_path: Path) -> None:
-    """Blocks that lie there from a larger sweep of which the cells file knows nothing."""
-    run_serially(tmp_path, SMALL)
-    fewer = Output(Files.at(tmp_path), mcrelu.Run.open(tmp_path).output.contents)
-    assert len(fewer.inventory().cells[fewer.cells[0].id].good) == 6
+def test_blocks_beyond_those_wanted_are_not_counted(done: Output) -> None:
+    """They lie there, and the manifest knows them, but the contents ask for fewer networks."""
+    fewer = Output(done.files, replace(done.contents, networks=30))
+    inventory = fewer.inventory()
+    assert [len(one.good) for one in inventory.cells.values()] == [3, 3]
+    assert inventory.refused == []
+    assert [fewer.networks(cell).num_rows for cell in fewer.cells] == [30, 30]
 
 
 # --- compacting -----------------------------------------------------------------------------
