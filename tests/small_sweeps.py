@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 from numpy.typing import ArrayLike
 
 from mcrelu.experiments.crossing.cell import CrossingCell
@@ -135,3 +136,13 @@ def outcome_of(status: ArrayLike, rng: np.random.Generator | None = None) -> Out
     crossing = np.where(codes == StopReason.CROSSED, rng.integers(1, 5000, m), 0)
     losses = rng.random((3, m))
     return Outcome(codes, rng.integers(5000, 9000, m), crossing, *losses)
+
+
+def flip(path: Path) -> None:
+    """Change a byte of a shard's values, which no listing shows."""
+    group = pq.ParquetFile(path).metadata.row_group(0)
+    columns = (group.column(k) for k in range(group.num_columns))
+    (losses,) = (column for column in columns if column.path_in_schema == "training_loss")
+    content = bytearray(path.read_bytes())
+    content[losses.data_page_offset + losses.total_compressed_size - 8] ^= 0xFF
+    path.write_bytes(content)

@@ -13,6 +13,7 @@ from mcrelu.stats.intervals import LEVEL
 from mcrelu.types import Floats, Ints
 
 REJECTED = 0.001  # a law with a smaller p-value is none
+TO_ROUNDING = {"xtol": 1e-14, "rtol": 4.0 * float(np.finfo(float).eps)}
 
 
 class PowerLaw(NamedTuple):
@@ -83,25 +84,41 @@ class _Likelihood:
     def best_log_amplitude(self, exponent: float) -> float:
         """The amplitude that fits best with an exponent; p stays at most 1 at every width."""
         top = float((exponent * self._log_width).min())
-        found = optimize.minimize_scalar(
-            lambda drop: -self.value(top - np.exp(drop), exponent),
-            bounds=(-40.0, 5.0),
-            method="bounded",
-            options={"xatol": 1e-12},
-        )
-        return float(top - np.exp(found.x))
+
+        def score(drop: float) -> float:
+            return float(self._residuals(top - np.exp(drop), exponent).sum())
+
+        # The likelihood is concave. Where it still rises at p = 1, that is the best there is.
+        nearest, farthest = -40.0, 5.0
+        if score(nearest) >= 0.0:
+            return float(top - np.exp(nearest))
+        return float(top - np.exp(optimize.brentq(score, nearest, farthest, **TO_ROUNDING)))
 
     def profile(self, exponent: float) -> float:
         return self.value(self.best_log_amplitude(exponent), exponent)
 
     def best_exponent(self) -> float:
-        found = optimize.minimize_scalar(
-            lambda exponent: -self.profile(exponent),
-            bounds=(-5.0, 5.0),
-            method="bounded",
-            options={"xatol": 1e-10},
-        )
-        return float(found.x)
+        """Where the profile likelihood, which is concave, has slope zero.
+
+        A root is found to rounding, a maximum only to the square root of it.
+        """
+        steepest = 5.0
+        if self._profile_slope(-steepest) <= 0.0:
+            return -steepest
+        if self._profile_slope(steepest) >= 0.0:
+            return steepest
+        return float(optimize.brentq(self._profile_slope, -steepest, steepest, **TO_ROUNDING))
+
+    def _profile_slope(self, exponent: float) -> float:
+        """Derivative by the exponent; the width where p is largest holds the amplitude at p = 1."""
+        residuals = self._residuals(self.best_log_amplitude(exponent), exponent)
+        largest = self._log_width[np.argmin(exponent * self._log_width)]
+        return float((residuals * (largest - self._log_width)).sum())
+
+    def _residuals(self, log_amplitude: float, exponent: float) -> Floats:
+        """Derivative of the log-likelihood by log p at each width: k - misses p / (1 - p)."""
+        log_p = np.minimum(log_amplitude - exponent * self._log_width, -1e-300)
+        return np.asarray(self._k + (self._n - self._k) * (1.0 + 1.0 / np.expm1(log_p)))
 
 
 def _crossing(above: Callable[[float], float], start: float, direction: float) -> float:

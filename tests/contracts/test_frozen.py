@@ -17,6 +17,8 @@ from mcrelu.figures.plot import draw
 from mcrelu.store.reduce import reduce
 from mcrelu.sweep.sweep import Sweep
 
+# Exponents were sought as maxima of the likelihood until 0.2.0, which finds half of their digits.
+TOLERANCE = {"power_laws": 1e-6}
 FOLDERS = sorted(path for path in FROZEN.iterdir() if path.is_dir())
 
 
@@ -59,7 +61,8 @@ def test_its_tables_are_what_they_were(frozen: Path) -> None:
             ours, theirs = kept[column], table[column]
             if pa.types.is_floating(ours.type):
                 assert ours.is_null().equals(theirs.is_null())
-                assert ours.to_numpy() == pytest.approx(theirs.to_numpy(), rel=1e-9, nan_ok=True)
+                close = pytest.approx(theirs.to_numpy(), rel=TOLERANCE.get(name, 1e-9), nan_ok=True)
+                assert ours.to_numpy() == close
             else:
                 assert ours.equals(theirs), column
 

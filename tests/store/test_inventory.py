@@ -8,7 +8,15 @@ from pathlib import Path
 
 import pyarrow.dataset as ds
 import pytest
-from small_sweeps import assert_same_rows, output, rows_of, run_serially, shard_files, sweep
+from small_sweeps import (
+    assert_same_rows,
+    flip,
+    output,
+    rows_of,
+    run_serially,
+    shard_files,
+    sweep,
+)
 
 import mcrelu
 from mcrelu.errors import ExitCode
@@ -111,13 +119,6 @@ def test_a_run_killed_before_its_manifest_was_written_goes_on(done: Output, tmp_
 
 
 # --- reading --------------------------------------------------------------------------------
-
-
-def flip(path: Path) -> None:
-    """Change a byte in the middle, which no listing shows."""
-    content = bytearray(path.read_bytes())
-    content[len(content) // 3] ^= 0xFF
-    path.write_bytes(bytes(content))
 
 
 def truncate(path: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
-from small_sweeps import output, publish_made_up, sweep
+from small_sweeps import flip, output, publish_made_up, sweep
 
 from mcrelu.problems.one_d import StopReason
 from mcrelu.stats.sequential import Sample
@@ -84,13 +84,6 @@ def test_columns_are_those_asked_for_in_that_order(
         assert part.schema.metadata is None
 
 
-def damage(path: Path) -> None:
-    """Change a byte of the values and leave the size."""
-    content = bytearray(path.read_bytes())
-    content[len(content) // 3] ^= 0xFF
-    path.write_bytes(content)
-
-
 @pytest.mark.parametrize("state", [leave, enter])
 def test_a_damaged_shard_ends_the_sample_and_is_named(
     state: Callable[[Output], None], tmp_path: Path
@@ -98,7 +91,7 @@ def test_a_damaged_shard_ends_the_sample_and_is_named(
     one = filled(tmp_path, None)
     state(one)
     name = shard_name(one.sweep.block(one.sweep.cells[0], 3))
-    damage(tmp_path / name)
+    flip(tmp_path / name)
     reader = one.reader()
     (cell,) = one.cells
     parts = list(reader.sample(cell, ["block"]))
@@ -123,8 +116,8 @@ def test_every_damaged_shard_is_found_also_behind_a_gap(tmp_path: Path) -> None:
     enter(one)
     blocks = list(one.sweep.all_blocks())
     (tmp_path / shard_name(blocks[1])).unlink()
-    damage(tmp_path / shard_name(blocks[5]))
-    damage(tmp_path / shard_name(blocks[7]))
+    flip(tmp_path / shard_name(blocks[5]))
+    flip(tmp_path / shard_name(blocks[7]))
     assert one.reader().damaged() == [shard_name(blocks[5]), shard_name(blocks[7])]
 
 
