@@ -9,7 +9,7 @@ import numpy as np
 from mcrelu.data import point_weights, sample_size, standard_points
 from mcrelu.init import he
 from mcrelu.problems.one_d import Problem
-from mcrelu.rng import MinibatchStream, philox_draws
+from mcrelu.rng import MinibatchStream, draws_of
 from mcrelu.theory.sigma import inv_lambda_max
 
 SEED = 20200212
@@ -25,7 +25,9 @@ class Drawn(NamedTuple):
 def paper_problem(networks: int, width: int, optimizer: str) -> Drawn:
     """He networks on the six points; GD with h = 1/lambda_max, SGD and Adam with h = 0.01/n."""
     points = standard_points()
-    draws = philox_draws(SEED, width, 0, networks, width, len(points.x), sample_size(width))
+    draws = draws_of(
+        "philox4x32", SEED, width, 0, networks, width, len(points.x), sample_size(width)
+    )
     p = point_weights(draws.counts)
     rows = np.arange(len(draws.counts))
     weights = he(draws.a_normals.rows(rows), draws.w_normals.rows(rows))

@@ -46,11 +46,12 @@ def compiled() -> Iterator[tuple[str, str]]:
     import numpy as np
 
     from benchmarks.problems import paper_problem
-    from mcrelu import philox
+    from mcrelu import normals, philox
     from mcrelu.engines.one_d import dense_kernels as kernels
     from mcrelu.engines.one_d import group_kernels
     from mcrelu.engines.one_d.dense import DenseEngine
     from mcrelu.engines.one_d.grouped import GroupedEngine
+    from mcrelu.problems import neuron_sums
     from mcrelu.theory import matrices
 
     engine = DenseEngine()
@@ -68,6 +69,9 @@ def compiled() -> Iterator[tuple[str, str]]:
     yield "descend", assembly(kernels.descend)
     yield "adam", assembly(kernels.adam)
     yield "moments", assembly(kernels.moments)
+    yield "neuron_sums", assembly(neuron_sums.with_neurons)
+    yield "philox_words", assembly(philox.philox_words)
+    yield "normals: box_muller", assembly(normals.box_muller)
     yield "minibatch_counts", assembly(philox.minibatch_counts)
     yield "eigh_4x4", assembly(matrices.eigh_4x4)
 

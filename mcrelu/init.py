@@ -3,37 +3,42 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from math import sqrt
 
 import numpy as np
 
+from mcrelu.memory import chunks
+from mcrelu.problems.neuron_sums import NeuronSums, joined, scaled_sums
 from mcrelu.problems.one_d import Weights
 from mcrelu.problems.r_d import Layer, Layers
 from mcrelu.rng import Normals
 from mcrelu.types import Floats, Ints
 
-Initializer = Callable[[Floats, Floats], Weights]
+
+@dataclass(frozen=True)
+class Initializer:
+    """Independent normal weights, biases zero: standard deviations as functions of the width."""
+
+    a_scale: Callable[[int], float]
+    w_scale: Callable[[int], float]
+
+    def __call__(self, a_normals: Floats, w_normals: Floats) -> Weights:
+        """Weights (m, n) from standard normals (m, n)."""
+        m, n = a_normals.shape
+        return Weights(
+            a=self.a_scale(n) * a_normals,
+            b=np.zeros((m, n)),
+            c=np.zeros(m),
+            w=self.w_scale(n) * w_normals,
+        )
 
 
-def he(a_normals: Floats, w_normals: Floats) -> Weights:
-    """He initialisation: a ~ N(0, 2), w ~ N(0, 2/n), biases zero; (m, n) -> weights (m, n)."""
-    n = a_normals.shape[1]
-    return _scaled(a_normals, np.sqrt(2.0), w_normals, np.sqrt(2.0 / n))
-
-
-def swapped(a_normals: Floats, w_normals: Floats) -> Weights:
-    """He initialisation with the two variances exchanged: a ~ N(0, 2/n), w ~ N(0, 2)."""
-    n = a_normals.shape[1]
-    return _scaled(a_normals, np.sqrt(2.0 / n), w_normals, np.sqrt(2.0))
-
-
-def _scaled(a_normals: Floats, a_scale: float, w_normals: Floats, w_scale: float) -> Weights:
-    m = a_normals.shape[0]
-    return Weights(
-        a=a_scale * a_normals, b=np.zeros_like(a_normals), c=np.zeros(m), w=w_scale * w_normals
-    )
-
-
-INITIALIZERS: dict[str, Initializer] = {"he": he, "swapped": swapped}
+# He initialisation, a ~ N(0, 2) and w ~ N(0, 2/n), and that with the two variances exchanged
+he = Initializer(lambda n: sqrt(2.0), lambda n: sqrt(2.0 / n))
+swapped = Initializer(lambda n: sqrt(2.0 / n), lambda n: sqrt(2.0))
+INITIALIZERS = {"he": he, "swapped": swapped}
 
 
 def he_layers(normals: Layers, random_bias: bool = False) -> Layers:
@@ -58,6 +63,15 @@ class DrawnWeights:
     def shape(self) -> tuple[int, int]:
         """Number of networks and width (m, n)."""
         return self._a.shape
+
+    @cached_property
+    def sums(self) -> NeuronSums:
+        """Moments and extremes over the neurons of each network, drawn piece by piece."""
+        m, n = self.shape
+        scales = self._initializer.a_scale(n), self._initializer.w_scale(n)
+        return joined(
+            [scaled_sums(self._a.rows(k), self._w.rows(k), *scales) for k in chunks(m, n)]
+        )
 
     def rows(self, index: Ints) -> Weights:
         """The weights of some networks, rows ascending, (len(index), n)."""

@@ -8,8 +8,9 @@ import numpy as np
 
 from mcrelu.types import Ints
 
-# Networks are drawn so many neurons at a time; wide ones are drawn again when they are needed.
-NEURONS_AT_ONCE = 2**20
+# Networks are drawn so many neurons at a time, which fit in a core's cache, and again whenever
+# they are needed.
+NEURONS_AT_ONCE = 2**14
 
 
 def chunks(networks: int, width: int) -> Iterator[Ints]:

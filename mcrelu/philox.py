@@ -1,4 +1,4 @@
-"""Counter-based minibatches: the draws of a step are a function of its number, not of a history.
+"""Counter-based random words and minibatches: a draw is a function of its number, not of a history.
 
 Philox4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC11, section 3.3).
 """
@@ -37,6 +37,31 @@ def philox4x32(
         k0 = (k0 + _WEYL_0) & _MASK
         k1 = (k1 + _WEYL_1) & _MASK
     return c0, c1, c2, c3
+
+
+@jit()
+def philox_words(words: NDArray[np.uint64], k0: np.uint64, k1: np.uint64, first: np.uint64) -> None:
+    """Fill words (4, k) with the blocks of the counters (first, 0), .., (first + k - 1, 0).
+
+    The same as :func:`philox4x32`, in lockstep; ``first`` has 64 bits, the first two words.
+    """
+    wide_vectors()
+    lanes = words.shape[1]
+    for lane in range(lanes):
+        counter = first + np.uint64(lane)
+        words[0, lane], words[1, lane] = counter & _MASK, counter >> _HALF
+        words[2, lane] = words[3, lane] = np.uint64(0)
+    for _ in range(_ROUNDS):
+        for lane in range(lanes):
+            # The masks, which change nothing, tell LLVM that these are products of 32 bits by 32.
+            product0 = _MULTIPLIER_0 * (words[0, lane] & _MASK)
+            product1 = _MULTIPLIER_1 * (words[2, lane] & _MASK)
+            words[0, lane] = (product1 >> _HALF) ^ words[1, lane] ^ k0
+            words[1, lane] = product1 & _MASK
+            words[2, lane] = (product0 >> _HALF) ^ words[3, lane] ^ k1
+            words[3, lane] = product0 & _MASK
+        k0 = (k0 + _WEYL_0) & _MASK
+        k1 = (k1 + _WEYL_1) & _MASK
 
 
 @jit()

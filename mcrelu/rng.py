@@ -1,8 +1,10 @@
 """Random streams: where every draw of a block comes from.
 
-Two modes. ``philox`` (default): each array of a block has a stream of its own, drawn row by row,
-so the first k networks of a block do not depend on how many it has. ``legacy`` repeats the streams
-of the original program (docs/method.md 1), for comparison network by network.
+Three modes. With ``philox4x32`` and ``philox`` each array of a block has a stream of its own, drawn
+row by row, so the first k networks of a block do not depend on how many it has. They differ in the
+normals: those of ``philox4x32`` are our own (mcrelu/normals.py), fast, and any row can be drawn by
+itself; those of ``philox`` are numpy's. ``legacy`` repeats the streams of the original program
+(docs/method.md 1), for comparison network by network.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
+from mcrelu.normals import normal_rows
 from mcrelu.philox import MINIBATCH, minibatch_counts
 from mcrelu.problems.r_d import Layer, Layers
 from mcrelu.types import Counts, Floats, Ints
@@ -60,13 +63,22 @@ class Draws(NamedTuple):
     minibatches: MinibatchStream
 
 
-def philox_draws(
-    seed: int, stream: int, block: int, networks: int, width: int, points: int, samples: int
+def draws_of(
+    rng: str,
+    seed: int,
+    stream: int,
+    block: int,
+    networks: int,
+    width: int,
+    points: int,
+    samples: int,
 ) -> Draws:
-    """The draws of a block, a function of (seed, stream of the cell, block) alone.
+    """The draws of a block, a function of (rng, seed, stream of the cell, block) alone.
 
-    ``samples`` is N, the size of the training and of the validation sample.
+    ``rng`` is "philox4x32" or "philox"; ``samples`` is N, the size of the training and of the
+    validation sample.
     """
+    normals = CounterNormals if rng == "philox4x32" else RedrawnNormals
     root = np.random.SeedSequence(seed, spawn_key=(stream, block))
     train, validation, a, w, minibatch = root.spawn(5)
     uniform = np.full(points, 1.0 / points)
@@ -78,8 +90,8 @@ def philox_draws(
     return Draws(
         counts=counts,
         validation_counts=generator(validation).multinomial(samples, uniform, size=networks),
-        a_normals=RedrawnNormals(generator(a), networks, width),
-        w_normals=RedrawnNormals(generator(w), networks, width),
+        a_normals=normals(a, networks, width),
+        w_normals=normals(w, networks, width),
         minibatches=PhiloxMinibatches(minibatch, counts),
     )
 
@@ -143,13 +155,28 @@ def layered_draws(
     )
 
 
-class RedrawnNormals:
-    """One stream, drawn in runs of rows; any run can be drawn again, so that none need be kept."""
+class CounterNormals:
+    """Normals that are functions of their number: row k has those from k n on."""
 
-    def __init__(self, generator: np.random.Generator, networks: int, width: int) -> None:
-        self._generator = generator
+    def __init__(self, seed: np.random.SeedSequence, networks: int, width: int) -> None:
+        self._key = seed.generate_state(2, np.uint32).astype(np.uint64)
+        self.shape = (networks, width)
+
+    def rows(self, index: Ints) -> Floats:
+        """Those of some networks, rows ascending, (len(index), n)."""
+        normals = np.empty((len(index), self.shape[1]))
+        normal_rows(self._key[0], self._key[1], index, normals)
+        return normals
+
+
+class RedrawnNormals:
+    """One stream, drawn in runs of rows; any run can be drawn again, so only the last is kept."""
+
+    def __init__(self, seed: np.random.SeedSequence, networks: int, width: int) -> None:
+        self._generator = np.random.Generator(np.random.Philox(seed))
         self._size = max(1, NEURONS_PER_RUN // width)
-        self._states = [generator.bit_generator.state]  # before each run that was reached
+        self._states = [self._generator.bit_generator.state]  # before each run that was reached
+        self._last = (-1, np.empty((0, width)))
         self.shape = (networks, width)
 
     def rows(self, index: Ints) -> Floats:
@@ -159,9 +186,11 @@ class RedrawnNormals:
         return np.concatenate([np.empty((0, self.shape[1])), *parts])
 
     def _run(self, k: int) -> Floats:
-        while len(self._states) <= k:
-            self._draw(len(self._states) - 1)
-        return self._draw(k)
+        if self._last[0] != k:
+            while len(self._states) <= k:
+                self._draw(len(self._states) - 1)
+            self._last = (k, self._draw(k))
+        return self._last[1]
 
     def _draw(self, k: int) -> Floats:
         m, n = self.shape

@@ -19,9 +19,9 @@ PACKAGE = Path(__file__).parent.parent / "mcrelu"
 # fits a module is its place.
 LAYERS = (
     ("types", "errors", "jit", "memory", "problems"),
-    ("data", "init", "philox", "rng", "theory"),
+    ("data", "init", "normals", "philox", "rng", "theory"),
     ("engines",),
-    ("stats.intervals", "stats.powerlaw", "stats.sequential"),
+    ("stats.intervals", "stats.powerlaw", "stats.sequential", "stats.step_histogram"),
     (
         "store.files",
         "store.local_store",

@@ -15,10 +15,10 @@ from mcrelu.rng import (
     LegacyMinibatches,
     Normals,
     PhiloxMinibatches,
+    draws_of,
     legacy_batches,
     legacy_block_size,
     legacy_draws,
-    philox_draws,
 )
 from mcrelu.types import Array
 
@@ -26,7 +26,7 @@ WIDTH, POINTS, SAMPLES = 5, 6, 25
 
 
 def draws(seed: int = 1, stream: int = 2, block: int = 3, networks: int = 8) -> Draws:
-    return philox_draws(seed, stream, block, networks, WIDTH, POINTS, SAMPLES)
+    return draws_of("philox", seed, stream, block, networks, WIDTH, POINTS, SAMPLES)
 
 
 def everything(normals: Normals) -> np.ndarray:

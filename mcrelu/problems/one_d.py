@@ -15,6 +15,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from mcrelu.problems.neuron_sums import NeuronSums, neuron_sums
 from mcrelu.types import Floats, Ints, PointSet
 
 
@@ -43,6 +44,11 @@ class Weights(NamedTuple):
         m, n = self.a.shape
         return m, n
 
+    @property
+    def sums(self) -> NeuronSums:
+        """Moments and extremes over the neurons of each network."""
+        return neuron_sums(*self)
+
     def rows(self, index: Ints) -> Weights:
         """The parameters of some networks, (len(index), n)."""
         return Weights(*(part[index] for part in self))
@@ -54,6 +60,10 @@ class InitialWeights(Protocol):
     @property
     def shape(self) -> tuple[int, int]:
         """Number of networks and width (m, n)."""
+
+    @property
+    def sums(self) -> NeuronSums:
+        """Moments and extremes over the neurons of each network."""
 
     def rows(self, index: Ints) -> Weights:
         """The parameters of some networks, rows ascending, (len(index), n)."""

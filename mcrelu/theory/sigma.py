@@ -18,18 +18,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from mcrelu.memory import chunks
-from mcrelu.problems.one_d import InitialWeights, Weights
+from mcrelu.problems.one_d import InitialWeights
 from mcrelu.theory import matrices
 from mcrelu.theory import sigma_kernels as kernels
 from mcrelu.types import Bools, Floats, PointSet
 
 A, B, W = 0, 1, 2
-
-
-def side_moments(weights: Weights) -> Floats:
-    """Sigma of every network: weights (m, n) -> (m, 2, 3, 3)."""
-    return kernels.side_moments(weights.a, weights.b, weights.w)
 
 
 def point_sides(x: Floats) -> Bools:
@@ -64,8 +58,7 @@ def inv_lambda_max(
 
     Where no eigenvalue can be found (overflow) it is one over the Frobenius norm.
     """
-    sigma = np.concatenate([side_moments(weights.rows(k)) for k in chunks(*weights.shape)])
-    matrix = training_matrix(sigma, data_moments(points, p), alpha)
+    matrix = training_matrix(weights.sums.sigma, data_moments(points, p), alpha)
     eigenvalues, _ = matrices.eigh_4x4(matrix)
     largest = eigenvalues.max(axis=1)
     norm = np.sqrt((matrix**2).sum(axis=(1, 2)))

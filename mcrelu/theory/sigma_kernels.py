@@ -12,22 +12,6 @@ from mcrelu.types import Floats
 
 
 @jit()
-def side_moments(a: Floats, b: Floats, w: Floats) -> Floats:
-    """Sigma: a, b, w (m, n) -> (m, 2, 3, 3)."""
-    m, n = a.shape
-    sigma = np.zeros((m, 2, 3, 3))
-    for k in range(m):
-        for i in range(n):
-            if a[k, i] != 0.0:
-                theta = (a[k, i], b[k, i], w[k, i])
-                side = sigma[k, 0 if a[k, i] > 0.0 else 1]
-                for r in range(3):
-                    for s in range(3):
-                        side[r, s] += theta[r] * theta[s]
-    return sigma
-
-
-@jit()
 def data_moments(x: Floats, p: Floats) -> Floats:
     """M per side: x (D), p (m, D) -> (m, 2, 2, 2)."""
     m = len(p)

@@ -26,7 +26,6 @@ from one_d_problems import (
 from mcrelu.engines.one_d.protocol import AnyEngine
 from mcrelu.engines.one_d.registry import ENGINES, get_engine
 from mcrelu.problems.one_d import Problem, Weights
-from mcrelu.theory.sigma import side_moments
 from mcrelu.types import Bools, Counts, Floats, Ints, PointSet
 
 STEPS = 200
@@ -502,7 +501,7 @@ def stable_states(name: str, optimizer: str) -> Iterator[tuple[AnyEngine, Proble
 @each_case
 def test_moments_are_those_of_the_neurons(name: str, optimizer: str) -> None:
     for engine, _, state in stable_states(name, optimizer):
-        expected = side_moments(engine.neurons(state))
+        expected = engine.neurons(state).sums.sigma
         size = np.trace(expected.sum(axis=1), axis1=1, axis2=2)[:, None, None, None]
         # Mixed entries cancel: relative to the sum of the squares.
         assert (np.abs(engine.moments(state) - expected) <= 1e-12 * size).all()

@@ -104,7 +104,7 @@ class TestMoments:
 
     @given(SEEDS, st.integers(1, 30))
     @quick
-    def test_side_moments(self, seed: int, width: int) -> None:
+    def test_sigma(self, seed: int, width: int) -> None:
         net = random_net(np.random.default_rng(seed), 3, width)
         expected = np.zeros((3, 2, 3, 3))
         for k in range(3):
@@ -112,7 +112,7 @@ class TestMoments:
                 theta = np.array([net.a[k, i], net.b[k, i], net.w[k, i]])
                 expected[k, 0 if theta[0] > 0 else 1] += np.outer(theta, theta)
         size = np.abs(expected).max()
-        np.testing.assert_allclose(sg.side_moments(net), expected, rtol=0, atol=ROUNDING * size)
+        np.testing.assert_allclose(net.sums.sigma, expected, rtol=0, atol=ROUNDING * size)
 
     @given(SEEDS)
     @quick
@@ -130,7 +130,7 @@ class TestMoments:
 
     def test_a_ref_entry_by_entry(self) -> None:
         """A_ref = C + diag(G_+, G_-) as reference section 2 writes it."""
-        sigma = sg.side_moments(random_net(np.random.default_rng(0), 1, 9))
+        sigma = random_net(np.random.default_rng(0), 1, 9).sums.sigma
         g = [sigma[0, s, :2, :2] + sigma[0, s, 2, 2] * np.eye(2) for s in (0, 1)]
         expected = scipy.linalg.block_diag(*g)
         for i, j in ((1, 1), (1, 3), (3, 1), (3, 3)):
@@ -188,7 +188,7 @@ class TestLinearDynamics:
     @pytest.mark.parametrize("seed", range(5))
     def test_error_is_of_second_order(self, alpha: float, seed: int) -> None:
         net, points, p = inside_problem(seed)
-        a_ref = sg.a_ref(sg.side_moments(net), alpha)[0]
+        a_ref = sg.a_ref(net.sums.sigma, alpha)[0]
         errors = linearisation_errors(net, points, p, alpha, a_ref)
         # w a is a product of two functions affine in h: the remainder is exactly quadratic.
         assert log_log_slope(RATES, errors) == pytest.approx(2.0, abs=1e-4)
@@ -197,13 +197,13 @@ class TestLinearDynamics:
     def test_a_matrix_without_the_output_bias_is_of_first_order_only(self, alpha: float) -> None:
         net, points, p = inside_problem(0)
         intercepts = np.array([0.0, 1.0, 0.0, 1.0])
-        wrong = sg.a_ref(sg.side_moments(net), alpha)[0] - np.outer(intercepts, intercepts)
+        wrong = sg.a_ref(net.sums.sigma, alpha)[0] - np.outer(intercepts, intercepts)
         errors = linearisation_errors(net, points, p, alpha, wrong)
         assert log_log_slope(RATES, errors) < 1.5
 
     def test_wrong_slope_of_the_activation_is_of_first_order_only(self) -> None:
         net, points, p = inside_problem(0)
-        wrong = sg.a_ref(sg.side_moments(net), 0.1)[0]
+        wrong = sg.a_ref(net.sums.sigma, 0.1)[0]
         assert log_log_slope(RATES, linearisation_errors(net, points, p, 0.3, wrong)) < 1.5
 
     def test_gradient_flow_in_a_real_step(self) -> None:
@@ -214,7 +214,7 @@ class TestLinearDynamics:
         moved = Weights(*(part - h * g for part, g in zip(net, slope, strict=True)))
         rest = sg.u_hat(points, p, oracle.outputs(net, points.x)).reshape(4)
         change = affine_functions(moved, points.x, 0.0) - affine_functions(net, points.x, 0.0)
-        linear = h * sg.a_ref(sg.side_moments(net))[0] @ rest
+        linear = h * sg.a_ref(net.sums.sigma)[0] @ rest
         # The remainder is h times smaller than the change, times second moments of some ten.
         np.testing.assert_allclose(change, linear, rtol=0, atol=100 * h * np.abs(linear).max())
 
@@ -231,7 +231,7 @@ class TestTangentKernel:
         net = without_biases(net) if biases == "zero" else net
         gram = oracle.tangent_gram(first(net), points.x, p[0], alpha)
         expected = np.linalg.eigvalsh(gram)[::-1]
-        sigma, moments = sg.side_moments(net), sg.data_moments(points, p)
+        sigma, moments = net.sums.sigma, sg.data_moments(points, p)
         product = sg.a_ref(sigma, alpha)[0] @ scipy.linalg.block_diag(*moments[0])
         tolerance = 1e-12 * expected[0]  # eigenvalues of symmetric matrices: eps * norm
         symmetric = np.linalg.eigvalsh(sg.training_matrix(sigma, moments, alpha)[0])[::-1]
@@ -313,7 +313,7 @@ class TestStepSize:
         rng = np.random.default_rng(0)
         points, net, p = standard_points(), random_net(rng, 3, 16), random_point_weights(rng, 3, 6)
         usual = sg.inv_lambda_max(net, points, p)
-        matrix = sg.training_matrix(sg.side_moments(net), sg.data_moments(points, p))
+        matrix = sg.training_matrix(net.sums.sigma, sg.data_moments(points, p))
 
         def fail(matrix: Floats) -> tuple[Floats, Floats]:
             values, vectors = np.linalg.eigh(matrix)

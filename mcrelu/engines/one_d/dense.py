@@ -49,7 +49,7 @@ class DenseEngine:
     """GD, SGD and Adam at O(n D) operations per network and step."""
 
     name: ClassVar[str] = "dense"
-    semantics: ClassVar[int] = 1
+    semantics: ClassVar[int] = 2
     optimizers: ClassVar[frozenset[str]] = frozenset({"gd", "sgd", "adam"})
 
     @staticmethod

@@ -199,3 +199,39 @@ def minibatch_data(counts: Counts, step_size: Floats, size: float, x: Floats, y:
                 data[o + 3 * LANES + lane] += weight * (x[j] * y[j])
                 data[o + 4 * LANES + lane] += weight * y[j]
     return data
+
+
+@jit()
+def group_outputs(p: Floats, s: Floats, c: Floats, x: Floats, leak: float) -> Floats:
+    """Outputs (m, D) of the groups and the output bias: P (m, 2, 6), S (m, 2, 3), c (m), x (D)."""
+    m = len(p)
+    outputs = np.empty((m, len(x)))
+    slope, intercept = np.empty(2), np.empty(2)
+    for k in range(m):
+        for side in range(2):
+            aa, aw, bb, bw, wa, ww = p[k, side]
+            v_a = s[k, side, 0] * wa + s[k, side, 1] * ww
+            v_w = s[k, side, 1] * wa + s[k, side, 2] * ww
+            slope[side], intercept[side] = v_a * aa + v_w * aw, v_a * bb + v_w * bw
+        for j in range(len(x)):
+            own = 0 if x[j] > 0.0 else 1
+            steepness = slope[own] + leak * slope[1 - own]
+            outputs[k, j] = c[k] + steepness * x[j] + (intercept[own] + leak * intercept[1 - own])
+    return outputs
+
+
+@jit()
+def group_moments(p: Floats, s: Floats) -> Floats:
+    """Sigma (m, 2, 3, 3) of the groups, P S P^T: P (m, 2, 6), S (m, 2, 3)."""
+    m = len(p)
+    sigma = np.empty((m, 2, 3, 3))
+    for k in range(m):
+        for side in range(2):
+            aa, aw, ww = s[k, side]
+            for i in range(3):
+                on_a, on_w = p[k, side, 2 * i], p[k, side, 2 * i + 1]
+                for j in range(i + 1):
+                    to_a, to_w = p[k, side, 2 * j], p[k, side, 2 * j + 1]
+                    value = aa * (on_a * to_a) + aw * (on_a * to_w + on_w * to_a)
+                    sigma[k, side, i, j] = sigma[k, side, j, i] = value + ww * (on_w * to_w)
+    return sigma

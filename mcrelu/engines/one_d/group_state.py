@@ -11,8 +11,7 @@ from mcrelu.engines.one_d.group_kernels import LANES
 from mcrelu.engines.one_d.lanes import pack, take, unpack
 from mcrelu.engines.one_d.loose import all_loose
 from mcrelu.engines.one_d.loose_kernels import LooseNetwork
-from mcrelu.memory import chunks
-from mcrelu.problems.one_d import InitialWeights, Problem, Weights
+from mcrelu.problems.one_d import InitialWeights, Problem
 from mcrelu.theory.sigma import data_moments, u_hat
 from mcrelu.types import Bools, Floats, Ints, PointSet
 
@@ -43,20 +42,18 @@ class Groups(NamedTuple):
 
 def initial_state(problem: Problem) -> State:
     """Group the neurons; networks that do not start in two groups start loose."""
-    m, n = problem.weights.shape
+    m, _ = problem.weights.shape
+    sums = problem.weights.sums
     moving = np.zeros((m, gk.ROWS))
     moving[:, [0, 5, 6, 11]] = 1.0  # P is the identity
     moving[:, [gk.KINK_DENOMINATOR, gk.SMALLEST_A, gk.LIVE]] = 1.0
-    fixed = np.zeros((m, 2, gk.FIXED_PER_SIDE))
+    moving[:, gk.C] = sums.c
+    fixed = np.concatenate([sums.sigma[:, :, [0, 0, 2], [0, 2, 2]], sums.ends], axis=2)
     loose = {}
-    for rows in chunks(m, n):
-        weights = problem.weights.rows(rows)
-        moving[rows, gk.C] = weights.c
-        fixed[rows] = _fixed_rows(weights)
-        for k in np.flatnonzero(~_in_two_groups(weights)):
-            row = int(rows[k])
-            loose[row] = all_loose(*(part[k] for part in weights))
-            moving[row, gk.LIVE] = 0.0
+    for row in map(int, np.flatnonzero(~sums.in_two_groups)):
+        a, b, c, w = problem.weights.rows(np.array([row]))
+        loose[row] = all_loose(a[0], b[0], c[0], w[0])
+        moving[row, gk.LIVE] = 0.0
     return State(
         steps=0,
         points=problem.points,
@@ -109,28 +106,6 @@ def ends_of(state: State) -> Floats:
 def barrier_of(points: PointSet) -> float:
     """Min |x|: where a member's kink leaves its group."""
     return float(np.abs(points.x).min())
-
-
-def _in_two_groups(weights: Weights) -> Bools:
-    """Which networks start in two groups, (m,)."""
-    a, b = weights.a, weights.b
-    both_sides = (a > 0).any(axis=1) & (a < 0).any(axis=1)
-    return np.asarray(both_sides & (b == 0).all(axis=1) & (a != 0).all(axis=1))
-
-
-def _fixed_rows(weights: Weights) -> Floats:
-    """Moments aa, aw, ww and the ends in t of both groups, (m, 2, 5)."""
-    a, w = weights.a, weights.w
-    t = np.divide(w, a, out=np.zeros_like(a), where=a != 0)
-    fixed = np.empty((len(a), 2, gk.FIXED_PER_SIDE))
-    for side, inside in enumerate((a > 0, a < 0)):
-        own_a, own_w = np.where(inside, a, 0.0), np.where(inside, w, 0.0)
-        fixed[:, side, 0] = (own_a * own_a).sum(axis=1)
-        fixed[:, side, 1] = (own_a * own_w).sum(axis=1)
-        fixed[:, side, 2] = (own_w * own_w).sum(axis=1)
-        fixed[:, side, gk.LOW] = np.where(inside, t, np.inf).min(axis=1)
-        fixed[:, side, gk.HIGH] = np.where(inside, t, -np.inf).max(axis=1)
-    return fixed
 
 
 def _data_rows(problem: Problem) -> Floats:

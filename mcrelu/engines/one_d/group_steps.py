@@ -15,6 +15,7 @@ from mcrelu.engines.one_d.group_kernels import LANES
 from mcrelu.engines.one_d.group_state import State, kept
 from mcrelu.engines.one_d.lanes import lanes_last, pack, take, unpack
 from mcrelu.engines.one_d.loose_kernels import LooseNetwork, descend_loose
+from mcrelu.memory import chunks
 from mcrelu.types import Counts, Floats
 
 CHUNK = 50  # steps of a window between two checks of the networks
@@ -29,10 +30,15 @@ def advance(state: State, steps: int, minibatches: Counts | None) -> State:
     networks = {k: loose.copy(network) for k, network in state.loose.items()}
     steps_left = dict.fromkeys(networks, steps)
     frozen = [int(k) for k in np.flatnonzero(numbers[:, gk.LIVE] == 0.0) if k not in networks]
-    for k, last in zip(frozen, _replay(state, numbers, frozen, minibatches), strict=True):
-        start = state.weights.rows(state.rows[[k]])
-        networks[k] = loose.all_members(start, take(state.fixed, np.array([k]), LANES)[0], last)
-        steps_left[k] = steps - int(last[gk.DONE])
+    last = _replay(state, numbers, frozen, minibatches)
+    for few in chunks(len(frozen), state.weights.shape[1]):
+        index = np.array(frozen, dtype=np.int64)[few]
+        weights = state.weights.rows(state.rows[index])
+        fixed = take(state.fixed, index, LANES)
+        for row, k in enumerate(map(int, index)):
+            before = last[few[row]]
+            networks[k] = loose.all_members(weights.rows(np.array([row])), fixed[row], before)
+            steps_left[k] = steps - int(before[gk.DONE])
     for k, network in networks.items():
         _train_loose(state, k, network, steps, steps_left[k], minibatches)
     return state._replace(steps=state.steps + steps, moving=moving, loose=networks)

@@ -29,14 +29,19 @@ class GroupedEngine:
     """O(D) operations per network and step, at any width, as long as few neurons are loose."""
 
     name: ClassVar[str] = "grouped"
-    semantics: ClassVar[int] = 2
+    semantics: ClassVar[int] = 3
     optimizers: ClassVar[frozenset[str]] = frozenset({"gd", "sgd"})
 
     @staticmethod
     def memory(networks: int, width: int, optimizer: str) -> int:
-        """Draws, parameters and sums of the networks that are drawn at once (12), and a window."""
+        """Draws and parameters of what is drawn at once (12), loose networks (6), and the state.
+
+        Networks become loose when a kink is about to cross; P(crossing) is about 1.4 / sqrt(width).
+        """
         at_once = min(networks * width, max(width, NEURONS_AT_ONCE))
-        numbers = 12 * at_once + networks * (gk.ROWS + gk.FIXED_ROWS + gk.DATA_ROWS)
+        crossing = min(networks, 1 + int(2.0 * networks / width**0.5))
+        packed = 3 * (gk.ROWS + gk.FIXED_ROWS + gk.DATA_ROWS)
+        numbers = 12 * at_once + 6 * crossing * width + packed * networks
         return numbers * np.dtype(np.float64).itemsize
 
     def init(self, problem: Problem) -> State:
@@ -60,18 +65,8 @@ class GroupedEngine:
     @_DIVERGED
     def outputs(self, state: State) -> Floats:
         """Network outputs at the data points, (m, D)."""
-        p, s, c = groups_of(state)
         x = state.points.x
-        row = np.stack(
-            [s[:, :, 0] * p[:, :, 4] + s[:, :, 1] * p[:, :, 5],
-             s[:, :, 1] * p[:, :, 4] + s[:, :, 2] * p[:, :, 5]], axis=2,
-        )  # fmt: skip
-        slope = (row * p[:, :, 0:2]).sum(axis=2)
-        intercept = (row * p[:, :, 2:4]).sum(axis=2)
-        if state.leak > 0.0:
-            slope, intercept = (own + state.leak * own[:, ::-1] for own in (slope, intercept))
-        side = np.where(x > 0, 0, 1)
-        outputs = c[:, None] + slope[:, side] * x + intercept[:, side]
+        outputs = gk.group_outputs(*groups_of(state), x, state.leak)
         for k, network in state.loose.items():
             a, b, w = loose.loose_theta(network)[:, :, None]
             z = a * x + b
@@ -84,11 +79,13 @@ class GroupedEngine:
         if rows is not None:
             state = kept(state, np.isin(np.arange(len(state.rows)), rows))
         start = state.weights.rows(state.rows)
-        a, b, w = _moved(state, np.where(start.a < 0, 1, 0), start.a, start.w)
+        groups = groups_of(state)
+        side = np.where(start.a < 0, 1, 0)[:, :, None]
+        a, b, w = _moved(np.take_along_axis(groups.p, side, axis=1), start.a, start.w)
         for k, network in state.loose.items():
             index = network.loose.neuron[: network.loose.size[0]]
             a[k, index], b[k, index], w[k, index] = loose.loose_theta(network)
-        return Weights(a, b, groups_of(state).c, w)
+        return Weights(a, b, groups.c, w)
 
     @_DIVERGED
     def outermost(self, state: State, rows: Ints) -> Weights:
@@ -97,31 +94,27 @@ class GroupedEngine:
         Members are theta(0) = a(0) (1, 0, t), so a homogeneous condition depends on t alone, and
         one that is concave where a keeps its sign is tightest at the smallest or largest t.
         """
-        state = kept(state, np.isin(np.arange(len(state.rows)), rows))
-        m = len(state.rows)
-        sign = np.array([1.0, 1.0, -1.0, -1.0])
-        side = np.broadcast_to([0, 0, 1, 1], (m, 4))
-        members = _moved(state, side, np.broadcast_to(sign, (m, 4)), sign * ends_of(state))
-        theta = np.stack(members)
-        own = {k: loose.outermost(network) for k, network in state.loose.items()}
+        groups = groups_of(state)
+        p, a0 = groups.p[rows][:, [0, 0, 1, 1]], np.array([1.0, 1.0, -1.0, -1.0])
+        theta = np.stack(_moved(p, a0, a0 * ends_of(state)[rows]))
+        place = {int(row): k for k, row in enumerate(rows)}
+        own = {
+            place[row]: loose.outermost(network)
+            for row, network in state.loose.items()
+            if row in place
+        }
         most = max((part.shape[1] for part in own.values()), default=4)
         theta = np.pad(theta, ((0, 0), (0, 0), (0, max(most - 4, 0))), mode="edge")
         for k, part in own.items():
             theta[:, k, : part.shape[1]] = part
             theta[:, k, part.shape[1] :] = part[:, -1:]  # once more: an array has no gaps
-        return Weights(theta[0], theta[1], groups_of(state).c, theta[2])
+        return Weights(theta[0], theta[1], groups.c[rows], theta[2])
 
     @_DIVERGED
     def moments(self, state: State) -> Floats:
         """Sigma, (m, 2, 3, 3)."""
         p, s, _ = groups_of(state)
-        on_a, on_w = p[:, :, 0::2], p[:, :, 1::2]  # columns of P, (m, 2, 3)
-        cross = on_a[..., :, None] * on_w[..., None, :]
-        sigma = (
-            s[:, :, 0, None, None] * (on_a[..., :, None] * on_a[..., None, :])
-            + s[:, :, 1, None, None] * (cross + cross.swapaxes(2, 3))
-            + s[:, :, 2, None, None] * (on_w[..., :, None] * on_w[..., None, :])
-        )
+        sigma = gk.group_moments(p, s)
         for k, network in state.loose.items():
             theta = loose.loose_theta(network)
             for side, inside in enumerate((theta[0] > 0, theta[0] < 0)):
@@ -133,9 +126,8 @@ class GroupedEngine:
         return kept(state, mask)
 
 
-def _moved(state: State, side: Ints, a0: Floats, w0: Floats) -> tuple[Floats, Floats, Floats]:
-    """Where P takes members: side (m, k), a0 and w0 (m, k) or less -> a, b, w, each (m, k)."""
-    p = np.take_along_axis(groups_of(state).p, side[:, :, None], axis=1)
+def _moved(p: Floats, a0: Floats, w0: Floats) -> tuple[Floats, Floats, Floats]:
+    """Where P takes members: p (m, k, 6), a0 and w0 (m, k) or less -> a, b, w, each (m, k)."""
     return (
         p[:, :, 0] * a0 + p[:, :, 1] * w0,
         p[:, :, 2] * a0 + p[:, :, 3] * w0,
