@@ -25,7 +25,6 @@ from mcrelu.experiments.crossing.train import Checks, train
 from mcrelu.problems.one_d import Info, Problem, StopReason, Weights
 from mcrelu.rng import PhiloxMinibatches
 from mcrelu.theory.criterion import Form, MotionBound
-from mcrelu.theory.sigma import side_moments
 from mcrelu.types import Bools, Counts, Floats, Ints, PointSet
 
 R = StopReason
@@ -46,7 +45,7 @@ def check_of(problem: Problem, net: Weights, crossed: Bools | None = None) -> Ch
         step_size=problem.step_size,
         crossed=np.zeros(m, dtype=bool) if crossed is None else crossed,
         outputs=oracle.outputs(net, problem.points.x),
-        moments=lambda: side_moments(net),
+        moments=lambda: net.sums.sigma,
         outermost=lambda mask: Weights(*(part[mask] for part in net)),
     )
 
@@ -209,7 +208,7 @@ def test_few_points(p: list[float], degenerate: bool) -> None:
 def test_one_sided_weights() -> None:
     a = np.array([[1.0, -2.0, 3.0], [1.0, 2.0, 3.0], [-1.0, -2.0, -3.0], [1e-100, -1.0, -2.0]])
     net = Weights(a, np.zeros((4, 3)), np.zeros(4), np.ones((4, 3)))
-    assert one_sided_weights(side_moments(net)).tolist() == [False, True, True, False]
+    assert one_sided_weights(net.sums.sigma).tolist() == [False, True, True, False]
 
 
 class Trained(NamedTuple):
@@ -233,17 +232,45 @@ def judged(criterion: Criterion, check: Check) -> list[int]:
 
 def test_sufficient_judges_converged_networks_and_others(trained: Trained) -> None:
     problem, net = trained
-    assert set(judged(Sufficient(), check_of(problem, net))) == {0, R.LOCALLY_CONVERGED}
-    fresh = check_of(problem, weights_of(problem))
-    assert set(judged(Sufficient(), fresh)) == {0}
+    sharp, fresh = Sufficient(Form.SHARP), check_of(problem, weights_of(problem))
+    assert set(judged(sharp, check_of(problem, net))) == {0, R.LOCALLY_CONVERGED}
+    assert set(judged(sharp, fresh)) == {0}
+    assert set(judged(Sufficient(), fresh)) == {0, R.LOCALLY_CONVERGED}
 
 
 def test_sufficient_forms_differ(trained: Trained) -> None:
-    """The default is the sharp form, which certifies at least as many."""
+    """The default is the modewise form, which certifies most."""
     check = check_of(*trained)
-    sharp, published = judged(Sufficient(), check), judged(Sufficient(Form.PUBLISHED), check)
-    assert Sufficient() == Sufficient(Form.SHARP)
-    assert sum(map(bool, sharp)) > sum(map(bool, published)) > 0
+    default, sharp, published = (
+        np.array(judged(criterion, check)) > 0
+        for criterion in (Sufficient(), Sufficient(Form.SHARP), Sufficient(Form.PUBLISHED))
+    )
+    assert Sufficient() == Sufficient(Form.MODEWISE)
+    assert default.sum() > sharp.sum() > published.sum() > 0
+    assert (default >= sharp).all()
+    assert (sharp >= published).all()
+
+
+def test_an_early_check_decides_nothing_that_may_change(trained: Trained) -> None:
+    """A degenerate network may still cross, and early stopping counts regular checks."""
+    problem, net = trained
+    problem = problem._replace(p=problem.p.copy())
+    problem.p[0] = [0.3, 0.3, 0.3, 0.1, 0.0, 0.0]
+    regular = check_of(problem, net)
+    early = Check(**(vars(regular) | {"early": True}))
+    assert judged(Sufficient(), regular)[0] == R.X_DEGENERATE
+    assert judged(Sufficient(), early)[0] == 0
+    assert judged(Sufficient(), early)[1:] == judged(Sufficient(), regular)[1:]
+    crossed = Check(**(vars(early) | {"crossed": np.ones(len(problem.p), dtype=bool)}))
+    assert set(judged(Crossing(), crossed)) == {R.CROSSED}
+    waiting = EarlyStopping(patience=1)
+    memory = waiting.init(len(problem.p))
+    memory, _ = waiting.judge(memory, regular)
+    unchanged, status = waiting.judge(memory, early)
+    assert not status.any()
+    for before, after in zip(memory, unchanged, strict=True):
+        np.testing.assert_array_equal(before, after)
+    assert (waiting.judge(memory, regular)[1] == R.EARLY_STOPPED).all()
 
 
 def test_degenerate_networks(trained: Trained) -> None:
@@ -263,14 +290,14 @@ def test_degenerate_wins_over_converged(trained: Trained, monkeypatch: pytest.Mo
     def holds(sigma: Floats, *args: Any) -> MotionBound:
         return MotionBound(np.ones(len(sigma), dtype=bool), np.zeros(len(sigma)))
 
-    monkeypatch.setattr("mcrelu.experiments.crossing.stopping.motion_bound", holds)
+    monkeypatch.setattr("mcrelu.theory.criterion.motion_bound", holds)
     rows = np.zeros(4, dtype=int)
     problem = select(trained.problem, rows)
     net = Weights(*(part[rows].copy() for part in trained.net))
     problem.p[[1, 3]] = [0.3, 0.3, 0.3, 0.1, 0.0, 0.0]
     net.a[[2, 3]] = np.abs(net.a[[2, 3]])
     expected = [R.LOCALLY_CONVERGED, R.X_DEGENERATE, R.A_DEGENERATE, R.X_DEGENERATE]
-    assert judged(Sufficient(), check_of(problem, net)) == expected
+    assert judged(Sufficient(Form.SHARP), check_of(problem, net)) == expected
 
 
 def test_neurons_are_asked_for_only_where_the_first_stage_holds(trained: Trained) -> None:
@@ -281,7 +308,8 @@ def test_neurons_are_asked_for_only_where_the_first_stage_holds(trained: Trained
         return Weights(*(part[mask] for part in trained.net))
 
     check = check_of(*trained)
-    status = np.array(judged(Sufficient(), Check(**(vars(check) | {"outermost": outermost}))))
+    check = Check(**(vars(check) | {"outermost": outermost}))
+    status = np.array(judged(Sufficient(Form.SHARP), check))
     assert len(asked) == 1
     assert 0 < asked[0].sum() < len(status)
     assert (status[~asked[0]] == 0).all()
@@ -447,7 +475,7 @@ def test_minibatches_are_drawn_for_running_networks_window_by_window() -> None:
 
 # --------------------------------------------------------------- the loop with real networks
 
-ALL_CRITERIA = (Crossing(), EarlyStopping(patience=3), Sufficient())
+ALL_CRITERIA = (Crossing(), EarlyStopping(patience=3), Sufficient(Form.SHARP))
 
 
 def minibatch_stream(problem: Problem) -> PhiloxMinibatches:

@@ -1,8 +1,9 @@
 """The sufficient criterion: a proof, from the present state, that no kink will ever cross.
 
-The bounds follow the paper's theorem (docs/method.md 2). They come in two stages:
-:func:`motion_bound` needs only the second moments, :func:`neurons_stay` checks every neuron and is
-worth its cost only for networks that pass the first stage.
+Here are the two forms with scalar bounds, which follow the paper's theorem (docs/method.md 2.2);
+theory/modewise.py has the sharpest. All come in two stages: :func:`motion_bound` needs only the
+second moments, :func:`neurons_stay` checks every neuron and is worth its cost only for networks
+that pass the first stage.
 
 Glossary
 --------
@@ -26,8 +27,12 @@ from mcrelu.types import Bools, Floats
 
 
 class Form(StrEnum):
-    """Two ways to bound S_psi; ``published`` repeats the original program (docs/method.md 2)."""
+    """``modewise`` bounds mode by mode (theory/modewise.py); the others bound S_psi in two ways.
 
+    ``published`` repeats the original program, and is a proof only where h <= 1 / lambda_max.
+    """
+
+    MODEWISE = "modewise"
     SHARP = "sharp"
     PUBLISHED = "published"
 
@@ -58,10 +63,11 @@ def motion_bound(
     return MotionBound(*kernels.motion_bound(sigma, moments, u_hat, step_size, alpha, published))
 
 
-def neurons_stay(weights: Weights, kappa: Floats) -> Bools:
+def neurons_stay(weights: Weights, kappa: Floats, form: Form = Form.PUBLISHED) -> Bools:
     """Whether no neuron can ever bring its kink to a data point with |x| >= 1, (m,).
 
     True where |a_i| - E_i[a] > |b_i| + E_i[b] for all i, with
-    E_i = kappa Q |theta_i| + 2 kappa^2 e^(2 kappa) max |theta_i|.
+    E_i = kappa Q |theta_i| + 2 kappa^2 e^(2 kappa) max |theta_i|; ``sharp`` asks for a margin.
     """
-    return kernels.neurons_stay(weights.a, weights.b, weights.w, kappa)
+    margin = 0.0 if form is Form.PUBLISHED else kernels.MARGIN
+    return kernels.neurons_stay(weights.a, weights.b, weights.w, kappa, margin)

@@ -14,6 +14,10 @@ from mcrelu.theory.matrices import apply_2x2, eigh_4x4, largest_row, pinv_2x2, s
 from mcrelu.theory.sigma_kernels import a_ref, training_matrix
 from mcrelu.types import Bools, Floats
 
+# Allowances for rounding of the form sharp; the published form has none
+ROUNDING_OF_MATRIX = 1e-12  # of the training matrix, in units of its largest eigenvalue
+MARGIN = 1e-9  # of the neurons' condition, in units of |a|
+
 
 @jit()
 def motion_bound(
@@ -40,6 +44,9 @@ def motion_bound(
     s = operator_sum(mu, step_size)
     # Networks that do not contract (s <= 0) make nonsense of kappa; they do not hold anyway.
     delta = s * norm * norm * operator_change(sigma, sigma_change(sigma, kappa), kappa)
+    if not published:
+        for k in range(m):
+            delta[k] += s[k] * ROUNDING_OF_MATRIX * eigenvalues[k, 3]
     return (s > 0.0) & (kappa < 0.5) & (delta <= 0.5), kappa
 
 
@@ -127,8 +134,11 @@ def operator_change(sigma: Floats, change: Floats, kappa: Floats) -> Floats:
 
 
 @jit()
-def neurons_stay(a: Floats, b: Floats, w: Floats, kappa: Floats) -> Bools:
-    """Whether every neuron keeps its kink between the data points: a, b, w (m, n) -> (m)."""
+def neurons_stay(a: Floats, b: Floats, w: Floats, kappa: Floats, margin: float) -> Bools:
+    """Whether every neuron keeps its kink between the data points: a, b, w (m, n) -> (m).
+
+    ``margin`` is relative to |a|.
+    """
     m, n = a.shape
     stay = np.ones(m, dtype=np.bool_)
     for k in range(m):
@@ -137,7 +147,7 @@ def neurons_stay(a: Floats, b: Floats, w: Floats, kappa: Floats) -> Bools:
             size_a, size_b, size_w = abs(a[k, i]), abs(b[k, i]), abs(w[k, i])
             # Q maps (a, b, w) to (w, w, a + b): a and b have the same bound
             motion = kappa[k] * size_w + second_order * max(size_a, size_b, size_w)
-            if not size_a - motion > size_b + motion:
+            if not size_a - motion > size_b + motion + margin * size_a:
                 stay[k] = False
                 break
     return stay

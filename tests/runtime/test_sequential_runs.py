@@ -311,6 +311,7 @@ def test_legacy_streams_may_end_by_a_relative_width_too(tmp_path: Path) -> None:
         networks=160,
         cells={"width": [2048]},
         checks={"interval": 2, "maximum": 2},
+        stop=["crossing", {"sufficient": {"form": "published"}}, {"relative_width": 2.0}],
     )
     code, done = run(tmp_path, legacy)
     size = legacy.block_size(legacy.cells[0])

@@ -54,9 +54,14 @@ CASES: dict[str, dict[str, Any]] = {
     "gd, early stopping": {"cells": {"width": [4, 8]}, "stop": ["crossing", "early_stopping"]},
     "gd, both criteria": {
         "cells": {"width": [4]},
-        "stop": ["crossing", "early_stopping", {"sufficient": {"form": "published"}}],
+        "stop": ["crossing", "early_stopping", {"sufficient": {"form": "sharp"}}],
         "step_size": {"over_width": 0.01},
         "checks": {"interval": 500, "maximum": 20},
+    },
+    "gd, published form": {
+        "cells": {"width": [4]},
+        "stop": ["crossing", {"sufficient": {"form": "published"}}],
+        "rng": "philox",
     },
     "sgd, early stopping": {
         "cells": {"width": [4, 8], "optimizer": ["sgd"]},

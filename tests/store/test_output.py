@@ -74,7 +74,7 @@ PERMITTED: dict[str, dict[str, Any]] = {
     "defaults written out": {
         "stop": ["early_stopping", "crossing"],
         "step_size": "inv_lambda_max",
-        "rng": "philox",
+        "rng": "philox4x32",
         "engine": "auto",
         "device": "auto",
     },
@@ -111,7 +111,7 @@ REFUSED: dict[str, tuple[dict[str, Any], list[str]]] = {
         ["checks: [10, 10] there, [10, 20] here"],
     ),
     "block size": ({"block_size": 20}, ["block_size: 10 there, 20 here"]),
-    "default block size": ({"block_size": None}, ["block_size: 10 there, 1000 here"]),
+    "default block size": ({"block_size": None}, ["block_size: 10 there, 10000 here"]),
     "criterion beside a precision": (
         {"stop": {"relative_width": 0.1}},
         ["stop", "early_stopping", "there", "sufficient", "here"],
@@ -216,7 +216,7 @@ def older_numpy(value: dict[str, Any]) -> None:
 
 
 OTHER_PROGRAMS: dict[str, tuple[Callable[[dict[str, Any]], None], str]] = {
-    "engine": (older_engine, "engine grouped has version 1 there, 2 here"),
+    "engine": (older_engine, "engine grouped has version 2 there, 3 here"),
     "rows": (older_rows, "rows have version 2 there, 3 here"),
     "numpy": (older_numpy, f"numpy's random streams are 1 there, {stream_version()} here"),
 }

@@ -33,7 +33,7 @@ from mcrelu.store.shards import (
 )
 from mcrelu.sweep.cell import Block, Cell, Provenance
 
-PROVENANCE = Provenance(SEED, "philox", 10, stream_version())
+PROVENANCE = Provenance(SEED, "philox4x32", 10, stream_version())
 SWEEP = sweep(networks=60)
 CONTENTS = Contents.of(SWEEP)
 (CELL,) = crossing_cells(SWEEP)
@@ -127,7 +127,7 @@ def test_metadata_says_what_it_is(files: Files) -> None:
         "mcrelu.block": "1",
         "mcrelu.networks": "10",
         "mcrelu.seed": str(SEED),
-        "mcrelu.rng": "philox",
+        "mcrelu.rng": "philox4x32",
         "mcrelu.streams": stream_version(),
         "mcrelu.block_size": "10",
     }

@@ -65,7 +65,7 @@ BAD = {
     ),
     "unknown key of checks": (
         changed("maximum: 10", "maximum: 10, often: 1"),
-        ["checks.often", "1", "use one of interval, maximum"],
+        ["checks.often", "1", "use one of interval, maximum, early"],
     ),
     "missing key": (changed("networks: 100\n", ""), ["networks", "is missing", "add it"]),
     "missing nested key": (changed("  width: [16]\n", ""), ["cells.width", "is missing"]),
@@ -237,7 +237,7 @@ BAD = {
     ),
     "unknown form of a criterion": (
         changed("early_stopping]", "sufficient: {form: blunt}]"),
-        ["stop[1].sufficient.form", "'blunt'", "'sharp' or 'published'"],
+        ["stop[1].sufficient.form", "'blunt'", "'modewise', 'sharp' or 'published'"],
     ),
     "unknown step size": (
         changed("inv_lambda_max", "small"),
@@ -249,7 +249,10 @@ BAD = {
     ),
     "unknown engine": (changed("engine: auto", "engine: gpu"), ["engine", "'gpu'", "'auto'"]),
     "unknown device": (changed("device: auto", "device: tpu"), ["device", "'tpu'", "'auto'"]),
-    "unknown rng": (changed("philox", "mersenne"), ["rng", "'mersenne'", "'philox' or 'legacy'"]),
+    "unknown rng": (
+        changed("philox", "mersenne"),
+        ["rng", "'mersenne'", "'philox4x32', 'philox' or 'legacy'"],
+    ),
     # combinations
     "empty list": (changed("[16]", "[]"), ["cells.width", "[]", "is empty", "at least one value"]),
     "empty stop": (
@@ -335,6 +338,30 @@ BAD = {
     "sufficient with adam beside gd": (
         changed("[gd]", "[gd, adam]").replace("early_stopping", "sufficient"),
         ["stop", "'sufficient'", "cells.optimizer", "'adam'", "use early_stopping"],
+    ),
+    "published with a step size that may be too large": (
+        changed("early_stopping]", "sufficient: {form: published}]").replace(
+            "inv_lambda_max", "{over_width: 0.01}"
+        ),
+        ["stop", "'published'", "step_size.over_width", "use the form modewise"],
+    ),
+    "early checks out of order": (
+        changed("interval: 10, maximum: 10", "interval: 100, maximum: 10, early: [10, 1]"),
+        ["checks", "early = [10, 1]", "ascending order"],
+    ),
+    "an early check that is not early": (
+        changed("interval: 10, maximum: 10", "interval: 100, maximum: 10, early: [1, 100]"),
+        ["checks", "early = [1, 100]", "step 100", "list steps before it"],
+    ),
+    "a negative early check": (
+        changed("interval: 10, maximum: 10", "interval: 100, maximum: 10, early: [-1]"),
+        ["checks.early[0]", "-1"],
+    ),
+    "legacy with early checks": (
+        changed("philox", "legacy")
+        .replace("block_size: 50\n", "")
+        .replace("interval: 10, maximum: 10", "interval: 10, maximum: 10, early: [1]"),
+        ["checks.early", "[1]", "leave early out"],
     ),
     "too many blocks": (
         changed("networks: 100", "networks: 100000000000"),
@@ -503,20 +530,20 @@ def test_a_setting_may_add_a_mapping(tmp_path: Path) -> None:
     path = tmp_path / "plain.yaml"
     path.write_text(yaml.safe_dump(spec()))
     read = Sweep.from_yaml(path, ["checks.interval=7", "checks.maximum=3"])
-    assert crossing_cells(read)[0].checks == Checks(7, 3)
+    assert crossing_cells(read)[0].checks == Checks(7, 3, early=(0, 1))
 
 
 @pytest.mark.parametrize(
     "path",
-    [path for path in SWEEPS if path.stem[:4] in ("fig5", "fig6")],
+    [path for path in SWEEPS if path.stem[:4] in ("fig5", "fig6") and "wide" not in path.stem],
     ids=lambda path: path.stem,
 )
 def test_sweeps_of_figures_5_and_6_have_the_paper_s_size(path: Path) -> None:
     shipped = Sweep.from_yaml(path)
-    if shipped.experiment == "crossing":
-        largest = 17 if path.stem.endswith("wide") else 12
-        assert [cell.width for cell in shipped.cells] == [2**k for k in range(4, largest)]
-        assert shipped.spec.networks == 10_000
+    offsets = {cell.offset for cell in crossing_cells(shipped)}
+    widths = [2**k for k in range(4, 12)]
+    assert [cell.width for cell in shipped.cells] == widths * len(offsets)
+    assert shipped.spec.networks == 10_000
 
 
 def test_sweeps_are_shipped() -> None:
@@ -577,7 +604,7 @@ def test_criteria_are_asked_in_the_original_order() -> None:
     assert asked.criteria == (
         Crossing(),
         EarlyStopping(10, 1e-8),
-        Sufficient(Form.SHARP),
+        Sufficient(Form.MODEWISE),
     )
 
 
@@ -594,12 +621,41 @@ def test_a_precision_is_no_part_of_a_cell() -> None:
     assert sweep(stop={"relative_width": 0.1}).cells == sweep().cells
 
 
-def test_checks_default_to_the_original_of_each_initialisation() -> None:
-    cells = crossing_cells(sweep(cells={"width": [4], "init": ["he", "swapped"]}))
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"stop": ["crossing"]},
+        {"stop": ["crossing", "early_stopping"]},
+        {"stop": ["crossing", {"sufficient": {"form": "sharp"}}]},
+        {"stop": ["crossing", {"sufficient": {"form": "published"}}]},
+        {"rng": "legacy", "block_size": None, "networks": 4096, "cells": {"width": [16]}},
+    ],
+)
+def test_checks_default_to_the_original_of_each_initialisation(changes: dict[str, Any]) -> None:
+    width = changes.get("cells", {"width": [4]})
+    cells = crossing_cells(sweep(**(changes | {"cells": {**width, "init": ["he", "swapped"]}})))
     assert {cell.init: cell.checks for cell in cells} == {
         "he": Checks(1000, 1000),
         "swapped": Checks(100, 10_000),
     }
+
+
+def test_the_modewise_form_is_asked_early() -> None:
+    cells = crossing_cells(sweep(cells={"width": [4], "init": ["he", "swapped"]}))
+    assert {cell.init: cell.checks for cell in cells} == {
+        "he": Checks(1000, 1000, early=(0, 1, 10, 100, 300)),
+        "swapped": Checks(100, 10_000, early=(0, 1, 10)),
+    }
+    (late,) = crossing_cells(sweep(checks={"interval": 1000, "maximum": 1000, "early": []}))
+    assert late.checks == Checks(1000, 1000)
+
+
+def test_early_checks_may_be_asked_for_with_any_form() -> None:
+    stop = ["crossing", {"sufficient": {"form": "sharp"}}]
+    checks = {"interval": 1000, "maximum": 1000, "early": [0, 500]}
+    (cell,) = crossing_cells(sweep(stop=stop, checks=checks))
+    assert cell.checks == Checks(1000, 1000, early=(0, 500))
+    assert cell.parameters()["checks"] == [1000, 1000, [0, 500]]
 
 
 def cell(**changes: object) -> CrossingCell:
@@ -693,7 +749,12 @@ def test_an_offset_of_zero_has_one_identity() -> None:
 
 @pytest.mark.parametrize(
     ("networks", "block_size", "sizes"),
-    [(25, 10, [10, 10, 5]), (20, 10, [10, 10]), (3, 10, [3]), (2100, None, [1000, 1000, 100])],
+    [
+        (25, 10, [10, 10, 5]),
+        (20, 10, [10, 10]),
+        (3, 10, [3]),
+        (20_100, None, [10_000, 10_000, 100]),
+    ],
 )
 def test_only_the_last_block_is_shorter(
     networks: int, block_size: int | None, sizes: list[int]

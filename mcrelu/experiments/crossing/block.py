@@ -18,7 +18,7 @@ from mcrelu.experiments.crossing.rows import crossing_rows
 from mcrelu.experiments.crossing.train import Checks, train
 from mcrelu.init import INITIALIZERS, DrawnWeights
 from mcrelu.problems.one_d import Outcome, Problem
-from mcrelu.rng import Draws, LegacyBatch, legacy_batches, legacy_draws, philox_draws
+from mcrelu.rng import Draws, LegacyBatch, draws_of, legacy_batches, legacy_draws
 from mcrelu.store.files import Files
 from mcrelu.sweep.cell import Block, Cell, Provenance
 from mcrelu.theory.sigma import inv_lambda_max
@@ -71,10 +71,9 @@ def draw_block(block: Block, provenance: Provenance) -> Draws:
     """Everything random about a block."""
     width, points = block.cell.width, len(standard_points().x)
     samples = sample_size(width)
-    if provenance.rng == "philox":
-        return philox_draws(
-            provenance.seed, block.cell.stream, block.index, block.networks, width, points, samples
-        )
+    if provenance.rng != "legacy":
+        seed, stream, index = provenance.seed, block.cell.stream, block.index
+        return draws_of(provenance.rng, seed, stream, index, block.networks, width, points, samples)
     batches = [batch for batch in _legacy_batches(provenance.seed) if batch.width == width]
     batch = batches[block.index]
     return legacy_draws(batch.seed, batch.networks, width, points, samples)

@@ -64,7 +64,7 @@ class CrossingCell(Cell):
         return {
             **self.trained(),
             "stop": [describe(criterion) for criterion in self.criteria],
-            "checks": [self.checks.interval, self.checks.maximum],
+            "checks": describe_checks(self.checks),
             "engine": self.engine,
             "semantics": self.semantics,
         }
@@ -83,6 +83,12 @@ class CrossingCell(Cell):
         """A few words that tell the cell from the others of a sweep."""
         leak = f" leaky_slope={self.leaky_slope:g}" if self.leaky_slope else ""
         return f"{self.optimizer} n={self.width} offset={self.offset:g} {self.init}{leak}"
+
+
+def describe_checks(checks: Checks) -> list[Any]:
+    """Interval, maximum and, where there are any, the early steps."""
+    early = [list(checks.early)] if checks.early else []
+    return [checks.interval, checks.maximum, *early]
 
 
 def describe(criterion: Criterion) -> dict[str, Any]:

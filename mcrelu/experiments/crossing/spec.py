@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import product
 from typing import Annotated, Any, Literal
 
@@ -70,7 +71,7 @@ class EarlyStoppingOptions(Model):
 class SufficientOptions(Model):
     """Which form of the sufficient criterion to use."""
 
-    form: Literal["sharp", "published"] = "sharp"
+    form: Literal["modewise", "sharp", "published"] = "modewise"
 
 
 class StopOptions(Model):
@@ -133,20 +134,41 @@ class CheckOptions(Model):
 
     interval: Annotated[int, Field(ge=1, le=10**5)]
     maximum: Annotated[int, Field(ge=1)]
+    early: list[Annotated[int, Field(ge=0)]] | None = None
+
+    @model_validator(mode="after")
+    def _ascending(self) -> CheckOptions:
+        early = self.early or []
+        if sorted(set(early)) != early:
+            raise ValueError(f"early = {early}: list steps in ascending order, each once")
+        if early and early[-1] >= self.interval:
+            raise ValueError(
+                f"early = {early}: the first check of all criteria is at step {self.interval}; "
+                "list steps before it"
+            )
+        return self
 
 
 # docs/method.md 1: with swapped variances kinks move fast, so the original looked more often.
 DEFAULT_CHECKS = {"he": Checks(1000, 1000), "swapped": Checks(100, 10_000)}
+# The modewise form decides most networks that never cross at the first of these steps.
+EARLY = (0, 1, 10, 100, 300)
 
 # A block should take seconds, fill lanes well while its last networks run, and fit in memory.
 MOST_NETWORKS_PER_BLOCK = 1000
 FEWEST_NETWORKS_PER_BLOCK = 32
 MOST_NEURONS_PER_BLOCK = 2**22
+# GD in groups takes little more than the draws for most networks, and keeps none of the neurons.
+MOST_NETWORKS_PER_GROUPED_BLOCK = 10_000
+MOST_NEURONS_PER_GROUPED_BLOCK = 2**30
 
 
-def default_block_size(width: int) -> int:
-    """Networks per block where the spec does not say it; a function of the width alone."""
-    size = min(MOST_NETWORKS_PER_BLOCK, MOST_NEURONS_PER_BLOCK // width)
+def default_block_size(width: int, engine: str, optimizer: str) -> int:
+    """Networks per block where the spec does not say it."""
+    if engine == "grouped" and optimizer == "gd":
+        size = min(MOST_NETWORKS_PER_GROUPED_BLOCK, MOST_NEURONS_PER_GROUPED_BLOCK // width)
+    else:
+        size = min(MOST_NETWORKS_PER_BLOCK, MOST_NEURONS_PER_BLOCK // width)
     return max(FEWEST_NETWORKS_PER_BLOCK, size)
 
 
@@ -160,7 +182,7 @@ class CrossingSpec(CommonSpec):
     checks: CheckOptions | None = None
     engine: Literal["auto", "grouped", "dense"] = "auto"
     device: Literal["auto", "cpu"] = "auto"
-    rng: Literal["philox", "legacy"] = "philox"
+    rng: Literal["philox4x32", "philox", "legacy"] = "philox4x32"
 
     @model_validator(mode="after")
     def _consistent(self) -> CrossingSpec:
@@ -175,7 +197,6 @@ class CrossingSpec(CommonSpec):
         """The cells."""
         lists = self.cells
         over_width = self.step_size.over_width if isinstance(self.step_size, OverWidth) else None
-        checks = self.checks and Checks(self.checks.interval, self.checks.maximum)
         order = product(lists.init, lists.optimizer, lists.leaky_slope, lists.offset, lists.width)
         for init, optimizer, leaky_slope, offset, width in order:
             engine = default_engine(optimizer) if self.engine == "auto" else self.engine
@@ -188,15 +209,26 @@ class CrossingSpec(CommonSpec):
                 init=init,
                 step_rule=StepRule(over_width),
                 criteria=self.criteria(),
-                checks=checks or DEFAULT_CHECKS[init],
+                checks=self._checks_of(init),
                 leaky_slope=leaky_slope + 0.0,  # -0.0 is 0
             )
+
+    def _checks_of(self, init: str) -> Checks:
+        asked = self.checks
+        checks = Checks(asked.interval, asked.maximum) if asked else DEFAULT_CHECKS[init]
+        if asked and asked.early is not None:
+            return replace(checks, early=tuple(asked.early))
+        if self.rng != "legacy" and Sufficient(Form.MODEWISE) in self.criteria():
+            return replace(checks, early=tuple(step for step in EARLY if step < checks.interval))
+        return checks
 
     def block_size_of(self, cell: Cell) -> int:
         """Networks per block of a cell."""
         if self.rng == "legacy":
             return legacy_block_size(cell.width)
-        return self.block_size or default_block_size(cell.width)
+        assert isinstance(cell, CrossingCell)
+        default = default_block_size(cell.width, cell.engine, cell.optimizer)
+        return self.block_size or default
 
     def settings(self) -> dict[str, Any]:
         """What all cells share and an output cannot change, unless the cells say it clearer."""
@@ -225,6 +257,11 @@ class CrossingSpec(CommonSpec):
             raise ValueError("stop: a criterion is listed twice; list every criterion once")
         if Crossing not in kinds:
             raise ValueError("stop: 'crossing' is missing; add it, crossings are what is counted")
+        if Sufficient(Form.PUBLISHED) in self.criteria() and isinstance(self.step_size, OverWidth):
+            raise ValueError(
+                "stop: 'sufficient' in the form 'published' proves nothing for steps above "
+                "1/lambda_max, which step_size.over_width may make; use the form modewise"
+            )
         for optimizer in self.cells.optimizer:
             if Sufficient in kinds and optimizer not in Sufficient.optimizers:
                 raise ValueError(
@@ -247,6 +284,11 @@ class CrossingSpec(CommonSpec):
                 )
 
     def _check_legacy(self) -> None:
+        if self.checks and self.checks.early:
+            raise ValueError(
+                f"checks.early = {self.checks.early}: rng 'legacy' has the original's checks; "
+                "leave early out"
+            )
         if self.block_size is not None:
             raise ValueError(
                 f"block_size = {self.block_size}: rng 'legacy' has the original's batches; "

@@ -4,19 +4,24 @@ A criterion is a frozen dataclass with ``init(m) -> memory`` and
 ``judge(memory, check) -> (memory, status)``, where status (m,) holds a StopReason or 0 for "go on"
 and memory is a tuple of arrays with one row per network. The training loop asks the criteria in
 the order of docs/method.md 1 and drops the rows of stopped networks.
+
+At an early check, before the first interval has passed, only what can be decided for ever is: that
+a kink has crossed, or that none ever will. So no network ends otherwise because of early checks.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mcrelu.problems.one_d import StopReason, Weights
-from mcrelu.theory.criterion import Form, motion_bound, neurons_stay
+from mcrelu.theory import criterion, modewise
+from mcrelu.theory.criterion import Form
 from mcrelu.theory.sigma import A, data_moments, point_sides, u_hat
 from mcrelu.types import Bools, Floats, PointSet
 
@@ -37,6 +42,7 @@ class Check:
     moments: Callable[[], Floats]  # () -> sigma (m, 2, 3, 3)
     outermost: Callable[[Bools], Weights]  # mask (m,) -> neurons that decide for all the others
     leaky_slope: float = 0.0
+    early: bool = False
 
     def validation_loss(self) -> Floats:
         """sum_j v_j (f(x_j) - y_j)^2, (m,)."""
@@ -62,6 +68,7 @@ class Check:
             moments=lambda: self.moments()[mask],
             outermost=outermost,
             leaky_slope=self.leaky_slope,
+            early=self.early,
         )
 
 
@@ -105,8 +112,10 @@ class EarlyStopping:
         return np.full(m, np.inf), np.zeros(m)
 
     def judge(self, memory: Memory, check: Check) -> tuple[Memory, Status]:
-        """EARLY_STOPPED or go on."""
+        """EARLY_STOPPED or go on; early checks do not count."""
         best, waited = memory
+        if check.early:
+            return memory, np.zeros(len(best), dtype=np.int8)
         loss = check.validation_loss()
         improved = loss < best - self.min_delta
         best = np.where(improved, loss, best)
@@ -118,11 +127,12 @@ class EarlyStopping:
 class Sufficient:
     """LOCALLY_CONVERGED where theory proves that no kink will ever cross; degenerate cases.
 
-    Only for GD: the proof follows the deterministic dynamics (theory/criterion.py). Of several
-    verdicts the later one wins: converged, all a of one sign, a side with one point at most.
+    Only for GD: the proof follows the deterministic dynamics (theory/modewise.py, or criterion.py
+    for the other forms). Of several verdicts the later one wins: converged, all a of one sign, a
+    side with one point at most.
     """
 
-    form: Form = Form.SHARP
+    form: Form = Form.MODEWISE
     optimizers: ClassVar[frozenset[str]] = frozenset({"gd"})
 
     def init(self, m: int) -> Memory:
@@ -133,19 +143,27 @@ class Sufficient:
         """LOCALLY_CONVERGED, A_DEGENERATE, X_DEGENERATE or go on."""
         sigma = check.moments()
         status = _where(self._converged(sigma, check), StopReason.LOCALLY_CONVERGED)
-        status[one_sided_weights(sigma)] = StopReason.A_DEGENERATE
-        status[few_points(check.points, check.p)] = StopReason.X_DEGENERATE
+        a_degenerate, x_degenerate = StopReason.A_DEGENERATE, StopReason.X_DEGENERATE
+        status[one_sided_weights(sigma)] = 0 if check.early else a_degenerate
+        status[few_points(check.points, check.p)] = 0 if check.early else x_degenerate
         return memory, status
 
     def _converged(self, sigma: Floats, check: Check) -> Bools:
         rest = u_hat(check.points, check.p, check.outputs)
         moments = data_moments(check.points, check.p)
-        alpha = check.leaky_slope
-        bound = motion_bound(sigma, moments, rest, check.step_size, self.form, alpha)
-        converged = bound.holds.copy()
-        if converged.any():
-            weights = check.outermost(bound.holds)
-            converged[bound.holds] = neurons_stay(weights, bound.kappa[bound.holds])
+        step_size, alpha = check.step_size, check.leaky_slope
+        stay: Callable[[Weights], Bools]
+        if self.form is Form.MODEWISE:
+            motion = modewise.bound_motion(sigma, moments, rest, step_size, alpha)
+            holds = motion.holds
+            stay = partial(modewise.neurons_stay, motion=motion.restrict(holds))
+        else:
+            bound = criterion.motion_bound(sigma, moments, rest, step_size, self.form, alpha)
+            holds = bound.holds
+            stay = partial(criterion.neurons_stay, kappa=bound.kappa[holds], form=self.form)
+        converged = holds.copy()
+        if holds.any():
+            converged[holds] = stay(check.outermost(holds))
         return converged
 
 

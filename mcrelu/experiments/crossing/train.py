@@ -17,10 +17,24 @@ from mcrelu.types import Bools, Floats, Ints
 
 @dataclass(frozen=True)
 class Checks:
-    """When networks are checked: every ``interval`` steps, ``maximum`` times at most."""
+    """When networks are checked: every ``interval`` steps, ``maximum`` times at most.
+
+    And at the ``early`` steps, ascending and below ``interval``, for what is certain by then.
+    """
 
     interval: int
     maximum: int
+    early: tuple[int, ...] = ()
+
+    def steps(self) -> Iterator[int]:
+        """The steps of all checks, ascending."""
+        yield from self.early
+        yield from range(self.interval, self.last + 1, self.interval)
+
+    @property
+    def last(self) -> int:
+        """The step of the last check."""
+        return self.interval * self.maximum
 
 
 class Stopped(NamedTuple):
@@ -84,10 +98,10 @@ def stops(
     rows = np.arange(len(problem.p))
     memories = [criterion.init(len(rows)) for criterion in criteria]
     running = Running(engine, problem, validation_p, engine.init(problem), rows, memories)
-    for number in range(1, checks.maximum + 1):
-        running.advance(checks.interval, minibatches)
-        status = running.judge(criteria)
-        done = (status != 0) | (number == checks.maximum)
+    for step in checks.steps():
+        running.advance(step - running.steps, minibatches)
+        status = running.judge(criteria, early=step < checks.interval)
+        done = (status != 0) | (step == checks.last)
         if done.any():
             yield running.stopped(done, status)
             running.keep(~done)
@@ -109,15 +123,17 @@ class Running:
 
     def advance(self, steps: int, minibatches: MinibatchStream | None) -> None:
         """Train all of them by one window."""
+        if steps == 0:
+            return
         counts = None
         if minibatches is not None:
             counts = minibatches.draw(self.index, self.steps, steps)
         self.state = self.engine.advance(self.state, steps, counts)
         self.steps += steps
 
-    def judge(self, criteria: Sequence[Criterion]) -> Status:
+    def judge(self, criteria: Sequence[Criterion], early: bool) -> Status:
         """The first verdict of the criteria on each network, 0 for those that go on."""
-        check = self._check()
+        check = self._check(early)
         status = np.zeros(len(self.index), dtype=np.int8)
         for k, criterion in enumerate(criteria):
             undecided = status == 0
@@ -149,7 +165,7 @@ class Running:
         self.index = self.index[mask]
         self.memories = [tuple(column[mask] for column in memory) for memory in self.memories]
 
-    def _check(self) -> Check:
+    def _check(self, early: bool) -> Check:
         return Check(
             points=self.problem.points,
             p=self.problem.p,
@@ -160,4 +176,5 @@ class Running:
             moments=lambda: self.engine.moments(self.state),
             outermost=lambda mask: self.engine.outermost(self.state, np.flatnonzero(mask)),
             leaky_slope=self.problem.leaky_slope,
+            early=early,
         )
