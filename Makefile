@@ -2,13 +2,13 @@
 PYTHON ?= python3
 BIN := .venv/bin
 LOWEST := .venv-lowest
-OUT ?= results/fig5-gd
+OUT ?= results/fig5-fig6-gd
 WORKERS ?= 2
 
 .PHONY: run test test-lowest lint types unit install install-test clean
 
 run: install
-	$(BIN)/mcrelu run jobs/sweeps/fig5-gd.yaml --out $(OUT)
+	$(BIN)/mcrelu run jobs/sweeps/fig5-fig6-gd.yaml --out $(OUT)
 
 test: install-test lint types unit
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from math import isnan
 from typing import Any
 
 import pyarrow as pa
 
 from mcrelu.experiments.base import CELLS, Section, Tables
+from mcrelu.experiments.crossing.quantiles import FATES, Fates, fates_of
 from mcrelu.experiments.crossing.series import (
     Series,
     doubts,
@@ -30,6 +32,8 @@ def sections(tables: Tables) -> list[Section]:
     found = [_estimates(one) for one in series_of(cells, tables[POWER_LAWS])]
     if found:
         found.append(_endings(cells))
+    if fates := fates_of(cells):
+        found.append(_fates(fates))
     if any(wanted is not None for wanted in cells["relative_width_wanted"].to_pylist()):
         found.append(_relative_widths(cells))
     return found
@@ -67,6 +71,24 @@ def _endings(cells: pa.Table) -> Section:
             tuple(_shown(value) for value in row.values())
             for row in cells.select(names).to_pylist()
         ),
+    )
+
+
+def _fates(series: list[Fates]) -> Section:
+    """At which steps networks were proved never to cross, and at which the others crossed."""
+    columns = [f"certification_step_{level}" for level in ("50", "95")]
+    columns += [f"crossing_step_{level}" for level in ("05", "50", "95")]
+    rows = []
+    for one in series:
+        for k, width in enumerate(one.width):
+            steps = (one.steps[column][k] for column in columns)
+            shown = ("" if isnan(step) else f"{step:.0f}" for step in steps)
+            rows.append((one.name, str(width), *shown))
+    return Section(
+        title="When fates are decided: the steps by which so many were proved to stay, or crossed",
+        headings=("series", "width", "proved 50 %", "95 %", "crossed 5 %", "50 %", "95 %"),
+        rows=tuple(rows),
+        figure=FATES,
     )
 
 

@@ -45,24 +45,33 @@ class Series:
     @property
     def name(self) -> str:
         """The label as plain text."""
-        return self.label.replace("$", "").replace("\\Delta", "Δ").replace("\\alpha", "leaky slope")
+        return plain(self.label)
 
     @property
     def label(self) -> str:
         """What tells the series from others, in a legend."""
-        setting = self.setting
-        parts = [_OPTIMIZERS[setting.optimizer]]
-        if "early_stopping" in setting.stop:
-            parts.append("early stopping")
-        if setting.step_rule != "inv_lambda_max":
-            parts.append(f"$h = {setting.step_rule.replace('width', 'n')}$")
-        if setting.init != "he":
-            parts.append(f"{setting.init} variances")
-        if setting.leaky_slope:
-            parts.append(rf"$\alpha = {setting.leaky_slope:g}$")
-        if setting.offset:
-            parts.append(rf"$\Delta = {setting.offset:g}$")
-        return ", ".join(parts)
+        return label_of(self.setting)
+
+
+def plain(label: str) -> str:
+    """A label without its LaTeX."""
+    return label.replace("$", "").replace("\\Delta", "Δ").replace("\\alpha", "leaky slope")
+
+
+def label_of(setting: Setting) -> str:
+    """What tells a series from others, in a legend."""
+    parts = [_OPTIMIZERS[setting.optimizer]]
+    if "early_stopping" in setting.stop:
+        parts.append("early stopping")
+    if setting.step_rule != "inv_lambda_max":
+        parts.append(f"$h = {setting.step_rule.replace('width', 'n')}$")
+    if setting.init != "he":
+        parts.append(f"{setting.init} variances")
+    if setting.leaky_slope:
+        parts.append(rf"$\alpha = {setting.leaky_slope:g}$")
+    if setting.offset:
+        parts.append(rf"$\Delta = {setting.offset:g}$")
+    return ", ".join(parts)
 
 
 def series_of(cells: pa.Table, laws: pa.Table) -> list[Series]:

@@ -16,11 +16,14 @@ from mcrelu.problems.one_d import StopReason
 from mcrelu.stats import intervals
 from mcrelu.stats.powerlaw import fit_power_law
 from mcrelu.stats.sequential import confidence_sequence
+from mcrelu.stats.step_histogram import StepHistogram
 
 # Of unfinished networks nobody knows what they would do; a fit must not take them for crossed.
 MOST_UNFINISHED = 0.01
 
 SETTING = Setting._fields
+
+PERCENTAGES = (5, 25, 50, 75, 95)  # of the steps at which networks crossed or were certified
 
 POWER_LAWS = "power_laws"
 
@@ -44,10 +47,15 @@ def cell_table(reader: BlockReader) -> pa.Table:
     ``k_low`` counts the networks that crossed, ``k_high`` those too that are degenerate or
     unfinished; ``estimate`` is k_high over all (docs/method.md 1). Only complete blocks count.
     ``relative_width`` is that of the confidence sequence, null where the estimate is 0;
-    ``relative_width_wanted`` is null unless the sweep asks for one.
+    ``relative_width_wanted`` is null unless the sweep asks for one. ``crossing_step_50`` is the
+    median step at which those that crossed did, ``certification_step_50`` that of the checks at
+    which the others were proved never to cross; likewise for other percentages.
     """
     rows = [_row(reader, cell) for cell in reader.cells]
     table = pa.Table.from_pylist(rows)
+    for place, name in enumerate(table.column_names):
+        if pa.types.is_null(table[name].type):  # no network crossed, or none was certified
+            table = table.set_column(place, name, table[name].cast(pa.int64()))
     n = table["networks"].to_numpy()
     k = table["k_high"].to_numpy()
     some = n > 0
@@ -122,8 +130,13 @@ _LAW_SCHEMA = pa.schema(
 
 def _row(reader: BlockReader, cell: CellRecord) -> dict[str, Any]:
     by_reason = np.zeros(len(StopReason), dtype=np.int64)
-    for block in reader.sample(cell, ["status"]):
-        by_reason += np.bincount(block["status"].to_numpy(), minlength=len(StopReason))
+    crossing, certification = StepHistogram(), StepHistogram()
+    for block in reader.sample(cell, ["status", "first_crossing", "stop_iteration"]):
+        status = block["status"].to_numpy()
+        by_reason += np.bincount(status, minlength=len(StopReason))
+        crossing.add(block["first_crossing"].to_numpy()[status == StopReason.CROSSED])
+        certified = status == StopReason.LOCALLY_CONVERGED
+        certification.add(block["stop_iteration"].to_numpy()[certified])
     parameters = cell.parameters
     return {
         "cell": cell.id,
@@ -139,7 +152,13 @@ def _row(reader: BlockReader, cell: CellRecord) -> dict[str, Any]:
         **{reason.name.lower(): int(by_reason[reason]) for reason in StopReason},
         "k_low": int(by_reason[StopReason.CROSSED]),
         "k_high": int(by_reason.sum() - by_reason[list(_STAYED)].sum()),
+        **_quantiles("crossing_step", crossing),
+        **_quantiles("certification_step", certification),
     }
+
+
+def _quantiles(name: str, steps: StepHistogram) -> dict[str, int | None]:
+    return {f"{name}_{level:02}": steps.quantile(level / 100.0) for level in PERCENTAGES}
 
 
 def _estimates(k: np.ndarray, n: np.ndarray) -> dict[str, np.ndarray]:
