@@ -15,6 +15,7 @@ import numpy as np
 
 from benchmarks.interleaved import Contestant, arguments, medians, ratio, show, take_turns
 from mcrelu.experiments.crossing.block import train_block
+from mcrelu.experiments.crossing.cell import CrossingCell
 from mcrelu.experiments.crossing.spec import default_block_size
 from mcrelu.problems.one_d import Outcome, StopReason
 from mcrelu.sweep.cell import Block
@@ -64,7 +65,9 @@ def block_of(width: int, form: str, networks: int) -> tuple[Block, Any]:
 
 def row_of(width: int, rounds: int) -> dict[str, Any]:
     """One row of the table: agreement first, then times."""
-    most = default_block_size(width, "grouped", "gd")
+    (cell,) = sweep_of(width, "modewise", networks=1).cells
+    assert isinstance(cell, CrossingCell)
+    most = default_block_size(cell)
     networks = min(most, max(100, int(MOST_SECONDS / (0.4e-6 * width))))
     blocks = {form: block_of(width, form, networks) for form in FORMS}
     ends = {form: train_block(*blocks[form])[1] for form in FORMS}

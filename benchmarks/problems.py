@@ -26,7 +26,14 @@ def paper_problem(networks: int, width: int, optimizer: str) -> Drawn:
     """He networks on the six points; GD with h = 1/lambda_max, SGD and Adam with h = 0.01/n."""
     points = standard_points()
     draws = draws_of(
-        "philox4x32", SEED, width, 0, networks, width, len(points.x), sample_size(width)
+        "philox4x32",
+        seed=SEED,
+        stream=width,
+        block=0,
+        networks=networks,
+        width=width,
+        points=len(points.x),
+        samples=sample_size(width),
     )
     p = point_weights(draws.counts)
     rows = np.arange(len(draws.counts))

@@ -13,7 +13,6 @@ import argparse
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from functools import partial
 from time import perf_counter
 from typing import NamedTuple
 
@@ -24,7 +23,7 @@ from mcrelu.engines.one_d.group_state import State
 from mcrelu.engines.one_d.grouped import GroupedEngine
 from mcrelu.init import INITIALIZERS
 from mcrelu.problems.one_d import Problem, Weights
-from mcrelu.theory import criterion, modewise
+from mcrelu.theory.certificate import certified
 from mcrelu.theory.criterion import Form
 from mcrelu.theory.sigma import data_moments, inv_lambda_max, u_hat
 from mcrelu.types import Bools, Floats, PointSet
@@ -212,20 +211,15 @@ def train_on(setting: Setting, state: State, steps: int, tally: Tally) -> None:
 
 def certified_by(form: Form, state: State) -> Bools:
     """What a form of the criterion says, (m,)."""
-    rest = u_hat(state.points, state.p, ENGINE.outputs(state))
-    moments = data_moments(state.points, state.p)
-    arguments = ENGINE.moments(state), moments, rest, state.step_size
-    if form is Form.MODEWISE:
-        motion = modewise.bound_motion(*arguments, state.leak)
-        holds = motion.holds.copy()
-        stay = partial(modewise.neurons_stay, motion=motion.restrict(holds))
-    else:
-        bound = criterion.motion_bound(*arguments, form, state.leak)
-        holds = bound.holds.copy()
-        stay = partial(criterion.neurons_stay, kappa=bound.kappa[holds])
-    if holds.any():
-        holds[holds] = stay(ENGINE.outermost(state, np.flatnonzero(holds)))
-    return holds
+    return certified(
+        form,
+        ENGINE.moments(state),
+        data_moments(state.points, state.p),
+        u_hat(state.points, state.p, ENGINE.outputs(state)),
+        state.step_size,
+        state.leak,
+        lambda mask: ENGINE.outermost(state, np.flatnonzero(mask)),
+    )
 
 
 if __name__ == "__main__":

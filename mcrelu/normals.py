@@ -1,8 +1,11 @@
-"""Counter-based standard normals: any of a stream, at any time, at 3 ns each.
+"""Counter-based standard normals: any of a stream, at any time.
 
 Two words of Philox4x32-10 make two normals by Box and Muller's transform (Annals of Mathematical
 Statistics 29, 1958). No library function is called, and no operation is used that CPUs round
 differently, so a stream is the same everywhere to the last bit.
+
+A change of this module that changes a normal is a new ``rng`` name: streams are part of what a
+block is, and nothing else records which these were.
 
 The radius has 32 bits: no normal is beyond 6.77, where 1e-11 of them should be.
 

@@ -10,7 +10,7 @@ itself; those of ``philox`` are numpy's. ``legacy`` repeats the streams of the o
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from itertools import pairwise
 from typing import NamedTuple, Protocol
@@ -65,6 +65,7 @@ class Draws(NamedTuple):
 
 def draws_of(
     rng: str,
+    *,
     seed: int,
     stream: int,
     block: int,
@@ -78,7 +79,9 @@ def draws_of(
     ``rng`` is "philox4x32" or "philox"; ``samples`` is N, the size of the training and of the
     validation sample.
     """
-    normals = CounterNormals if rng == "philox4x32" else RedrawnNormals
+    kinds: dict[str, Callable[[np.random.SeedSequence, int, int], Normals]]
+    kinds = {"philox4x32": CounterNormals, "philox": RedrawnNormals}
+    normals = kinds[rng]
     root = np.random.SeedSequence(seed, spawn_key=(stream, block))
     train, validation, a, w, minibatch = root.spawn(5)
     uniform = np.full(points, 1.0 / points)

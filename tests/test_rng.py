@@ -26,7 +26,16 @@ WIDTH, POINTS, SAMPLES = 5, 6, 25
 
 
 def draws(seed: int = 1, stream: int = 2, block: int = 3, networks: int = 8) -> Draws:
-    return draws_of("philox", seed, stream, block, networks, WIDTH, POINTS, SAMPLES)
+    return draws_of(
+        "philox",
+        seed=seed,
+        stream=stream,
+        block=block,
+        networks=networks,
+        width=WIDTH,
+        points=POINTS,
+        samples=SAMPLES,
+    )
 
 
 def everything(normals: Normals) -> np.ndarray:

@@ -379,7 +379,7 @@ class ScriptedEngine:
     moments = neurons = outermost = unexpected
 
     @staticmethod
-    def memory(networks: int, width: int, optimizer: str) -> int:
+    def memory(networks: int, width: int, optimizer: str, crossing: int) -> int:
         raise AssertionError("asked for what is not needed")
 
 

@@ -38,7 +38,7 @@ def scaled_sums(a: Floats, w: Floats, a_scale: float, w_scale: float) -> NeuronS
 
 
 def joined(parts: list[NeuronSums]) -> NeuronSums:
-    """The sums of the networks of several batches, one after the other."""
+    """The sums of the networks of several batches, at least one, one after the other."""
     sigma, ends, grouped, c = zip(*parts, strict=True)
     return NeuronSums(*map(np.concatenate, (sigma, ends, grouped, c)))
 

@@ -51,6 +51,7 @@ def _cold(task: BlockTask) -> BlockResult | None:
 @cache
 def _train(warm_up_cell: Cell) -> None:
     with _alone():
+        # Of the streams, this is the one whose kernels must be compiled.
         provenance = Provenance(0, "philox4x32", 1, "")
         experiment_of(warm_up_cell).seconds(warm_up_cell, provenance, networks=1)
 

@@ -71,7 +71,10 @@ def pool(owners: Sequence[OfExperiment], tables: Sequence[pa.Table]) -> pa.Table
     kinds = [owner.experiment for owner in owners]
     if any(kind.name != kinds[0].name for kind in kinds):
         raise UserError("the outputs are of different experiments; give outputs of one")
-    together = pa.concat_tables(table.replace_schema_metadata(None) for table in tables)
+    # Tables of earlier versions lack columns; what they would hold is unknown.
+    together = pa.concat_tables(
+        (table.replace_schema_metadata(None) for table in tables), promote_options="default"
+    )
     seen = set()
     for point in together.select(list(kinds[0].point_columns)).to_pylist():
         key = tuple(point.values())

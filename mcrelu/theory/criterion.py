@@ -63,11 +63,12 @@ def motion_bound(
     return MotionBound(*kernels.motion_bound(sigma, moments, u_hat, step_size, alpha, published))
 
 
-def neurons_stay(weights: Weights, kappa: Floats, form: Form = Form.PUBLISHED) -> Bools:
+def neurons_stay(weights: Weights, kappa: Floats, form: Form) -> Bools:
     """Whether no neuron can ever bring its kink to a data point with |x| >= 1, (m,).
 
     True where |a_i| - E_i[a] > |b_i| + E_i[b] for all i, with
-    E_i = kappa Q |theta_i| + 2 kappa^2 e^(2 kappa) max |theta_i|; ``sharp`` asks for a margin.
+    E_i = kappa Q |theta_i| + 2 kappa^2 e^(2 kappa) max |theta_i|; ``sharp`` asks for
+    a margin of criterion_kernels.MARGIN |a_i|, for rounding.
     """
     margin = 0.0 if form is Form.PUBLISHED else kernels.MARGIN
     return kernels.neurons_stay(weights.a, weights.b, weights.w, kappa, margin)

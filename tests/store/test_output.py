@@ -111,7 +111,7 @@ REFUSED: dict[str, tuple[dict[str, Any], list[str]]] = {
         ["checks: [10, 10] there, [10, 20] here"],
     ),
     "block size": ({"block_size": 20}, ["block_size: 10 there, 20 here"]),
-    "default block size": ({"block_size": None}, ["block_size: 10 there, 10000 here"]),
+    "default block size": ({"block_size": None}, ["block_size: 10 there, 1000 here"]),
     "criterion beside a precision": (
         {"stop": {"relative_width": 0.1}},
         ["stop", "early_stopping", "there", "sufficient", "here"],

@@ -13,6 +13,7 @@ from small_sweeps import crossing_cells, spec, sweep
 
 from mcrelu.errors import ExitCode, SpecError
 from mcrelu.experiments.crossing.cell import CrossingCell, StepRule
+from mcrelu.experiments.crossing.spec import default_block_size
 from mcrelu.experiments.crossing.stopping import Crossing, EarlyStopping, Sufficient
 from mcrelu.experiments.crossing.train import Checks
 from mcrelu.sweep.reading import parse_yaml
@@ -745,6 +746,52 @@ def test_an_offset_of_zero_has_one_identity() -> None:
     for key in ("offset", "leaky_slope"):
         minus = sweep(cells={"width": [4], key: [-0.0]}).cells[0]
         assert minus.stream == sweep().cells[0].stream
+
+
+@pytest.mark.parametrize(
+    ("changes", "size"),
+    [
+        ({}, 10_000),
+        ({"cells": {"width": [2**20]}}, 1024),
+        ({"cells": {"width": [2048], "offset": [0.1]}}, 2048),
+        ({"cells": {"width": [2048], "init": ["swapped"]}}, 2048),
+        ({"cells": {"width": [2048]}, "step_size": {"over_width": 1}}, 2048),
+        ({"cells": {"width": [2**16], "offset": [0.1]}}, 64),
+        ({"cells": {"width": [2**20], "offset": [0.1]}}, 32),
+        ({"stop": ["crossing"]}, 1000),
+        ({"stop": ["crossing", {"sufficient": {"form": "sharp"}}]}, 1000),
+        ({"engine": "dense"}, 1000),
+    ],
+)
+def test_default_block_sizes(changes: dict[str, Any], size: int) -> None:
+    """Blocks are large only where most networks are decided at once, and keep no neurons."""
+    (cell,) = crossing_cells(sweep(**changes))
+    assert default_block_size(cell) == size
+
+
+def test_memory_counts_the_neurons_of_networks_that_cross() -> None:
+    """Where few do, it does not grow with the width; elsewhere all of a block may do so at once."""
+    few, many = (
+        crossing_cells(sweep(cells={"width": [2**16], "offset": [offset]}))[0]
+        for offset in (0.0, 0.1)
+    )
+    assert few.memory(10_000) < 2**30
+    assert many.memory(10_000) > 10_000 * 2**16 * 8
+    assert many.memory(64) < 2**29
+
+
+def test_memory_counts_windows_of_minibatches() -> None:
+    short, long = (
+        crossing_cells(
+            sweep(
+                cells={"width": [16], "optimizer": ["sgd"]},
+                stop=["crossing"],
+                checks={"interval": interval, "maximum": 10},
+            )
+        )[0]
+        for interval in (10, 10**5)
+    )
+    assert long.memory(1000) - short.memory(1000) == 1000 * 6 * (10**5 - 10)
 
 
 @pytest.mark.parametrize(

@@ -193,7 +193,9 @@ def test_sigma_change_is_sharp_to_first_order(seed: int) -> None:
 
 def stays(thetas: Floats, kappa: float) -> bool:
     a, b, w = thetas.T[:, None]
-    return bool(cr.neurons_stay(Weights(a, b, np.zeros(1), w), np.array([kappa]))[0])
+    return bool(
+        cr.neurons_stay(Weights(a, b, np.zeros(1), w), np.array([kappa]), Form.PUBLISHED)[0]
+    )
 
 
 def crosses(thetas: Floats, updates: Floats) -> bool:
@@ -260,7 +262,7 @@ def verdicts(snapshot: Snapshot, form: Form) -> Verdicts:
     )
     converged = motion.holds.copy()
     kept = Weights(*(part[motion.holds] for part in net))
-    converged[motion.holds] = cr.neurons_stay(kept, motion.kappa[motion.holds])
+    converged[motion.holds] = cr.neurons_stay(kept, motion.kappa[motion.holds], form)
     return Verdicts(motion.holds, motion.kappa, converged)
 
 
@@ -375,7 +377,7 @@ def simulate(engine: AnyEngine, problem: Problem, steps: int) -> Simulation:
         crossed[rows[~inside]] = True
         rows, state = rows[inside], engine.keep(state, inside)
         net, outputs = engine.neurons(state), engine.outputs(state)
-        naive[rows] |= cr.neurons_stay(net, np.zeros(len(rows)))
+        naive[rows] |= cr.neurons_stay(net, np.zeros(len(rows)), Form.PUBLISHED)
         for form, issued in certificates.items():
             issued.check(net, rows)
             open_ = np.flatnonzero(~issued.there[rows])

@@ -53,7 +53,12 @@ class DenseEngine:
     optimizers: ClassVar[frozenset[str]] = frozenset({"gd", "sgd", "adam"})
 
     @staticmethod
-    def memory(networks: int, width: int, optimizer: str) -> int:
+    def memory(
+        networks: int,
+        width: int,
+        optimizer: str,
+        crossing: int,
+    ) -> int:
         """Draws (2), parameters (3), packed state and its copy (6, Adam 18) and packing (1)."""
         arrays = 24 if optimizer == "adam" else 12
         return arrays * networks * width * np.dtype(np.float64).itemsize

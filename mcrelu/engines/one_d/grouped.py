@@ -33,15 +33,12 @@ class GroupedEngine:
     optimizers: ClassVar[frozenset[str]] = frozenset({"gd", "sgd"})
 
     @staticmethod
-    def memory(networks: int, width: int, optimizer: str) -> int:
-        """Draws and parameters of what is drawn at once (12), loose networks (6), and the state.
-
-        Networks become loose when a kink is about to cross; P(crossing) is about 1.4 / sqrt(width).
-        """
+    def memory(networks: int, width: int, optimizer: str, crossing: int) -> int:
+        """What is drawn at once (12 numbers a neuron), loose networks (7), states and a check."""
         at_once = min(networks * width, max(width, NEURONS_AT_ONCE))
-        crossing = min(networks, 1 + int(2.0 * networks / width**0.5))
         packed = 3 * (gk.ROWS + gk.FIXED_ROWS + gk.DATA_ROWS)
-        numbers = 12 * at_once + 6 * crossing * width + packed * networks
+        check = 200  # moments, eigenvectors, bounds
+        numbers = 12 * at_once + 7 * crossing * width + (packed + check) * networks
         return numbers * np.dtype(np.float64).itemsize
 
     def init(self, problem: Problem) -> State:

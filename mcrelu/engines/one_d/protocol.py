@@ -24,8 +24,11 @@ class Engine(Protocol[State]):
     optimizers: ClassVar[frozenset[str]]
 
     @staticmethod
-    def memory(networks: int, width: int, optimizer: str) -> int:
-        """Peak bytes that a block of this size needs, from the draws to the last check."""
+    def memory(networks: int, width: int, optimizer: str, crossing: int) -> int:
+        """Peak bytes that a block of this size needs, from the draws to the last check.
+
+        At most ``crossing`` of the networks have a crossing between two checks.
+        """
 
     def init(self, problem: Problem) -> State:
         """The state before the first step."""

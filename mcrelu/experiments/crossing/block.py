@@ -73,7 +73,16 @@ def draw_block(block: Block, provenance: Provenance) -> Draws:
     samples = sample_size(width)
     if provenance.rng != "legacy":
         seed, stream, index = provenance.seed, block.cell.stream, block.index
-        return draws_of(provenance.rng, seed, stream, index, block.networks, width, points, samples)
+        return draws_of(
+            provenance.rng,
+            seed=seed,
+            stream=stream,
+            block=index,
+            networks=block.networks,
+            width=width,
+            points=points,
+            samples=samples,
+        )
     batches = [batch for batch in _legacy_batches(provenance.seed) if batch.width == width]
     batch = batches[block.index]
     return legacy_draws(batch.seed, batch.networks, width, points, samples)

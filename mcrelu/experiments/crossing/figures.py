@@ -14,9 +14,9 @@ from matplotlib.markers import CARETDOWN
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from mcrelu.experiments.base import CELLS, Drawing, Tables
-from mcrelu.experiments.crossing.fates import fates_figure
+from mcrelu.experiments.crossing.decision_figure import decision_figure
+from mcrelu.experiments.crossing.decision_steps import DECISION_STEPS, decision_steps_of
 from mcrelu.experiments.crossing.pgf import crossing_tex
-from mcrelu.experiments.crossing.quantiles import FATES, fates_of
 from mcrelu.experiments.crossing.sections import DRAWING
 from mcrelu.experiments.crossing.series import Series, all_widths, series_of
 from mcrelu.experiments.crossing.tables import POWER_LAWS
@@ -37,8 +37,8 @@ def drawings(tables: Tables) -> list[Drawing]:
     # Not the figure's own name: compiling it must not overwrite crossing.pdf.
     documents = {f"{DRAWING}-pgfplots.tex": crossing_tex(series)}
     found = [Drawing(DRAWING, crossing_figure(series), documents)]
-    fates = fates_of(tables[CELLS])
-    return [*found, Drawing(FATES, fates_figure(fates))] if fates else found
+    decided = decision_steps_of(tables[CELLS])
+    return [*found, Drawing(DECISION_STEPS, decision_figure(decided))] if decided else found
 
 
 def crossing_figure(series: Sequence[Series]) -> Figure:

@@ -8,7 +8,11 @@ from typing import Any
 import pyarrow as pa
 
 from mcrelu.experiments.base import CELLS, Section, Tables
-from mcrelu.experiments.crossing.quantiles import FATES, Fates, fates_of
+from mcrelu.experiments.crossing.decision_steps import (
+    DECISION_STEPS,
+    DecisionSteps,
+    decision_steps_of,
+)
 from mcrelu.experiments.crossing.series import (
     Series,
     doubts,
@@ -16,7 +20,7 @@ from mcrelu.experiments.crossing.series import (
     paper_figure,
     series_of,
 )
-from mcrelu.experiments.crossing.tables import POWER_LAWS
+from mcrelu.experiments.crossing.tables import CERTIFICATION, CROSSING, POWER_LAWS
 from mcrelu.stats.sequential import too_wide
 
 DRAWING = "crossing"
@@ -27,13 +31,13 @@ _REASONS = (
 
 
 def sections(tables: Tables) -> list[Section]:
-    """A section per series, how training ended, and how narrow intervals are if that was asked."""
+    """A section per series, how and when training ended, and how narrow intervals are if asked."""
     cells = tables[CELLS]
     found = [_estimates(one) for one in series_of(cells, tables[POWER_LAWS])]
     if found:
         found.append(_endings(cells))
-    if fates := fates_of(cells):
-        found.append(_fates(fates))
+    if decided := decision_steps_of(cells):
+        found.append(_decisions(decided))
     if any(wanted is not None for wanted in cells["relative_width_wanted"].to_pylist()):
         found.append(_relative_widths(cells))
     return found
@@ -74,21 +78,21 @@ def _endings(cells: pa.Table) -> Section:
     )
 
 
-def _fates(series: list[Fates]) -> Section:
+def _decisions(series: list[DecisionSteps]) -> Section:
     """At which steps networks were proved never to cross, and at which the others crossed."""
-    columns = [f"certification_step_{level}" for level in ("50", "95")]
-    columns += [f"crossing_step_{level}" for level in ("05", "50", "95")]
+    kinds = {CERTIFICATION: (50, 95), CROSSING: (5, 50, 95)}
+    shown_levels = [(kind, level) for kind, levels in kinds.items() for level in levels]
     rows = []
     for one in series:
         for k, width in enumerate(one.width):
-            steps = (one.steps[column][k] for column in columns)
+            steps = (one.percentile(kind, level)[k] for kind, level in shown_levels)
             shown = ("" if isnan(step) else f"{step:.0f}" for step in steps)
             rows.append((one.name, str(width), *shown))
     return Section(
-        title="When fates are decided: the steps by which so many were proved to stay, or crossed",
-        headings=("series", "width", "proved 50 %", "95 %", "crossed 5 %", "50 %", "95 %"),
+        title="Steps at which networks were certified, or crossed (percentiles among those)",
+        headings=("series", "width", *(f"{kind} {level} %" for kind, level in shown_levels)),
         rows=tuple(rows),
-        figure=FATES,
+        figure=DECISION_STEPS,
     )
 
 

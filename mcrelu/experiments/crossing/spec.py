@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
 from itertools import product
 from typing import Annotated, Any, Literal
 
@@ -151,25 +150,26 @@ class CheckOptions(Model):
 
 # docs/method.md 1: with swapped variances kinks move fast, so the original looked more often.
 DEFAULT_CHECKS = {"he": Checks(1000, 1000), "swapped": Checks(100, 10_000)}
-# The modewise form decides most networks that never cross at the first of these steps.
+# Of the networks that never cross, the modewise form certifies most at the first of these steps.
 EARLY = (0, 1, 10, 100, 300)
 
 # A block should take seconds, fill lanes well while its last networks run, and fit in memory.
 MOST_NETWORKS_PER_BLOCK = 1000
 FEWEST_NETWORKS_PER_BLOCK = 32
 MOST_NEURONS_PER_BLOCK = 2**22
-# GD in groups takes little more than the draws for most networks, and keeps none of the neurons.
-MOST_NETWORKS_PER_GROUPED_BLOCK = 10_000
-MOST_NEURONS_PER_GROUPED_BLOCK = 2**30
+# With the modewise form most networks take little more than their draws. Neurons of those that
+# cross are kept, so there may be many neurons only where few networks cross.
+MOST_NETWORKS_PER_MODEWISE_BLOCK = 10_000
+MOST_NEURONS_IF_FEW_CROSS = 2**30
 
 
-def default_block_size(width: int, engine: str, optimizer: str) -> int:
+def default_block_size(cell: CrossingCell) -> int:
     """Networks per block where the spec does not say it."""
-    if engine == "grouped" and optimizer == "gd":
-        size = min(MOST_NETWORKS_PER_GROUPED_BLOCK, MOST_NEURONS_PER_GROUPED_BLOCK // width)
-    else:
-        size = min(MOST_NETWORKS_PER_BLOCK, MOST_NEURONS_PER_BLOCK // width)
-    return max(FEWEST_NETWORKS_PER_BLOCK, size)
+    networks, neurons = MOST_NETWORKS_PER_BLOCK, MOST_NEURONS_PER_BLOCK
+    if cell.engine == "grouped" and Sufficient(Form.MODEWISE) in cell.criteria:
+        networks = MOST_NETWORKS_PER_MODEWISE_BLOCK
+        neurons = MOST_NEURONS_IF_FEW_CROSS if cell.rarely_crosses else neurons
+    return max(FEWEST_NETWORKS_PER_BLOCK, min(networks, neurons // cell.width))
 
 
 class CrossingSpec(CommonSpec):
@@ -214,21 +214,23 @@ class CrossingSpec(CommonSpec):
             )
 
     def _checks_of(self, init: str) -> Checks:
-        asked = self.checks
-        checks = Checks(asked.interval, asked.maximum) if asked else DEFAULT_CHECKS[init]
+        asked, default = self.checks, DEFAULT_CHECKS[init]
+        interval = asked.interval if asked else default.interval
+        early: Sequence[int] = ()
         if asked and asked.early is not None:
-            return replace(checks, early=tuple(asked.early))
-        if self.rng != "legacy" and Sufficient(Form.MODEWISE) in self.criteria():
-            return replace(checks, early=tuple(step for step in EARLY if step < checks.interval))
-        return checks
+            early = asked.early
+        elif self.rng != "legacy" and Sufficient(Form.MODEWISE) in self.criteria():
+            early = [step for step in EARLY if step < interval]
+        return Checks(interval, asked.maximum if asked else default.maximum, tuple(early))
 
     def block_size_of(self, cell: Cell) -> int:
         """Networks per block of a cell."""
         if self.rng == "legacy":
             return legacy_block_size(cell.width)
+        if self.block_size is not None:
+            return self.block_size
         assert isinstance(cell, CrossingCell)
-        default = default_block_size(cell.width, cell.engine, cell.optimizer)
-        return self.block_size or default
+        return default_block_size(cell)
 
     def settings(self) -> dict[str, Any]:
         """What all cells share and an output cannot change, unless the cells say it clearer."""

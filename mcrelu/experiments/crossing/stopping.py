@@ -5,22 +5,21 @@ A criterion is a frozen dataclass with ``init(m) -> memory`` and
 and memory is a tuple of arrays with one row per network. The training loop asks the criteria in
 the order of docs/method.md 1 and drops the rows of stopped networks.
 
-At an early check, before the first interval has passed, only what can be decided for ever is: that
-a kink has crossed, or that none ever will. So no network ends otherwise because of early checks.
+At an early check, before the first interval has passed, only crossings and certificates count,
+which later training cannot change.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, replace
 from typing import ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mcrelu.problems.one_d import StopReason, Weights
-from mcrelu.theory import criterion, modewise
+from mcrelu.theory.certificate import certified
 from mcrelu.theory.criterion import Form
 from mcrelu.theory.sigma import A, data_moments, point_sides, u_hat
 from mcrelu.types import Bools, Floats, PointSet
@@ -58,8 +57,8 @@ class Check:
             wanted[mask] = inner
             return self.outermost(wanted)
 
-        return Check(
-            points=self.points,
+        return replace(
+            self,
             p=self.p[mask],
             validation_p=self.validation_p[mask],
             step_size=self.step_size[mask],
@@ -67,8 +66,6 @@ class Check:
             outputs=self.outputs[mask],
             moments=lambda: self.moments()[mask],
             outermost=outermost,
-            leaky_slope=self.leaky_slope,
-            early=self.early,
         )
 
 
@@ -143,28 +140,24 @@ class Sufficient:
         """LOCALLY_CONVERGED, A_DEGENERATE, X_DEGENERATE or go on."""
         sigma = check.moments()
         status = _where(self._converged(sigma, check), StopReason.LOCALLY_CONVERGED)
-        a_degenerate, x_degenerate = StopReason.A_DEGENERATE, StopReason.X_DEGENERATE
-        status[one_sided_weights(sigma)] = 0 if check.early else a_degenerate
-        status[few_points(check.points, check.p)] = 0 if check.early else x_degenerate
+        one_sided, few = one_sided_weights(sigma), few_points(check.points, check.p)
+        if check.early:  # a degenerate network may still cross before the first regular check
+            status[one_sided | few] = 0
+        else:
+            status[one_sided] = StopReason.A_DEGENERATE
+            status[few] = StopReason.X_DEGENERATE
         return memory, status
 
     def _converged(self, sigma: Floats, check: Check) -> Bools:
-        rest = u_hat(check.points, check.p, check.outputs)
-        moments = data_moments(check.points, check.p)
-        step_size, alpha = check.step_size, check.leaky_slope
-        stay: Callable[[Weights], Bools]
-        if self.form is Form.MODEWISE:
-            motion = modewise.bound_motion(sigma, moments, rest, step_size, alpha)
-            holds = motion.holds
-            stay = partial(modewise.neurons_stay, motion=motion.restrict(holds))
-        else:
-            bound = criterion.motion_bound(sigma, moments, rest, step_size, self.form, alpha)
-            holds = bound.holds
-            stay = partial(criterion.neurons_stay, kappa=bound.kappa[holds], form=self.form)
-        converged = holds.copy()
-        if holds.any():
-            converged[holds] = stay(check.outermost(holds))
-        return converged
+        return certified(
+            self.form,
+            sigma,
+            data_moments(check.points, check.p),
+            u_hat(check.points, check.p, check.outputs),
+            check.step_size,
+            check.leaky_slope,
+            check.outermost,
+        )
 
 
 def one_sided_weights(sigma: Floats) -> Bools:

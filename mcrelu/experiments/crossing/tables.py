@@ -23,7 +23,9 @@ MOST_UNFINISHED = 0.01
 
 SETTING = Setting._fields
 
-PERCENTAGES = (5, 25, 50, 75, 95)  # of the steps at which networks crossed or were certified
+# Percentiles of the steps at which networks crossed, and of those at which others were certified
+CROSSING, CERTIFICATION = "crossing", "certification"
+PERCENTAGES = (5, 25, 50, 75, 95)
 
 POWER_LAWS = "power_laws"
 
@@ -152,13 +154,18 @@ def _row(reader: BlockReader, cell: CellRecord) -> dict[str, Any]:
         **{reason.name.lower(): int(by_reason[reason]) for reason in StopReason},
         "k_low": int(by_reason[StopReason.CROSSED]),
         "k_high": int(by_reason.sum() - by_reason[list(_STAYED)].sum()),
-        **_quantiles("crossing_step", crossing),
-        **_quantiles("certification_step", certification),
+        **_percentiles(CROSSING, crossing),
+        **_percentiles(CERTIFICATION, certification),
     }
 
 
-def _quantiles(name: str, steps: StepHistogram) -> dict[str, int | None]:
-    return {f"{name}_{level:02}": steps.quantile(level / 100.0) for level in PERCENTAGES}
+def percentile_column(kind: str, level: int) -> str:
+    """The column with a percentile of the steps of a kind, CROSSING or CERTIFICATION."""
+    return f"{kind}_step_{level:02}"
+
+
+def _percentiles(kind: str, steps: StepHistogram) -> dict[str, int | None]:
+    return {percentile_column(kind, level): steps.quantile(level / 100.0) for level in PERCENTAGES}
 
 
 def _estimates(k: np.ndarray, n: np.ndarray) -> dict[str, np.ndarray]:

@@ -19,7 +19,7 @@ from mcrelu.types import Bools, Floats, Ints
 class Checks:
     """When networks are checked: every ``interval`` steps, ``maximum`` times at most.
 
-    And at the ``early`` steps, ascending and below ``interval``, for what is certain by then.
+    And at the ``early`` steps, ascending and below ``interval``, for crossings and certificates.
     """
 
     interval: int

@@ -1,4 +1,4 @@
-"""The figure of when fates are decided, and the quantiles behind it."""
+"""The figure of the steps at which networks are decided, and the percentiles behind it."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ import pytest
 from matplotlib.collections import FillBetweenPolyCollection
 
 import mcrelu
-from mcrelu.experiments.crossing.fates import fates_figure
-from mcrelu.experiments.crossing.quantiles import FATES, fates_of
+from mcrelu.experiments.crossing.decision_figure import decision_figure
+from mcrelu.experiments.crossing.decision_steps import DECISION_STEPS, decision_steps_of
 from mcrelu.experiments.crossing.tables import PERCENTAGES
 from mcrelu.figures.plot import draw
 from mcrelu.figures.style import look
 from mcrelu.problems.one_d import StopReason
+from mcrelu.stats.comparison import pool
 from mcrelu.sweep.sweep import Sweep
 
 SPEC = {
@@ -52,10 +53,10 @@ def test_quantiles_are_those_of_the_rows(run: mcrelu.Run) -> None:
 
 def test_a_panel_for_each_series(run: mcrelu.Run) -> None:
     table = run.table()
-    series = fates_of(table)
+    series = decision_steps_of(table)
     assert [one.label for one in series] == ["GD", r"GD, $\Delta = 1$"]
     with look():
-        figure = fates_figure(series)
+        figure = decision_figure(series)
     assert len(figure.axes) == 2
     for axes, offset in zip(figure.axes, (0.0, 1.0), strict=True):
         mine = table.filter(pa.compute.equal(table["offset"], offset))
@@ -73,12 +74,24 @@ def test_a_panel_for_each_series(run: mcrelu.Run) -> None:
 
 def test_it_is_drawn_where_networks_were_certified(run: mcrelu.Run) -> None:
     names = {Path(path).name for path in draw(run.output)}
-    assert {f"{FATES}.png", f"{FATES}.pdf", f"{FATES}.svg"} <= names
+    assert {f"{DECISION_STEPS}.png", f"{DECISION_STEPS}.pdf", f"{DECISION_STEPS}.svg"} <= names
 
 
 def test_older_tables_and_other_criteria_have_none(run: mcrelu.Run) -> None:
     table = run.table()
-    assert fates_of(table.drop_columns(["crossing_step_50"])) == []
+    assert decision_steps_of(table.drop_columns(["crossing_step_50"])) == []
     none = pa.array([0] * len(table))
     place = table.column_names.index("locally_converged")
-    assert fates_of(table.set_column(place, "locally_converged", none)) == []
+    assert decision_steps_of(table.set_column(place, "locally_converged", none)) == []
+
+
+def test_outputs_of_earlier_versions_are_drawn_with_later_ones(run: mcrelu.Run) -> None:
+    """Their tables of cells lack columns, which are null in the common one."""
+    table = run.table()
+    new = table.filter(pa.compute.equal(table["offset"], 0.0))
+    old = table.filter(pa.compute.equal(table["offset"], 1.0)).drop_columns(["crossing_step_50"])
+    together = pool([run.output, run.output], [new, old])
+    assert together["crossing_step_50"].null_count == old.num_rows
+    assert [one.label for one in decision_steps_of(together)] == ["GD", r"GD, $\Delta = 1$"]
+    with look():
+        decision_figure(decision_steps_of(together))

@@ -8,40 +8,49 @@ import numpy as np
 import pyarrow as pa
 
 from mcrelu.experiments.crossing.series import label_of, plain
-from mcrelu.experiments.crossing.tables import PERCENTAGES, setting_of
+from mcrelu.experiments.crossing.tables import (
+    CERTIFICATION,
+    CROSSING,
+    PERCENTAGES,
+    percentile_column,
+    setting_of,
+)
 from mcrelu.types import Floats
 
-FATES = "fates"  # the figure's name
-KINDS = ("certification_step", "crossing_step")  # column prefixes in the table of cells
+DECISION_STEPS = "decision_steps"  # the figure's name
+_COLUMNS = [percentile_column(k, level) for k in (CERTIFICATION, CROSSING) for level in PERCENTAGES]
 
 
-class Fates(NamedTuple):
-    """Quantiles of steps of one series: by column of the table, over the widths, NaN for none."""
+class DecisionSteps(NamedTuple):
+    """Percentiles of the steps of one series, over the widths; NaN where there are no networks."""
 
     label: str  # for a legend
     width: list[int]
-    steps: dict[str, Floats]
+    steps: dict[str, Floats]  # by column of the table
 
     @property
     def name(self) -> str:
         """The label as plain text."""
         return plain(self.label)
 
+    def percentile(self, kind: str, level: int) -> Floats:
+        """Of CROSSING or CERTIFICATION, over the widths."""
+        return self.steps[percentile_column(kind, level)]
 
-def fates_of(cells: pa.Table) -> list[Fates]:
+
+def decision_steps_of(cells: pa.Table) -> list[DecisionSteps]:
     """The series of a table of cells in which networks were proved never to cross."""
-    names = [f"{prefix}_{level:02}" for prefix in KINDS for level in PERCENTAGES]
-    if not set(names) <= set(cells.column_names):
+    if not set(_COLUMNS) <= set(cells.column_names):
         return []
     by_setting: dict[Any, list[dict[str, Any]]] = {}
     for row in sorted(cells.to_pylist(), key=lambda row: row["width"]):
         if row["locally_converged"]:
             by_setting.setdefault(setting_of(row), []).append(row)
     return [
-        Fates(
+        DecisionSteps(
             label=label_of(setting),
             width=[row["width"] for row in rows],
-            steps={name: np.array([row[name] for row in rows], dtype=float) for name in names},
+            steps={name: np.array([row[name] for row in rows], dtype=float) for name in _COLUMNS},
         )
         for setting, rows in by_setting.items()
     ]

@@ -1,0 +1,67 @@
+"""The figure of the steps at which networks cross, or are proved never to cross."""
+
+from __future__ import annotations
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+
+from mcrelu.experiments.crossing.decision_steps import DecisionSteps
+from mcrelu.experiments.crossing.tables import CERTIFICATION, CROSSING
+from mcrelu.figures.panels import width_axis
+from mcrelu.figures.style import COLORS, COLUMN_WIDTH, PAGE_WIDTH
+
+_LOOKS = (
+    (CERTIFICATION, "are proved never to cross", COLORS[0], "-"),
+    (CROSSING, "cross", COLORS[1], "--"),
+)
+_OUTER, _INNER, _MIDDLE = (5, 95), (25, 75), 50
+_LEGEND_TITLE = "median and central 50 and 90 % of the steps at which networks"
+_PANELS_PER_ROW = 3
+_HIGHEST_DECADE = 10
+
+
+def decision_figure(series: list[DecisionSteps]) -> Figure:
+    """Medians and central 50 and 90 % of the steps, over the width; a panel for each series."""
+    columns = min(len(series), _PANELS_PER_ROW)
+    rows = -(-len(series) // columns)
+    size = (COLUMN_WIDTH if columns == 1 else PAGE_WIDTH, 0.75 * COLUMN_WIDTH * rows)
+    figure = Figure(figsize=size, layout="constrained")
+    panels = figure.subplots(rows, columns, sharey=True, squeeze=False).ravel()
+    for axes, one in zip(panels, series, strict=False):
+        for kind, name, color, style in _LOOKS:
+            _draw(axes, one, kind, color, style, name)
+        width_axis(axes, one.width[:: 1 if columns == 1 else 2], "width $n$")
+        axes.set_title(one.label, fontsize="medium")
+    for axes in panels[len(series) :]:
+        axes.remove()
+    _step_axis(panels[0], series)
+    handles, names = panels[0].get_legend_handles_labels()
+    figure.legend(
+        handles, names, loc="outside upper center", ncols=len(_LOOKS), title=_LEGEND_TITLE
+    )
+    return figure
+
+
+def _draw(axes: Axes, one: DecisionSteps, kind: str, color: str, style: str, name: str) -> None:
+    for (low, high), alpha in ((_OUTER, 0.15), (_INNER, 0.25)):
+        ends = one.percentile(kind, low), one.percentile(kind, high)
+        axes.fill_between(one.width, *ends, color=color, alpha=alpha, linewidth=0.0)
+    axes.plot(one.width, one.percentile(kind, _MIDDLE), color=color, linestyle=style, label=name)
+
+
+def _step_axis(axes: Axes, series: list[DecisionSteps]) -> None:
+    """Logarithmic from step 1 on, with step 0 below it."""
+    axes.set_yscale("symlog", linthresh=1.0, linscale=0.4)
+    axes.set_ylabel("step")
+    ticks = [0.0, *(10.0**k for k in range(_HIGHEST_DECADE))]
+    axes.yaxis.set_major_locator(FixedLocator(ticks))
+    axes.yaxis.set_major_formatter(FuncFormatter(_step_name))
+    axes.yaxis.set_minor_locator(NullLocator())
+    top = max(float(np.nanmax(list(one.steps.values()), initial=1.0)) for one in series)
+    axes.set_ylim(-0.1, 2.0 * top)
+
+
+def _step_name(step: float, _: int | None) -> str:
+    return f"{step:.0f}" if step <= 1.0 else f"$10^{{{np.log10(step):.0f}}}$"
