@@ -14,9 +14,13 @@ from typing import Any
 import numpy as np
 
 from benchmarks.interleaved import Contestant, arguments, medians, ratio, show, take_turns
-from mcrelu.experiments.crossing.block import train_block
+from mcrelu.engines.one_d.grouped import GroupedEngine
+from mcrelu.experiments.crossing.block import draw_block, problem_of, train_block
 from mcrelu.experiments.crossing.cell import CrossingCell
 from mcrelu.experiments.crossing.spec import default_block_size
+from mcrelu.experiments.crossing.train import Running
+from mcrelu.memory import chunks
+from mcrelu.problems.neuron_sums import scaled_sums
 from mcrelu.problems.one_d import Outcome, StopReason
 from mcrelu.sweep.cell import Block
 from mcrelu.sweep.sweep import Sweep
@@ -34,6 +38,7 @@ def main() -> None:
     options = parser.parse_args()
     tables = {
         "GD until its end, us per network": [row_of(n, options.rounds) for n in options.widths],
+        "modewise by part, us per network": [parts_of(n, options.rounds) for n in options.widths],
         "Figure 5, GD, core-seconds": [figure(options.figure)],
     }
     show(tables, options.json)
@@ -63,12 +68,16 @@ def block_of(width: int, form: str, networks: int) -> tuple[Block, Any]:
     return sweep.block(cell, 0), sweep.provenance(cell)
 
 
-def row_of(width: int, rounds: int) -> dict[str, Any]:
-    """One row of the table: agreement first, then times."""
+def networks_of(width: int) -> int:
+    """A block of the default size, or as many as the slower form trains in some seconds."""
     (cell,) = sweep_of(width, "modewise", networks=1).cells
     assert isinstance(cell, CrossingCell)
-    most = default_block_size(cell)
-    networks = min(most, max(100, int(MOST_SECONDS / (0.4e-6 * width))))
+    return min(default_block_size(cell), max(100, int(MOST_SECONDS / (0.4e-6 * width))))
+
+
+def row_of(width: int, rounds: int) -> dict[str, Any]:
+    """One row of the table: agreement first, then times."""
+    networks = networks_of(width)
     blocks = {form: block_of(width, form, networks) for form in FORMS}
     ends = {form: train_block(*blocks[form])[1] for form in FORMS}
     agree(ends["modewise"], ends["sharp"])
@@ -85,6 +94,45 @@ def row_of(width: int, rounds: int) -> dict[str, Any]:
         "steps, modewise": f"{ends['modewise'].stop_iteration.mean():.0f}",
         "steps, sharp": f"{ends['sharp'].stop_iteration.mean():.0f}",
     }
+
+
+def parts_of(width: int, rounds: int) -> dict[str, Any]:
+    """Where the time of a block goes; what is left is training and the later checks."""
+    block, provenance = block_of(width, "modewise", networks_of(width))
+    cell, networks = block.cell, block.networks
+    assert isinstance(cell, CrossingCell)
+    draws = draw_block(block, provenance)
+    pieces = list(chunks(networks, width))
+    drawn = [(draws.a_normals.rows(k), draws.w_normals.rows(k)) for k in pieces[:1]]
+    problem = problem_of(cell, draws)  # sums are kept from here on
+    problem.weights.sums  # noqa: B018
+    engine = GroupedEngine()
+
+    def draw() -> None:
+        for k in pieces:
+            draws.a_normals.rows(k)
+            draws.w_normals.rows(k)
+
+    def add_up() -> None:
+        for _ in pieces:
+            scaled_sums(*drawn[0], 1.0, 1.0)
+
+    def check_once() -> None:
+        rows = np.arange(networks)
+        state = engine.init(problem)
+        Running(engine, problem, problem.p, state, rows, [(), ()]).judge(cell.criteria, early=True)
+
+    contestants = [
+        Contestant("draws", draw, networks),
+        Contestant("sums", add_up, networks),
+        Contestant("step size", lambda: problem_of(cell, draws), networks),
+        Contestant("first check", check_once, networks),
+        Contestant("all", lambda: train_block(block, provenance), networks),
+    ]
+    times = medians(take_turns(contestants, rounds), 1e6)
+    times["step size"] -= times["draws"] + times["sums"]
+    rest = times["all"] - sum(value for name, value in times.items() if name != "all")
+    return {"n": width, "networks": networks, **times, "rest": rest}
 
 
 def agree(one: Outcome, other: Outcome) -> None:

@@ -34,11 +34,11 @@ class GroupedEngine:
 
     @staticmethod
     def memory(networks: int, width: int, optimizer: str, crossing: int) -> int:
-        """What is drawn at once (12 numbers a neuron), loose networks (7), states and a check."""
+        """What is drawn at once (12 numbers a neuron), loose networks (8), states and a check."""
         at_once = min(networks * width, max(width, NEURONS_AT_ONCE))
         packed = 3 * (gk.ROWS + gk.FIXED_ROWS + gk.DATA_ROWS)
         check = 200  # moments, eigenvectors, bounds
-        numbers = 12 * at_once + 7 * crossing * width + (packed + check) * networks
+        numbers = 12 * at_once + 8 * crossing * width + (packed + check) * networks
         return numbers * np.dtype(np.float64).itemsize
 
     def init(self, problem: Problem) -> State:

@@ -22,6 +22,7 @@ def all_loose(a0: Floats, b0: Floats, c0: float, w0: Floats) -> LooseNetwork:
             spans=np.zeros((2, 2), dtype=np.int64),
             a0=a0,
             w0=w0,
+            t=np.zeros(n),  # of members, of which there are none
         ),
         loose=LooseNeurons(np.stack([a0, b0, w0]), np.arange(n), np.array([n])),
         c=np.array([c0]),
@@ -41,15 +42,16 @@ def all_members(start: Weights, fixed: Floats, moving: Floats) -> LooseNetwork:
         Its numbers as group_kernels.py lays them out.
     """
     a0, w0 = start.a[0], start.w[0]
-    n, plus = len(a0), int((a0 > 0).sum())
+    n, plus, t = len(a0), int((a0 > 0).sum()), w0 / a0
     return LooseNetwork(
         members=Members(
             p=moving[: gk.P_ROWS].reshape(2, 6).copy(),
             s=fixed.reshape(2, gk.FIXED_PER_SIDE)[:, :3].copy(),
-            order=np.lexsort((w0 / a0, a0 < 0)),
+            order=np.lexsort((t, a0 < 0)),
             spans=np.array([[0, plus], [plus, n]]),
             a0=a0,
             w0=w0,
+            t=t,
         ),
         loose=LooseNeurons(
             np.zeros((3, n)), np.zeros(n, dtype=np.int64), np.zeros(1, dtype=np.int64)

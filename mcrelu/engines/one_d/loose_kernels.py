@@ -16,6 +16,8 @@ from mcrelu.engines.one_d.group_kernels import HUGE
 from mcrelu.jit import jit
 from mcrelu.types import Floats, Ints, PointSet
 
+NEARLY_ONE = 1.0 - 1e-12  # so that rounding cannot hide a larger fraction
+
 
 class Members(NamedTuple):
     """The neurons of both groups."""
@@ -26,6 +28,7 @@ class Members(NamedTuple):
     spans: Ints  # (2, 2) order[spans[side, 0] : spans[side, 1]] are members
     a0: Floats  # (n,) all neurons as the groups started
     w0: Floats  # (n,)
+    t: Floats  # (n,) w0 / a0
 
 
 class LooseNeurons(NamedTuple):
@@ -107,17 +110,26 @@ def _forcing(
     """Weight times negative residual of every point."""
     x, y = points
     theta = loose.theta
+    slope_p, intercept_p = _group_function(members.p[0], members.s[0])
+    slope_m, intercept_m = _group_function(members.p[1], members.s[1])
     for j in range(len(x)):
-        output = c
-        for side in range(2):
-            q, m = members.p[side], members.s[side]
-            v_a, v_w = m[0] * q[4] + m[1] * q[5], m[1] * q[4] + m[2] * q[5]
-            own = (v_a * q[0] + v_w * q[1]) * x[j] + (v_a * q[2] + v_w * q[3])
-            output += own if (x[j] > 0.0) == (side == 0) else _leaked(leak, own)
+        plus, minus = slope_p * x[j] + intercept_p, slope_m * x[j] + intercept_m
+        if x[j] > 0.0:
+            minus = _leaked(leak, minus)
+        else:
+            plus = _leaked(leak, plus)
+        output = c + plus + minus
         for i in range(loose.size[0]):
             z = theta[0, i] * x[j] + theta[1, i]
             output += theta[2, i] * (z if z >= 0.0 else _leaked(leak, z))
         forcing[j] = weights[j] * (y[j] - output)
+
+
+@jit()
+def _group_function(q: Floats, m: Floats) -> tuple[float, float]:
+    """Slope and intercept of the sum of a group's neurons where they are active."""
+    v_a, v_w = m[0] * q[4] + m[1] * q[5], m[1] * q[4] + m[2] * q[5]
+    return v_a * q[0] + v_w * q[1], v_a * q[2] + v_w * q[3]
 
 
 @jit()
@@ -162,7 +174,8 @@ def _release_ends(members: Members, loose: LooseNeurons, barrier: float, largest
                 span[1] -= 1
                 _release(members, loose, side, high)
             else:
-                largest = max(largest, abs(b_low) / a_low, abs(b_high) / a_high)
+                largest = _larger_kink(b_low, a_low, largest)
+                largest = _larger_kink(b_high, a_high, largest)
                 break
         if span[0] == span[1]:
             members.s[side] = 0.0  # what subtraction left of an empty group is rounding
@@ -173,8 +186,16 @@ def _release_ends(members: Members, loose: LooseNeurons, barrier: float, largest
 def _outermost(loose: LooseNeurons, largest: float) -> float:
     """The largest |b/a| of the loose neurons, or ``largest``."""
     for i in range(loose.size[0]):
-        own = abs(loose.theta[1, i] / loose.theta[0, i])
-        largest = own if own > largest else largest
+        largest = _larger_kink(loose.theta[1, i], loose.theta[0, i], largest)
+    return largest
+
+
+@jit()
+def _larger_kink(b: float, a: float, largest: float) -> float:
+    """The larger of |b/a| and ``largest``; divides only where that may be the first."""
+    if abs(b) > NEARLY_ONE * largest * abs(a):
+        own = abs(b / a)
+        return own if own > largest else largest
     return largest
 
 
@@ -182,7 +203,7 @@ def _outermost(loose: LooseNeurons, largest: float) -> float:
 def _member(members: Members, q: Floats, place: int) -> tuple[int, float, float]:
     """The neuron at a place in the order, with its b and a, both over a(0)."""
     i = members.order[place]
-    t = members.w0[i] / members.a0[i]
+    t = members.t[i]
     return i, q[2] + q[3] * t, q[0] + q[1] * t
 
 
