@@ -63,10 +63,13 @@ def all_members(start: Weights, fixed: Floats, moving: Floats) -> LooseNetwork:
 
 
 def copy(network: LooseNetwork) -> LooseNetwork:
-    """A copy that kernels may write to."""
+    """A copy that kernels may write to; it shares what they only read, all of it (n,)."""
+    members, loose, k = network.members, network.loose, network.loose.size[0]
+    theta, neuron = np.empty_like(loose.theta), np.empty_like(loose.neuron)
+    theta[:, :k], neuron[:k] = loose.theta[:, :k], loose.neuron[:k]
     return LooseNetwork(
-        Members._make(array.copy() for array in network.members),
-        LooseNeurons._make(array.copy() for array in network.loose),
+        members._replace(p=members.p.copy(), s=members.s.copy(), spans=members.spans.copy()),
+        LooseNeurons(theta, neuron, loose.size.copy()),
         network.c.copy(),
         network.max_kink.copy(),
         network.first_crossing.copy(),
