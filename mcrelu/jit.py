@@ -13,13 +13,22 @@ Kernel = TypeVar("Kernel", bound=Callable[..., Any])
 Arguments = ParamSpec("Arguments")
 
 
-def jit(inline: Literal["never", "always"] = "never") -> Callable[[Kernel], Kernel]:
+def jit(
+    inline: Literal["never", "always"] = "never", reorder: bool = False
+) -> Callable[[Kernel], Kernel]:
     """Compile a kernel on its first call, or read it from numba's cache.
 
-    No fastmath: contraction or reassociation would make rows depend on the kind of CPU. A division
-    by zero is infinite or NaN as in numpy.
+    A division by zero is infinite or NaN as in numpy.
+
+    Parameters
+    ----------
+    reorder : whether LLVM may reorder sums and contract products with them
+        Rows then depend on the kind of CPU, as they do with BLAS. Without it they do not.
     """
-    wrapper = numba.njit(nogil=True, cache=True, error_model="numpy", inline=inline)
+    fastmath = {"reassoc", "contract"} if reorder else False
+    wrapper = numba.njit(
+        nogil=True, cache=True, error_model="numpy", inline=inline, fastmath=fastmath
+    )
     return cast("Callable[[Kernel], Kernel]", wrapper)
 
 

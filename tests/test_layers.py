@@ -19,7 +19,7 @@ PACKAGE = Path(__file__).parent.parent / "mcrelu"
 # fits a module is its place.
 LAYERS = (
     ("types", "errors", "jit", "memory", "problems"),
-    ("data", "init", "normals", "philox", "rng", "theory"),
+    ("data", "init", "normals", "philox", "rng", "shuffles", "theory"),
     ("engines",),
     ("stats.intervals", "stats.powerlaw", "stats.sequential", "stats.step_histogram"),
     (

@@ -88,7 +88,7 @@ def _is_address(text: str) -> bool:
 def _device_here(wish: str | None) -> str:
     if wish is None:
         return "cpu"
-    from mcrelu.engines.r_d.torch_device import device_here
+    from mcrelu.engines.torch_device import device_here
 
     return device_here(wish)
 

@@ -29,7 +29,7 @@ class _DeviceOwner:
     """A process with a device of its own."""
 
     def __init__(self, wish: str) -> None:
-        from mcrelu.engines.r_d.torch_device import device_here
+        from mcrelu.engines.torch_device import device_here
 
         self._device = device_here(wish)
 

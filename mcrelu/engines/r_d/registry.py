@@ -28,7 +28,7 @@ def get_engine(
         from mcrelu.engines.r_d.grouped import GroupedEngine
 
         return GroupedEngine()
-    from mcrelu.engines.r_d.torch_device import require_torch
+    from mcrelu.engines.torch_device import require_torch
 
     require_torch()
     from mcrelu.engines.r_d.torch_engine import TorchEngine

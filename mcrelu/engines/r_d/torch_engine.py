@@ -8,17 +8,14 @@ matrices and of threads, the result of a network must not.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import ClassVar, NamedTuple
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from mcrelu.engines.r_d.protocol import BELOW, LOSS_EVERY
 from mcrelu.engines.r_d.torch_passes import Passes, Shape
-from mcrelu.errors import ResourceError
+from mcrelu.engines.torch_device import one_thread, tensor_like
 from mcrelu.problems.r_d import NEVER, Info, Layer, Layers, Precision, Problem, State
 from mcrelu.types import Array, Floats, Ints
 
@@ -54,13 +51,7 @@ class TorchEngine:
             If there is no such device.
         """
         self._block_size = block_size
-        try:
-            self._like = torch.empty(0, dtype=getattr(torch, precision), device=device)
-        except (RuntimeError, AssertionError) as error:
-            reason = str(error).splitlines()[0]
-            raise ResourceError(
-                f"device {device!r} cannot be used ({reason}); cpu is always there"
-            ) from None
+        self._like: Tensor = tensor_like(precision, device)
 
     def advance(self, problem: Problem, state: State, epochs: int) -> tuple[State, Floats]:
         """Train by ``epochs`` steps; see :class:`mcrelu.engines.r_d.protocol.Engine`."""
@@ -70,7 +61,7 @@ class TorchEngine:
         size = self._networks_at_once(shape)
         networks = len(problem.p)
         trained = []
-        with _one_thread():
+        with one_thread():
             passes = Passes(shape, problem.activation, size, self._like)
             records = self._like.new_empty((2, EPOCHS_AT_ONCE, size))
             for first in range(0, networks, size):
@@ -151,13 +142,3 @@ def _joined(segments: list[_Segment]) -> tuple[State, Floats]:
 
 def _numpy(tensor: Tensor) -> Array:
     return tensor.cpu().numpy()
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)

@@ -1,8 +1,11 @@
-"""Where torch can train. Beside the torch engine the only module that imports torch."""
+"""Where torch can train. Beside the torch engines the only module that imports torch."""
 
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
 
 from mcrelu.errors import ResourceError
 
@@ -18,7 +21,7 @@ def require_torch() -> None:
     if importlib.util.find_spec("torch") is None:
         raise ResourceError(
             "engine torch: torch is not installed; pip install 'mcrelu[torch]' on every node, or "
-            "use cells that need only the grouped engine (depth 1, relu, float64)"
+            "use cells that another engine can train (README.md, engines)"
         )
 
 
@@ -43,3 +46,35 @@ def device_here(wish: str) -> str:
             "use device auto or cpu, or join a cluster with GPUs by --address"
         )
     return "cpu"
+
+
+def tensor_like(precision: str, device: str) -> Any:
+    """An empty tensor of a type on a device.
+
+    Raises
+    ------
+    ResourceError
+        If there is no such device.
+    """
+    import torch
+
+    try:
+        return torch.empty(0, dtype=getattr(torch, precision), device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise ResourceError(
+            f"device {device!r} cannot be used ({reason}); cpu is always there"
+        ) from None
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Compute on one thread."""
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
