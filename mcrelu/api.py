@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
 from mcrelu.errors import ExitCode, UserError
+from mcrelu.experiments.base import CELLS, Tables
 from mcrelu.runtime.executors import executor_starter
 from mcrelu.runtime.heartbeat import RUNNING, is_running
 from mcrelu.runtime.progress import Display
+from mcrelu.runtime.submit import Executor
 from mcrelu.runtime.sweeping import ERRORS, do_sweep
 from mcrelu.runtime.work import tally_of
 from mcrelu.stats.comparison import compare, pool
@@ -116,12 +118,12 @@ def compare_runs(runs: Sequence[Run], other: str | Run) -> pa.Table:
     """
     experiment = runs[0].output.experiment
     together = pool([one.output for one in runs], [one.table() for one in runs])
-    ours = experiment.counts(together)
+    ours = experiment.points(together)
     if isinstance(other, str) and f"{other}:".startswith(PAPER):
         theirs = experiment.published(other.removeprefix(PAPER[:-1])[1:] or None)
     else:
         their_run = other if isinstance(other, Run) else Run.open(other)
-        theirs = their_run.output.experiment.counts(their_run.table())
+        theirs = their_run.output.experiment.points(their_run.table())
     return compare(ours, theirs, experiment.abscissa)
 
 
@@ -154,17 +156,31 @@ def run(
         If the cluster or the store is not there.
     """
     start = executor_starter(executor, str(out), address, workers, sweep.device)
-    output = Output.claim(Files.at(out), sweep)
+    files = Files.at(out)
+    while True:
+        output = Output.claim(files, sweep)
+        code, tables = _do_stage(output, start, display, join)
+        if tables is None or code is not ExitCode.DONE:
+            return Run(output, code)
+        sweep = output.sweep.with_cells(sweep.spec.later_cells(tables[CELLS].to_pylist()))
+        if sweep is output.sweep:
+            return Run(output, code)
+
+
+def _do_stage(
+    output: Output, start: Callable[[], Executor[Any]], display: Display | None, join: bool
+) -> tuple[ExitCode, Tables | None]:
+    """Do what is missing of an output; its tables, unless it was interrupted."""
     code = do_sweep(output, start, display, join=join)
     if code.interrupted:
-        return Run(output, code)
-    refused = reduce(output).refused
-    if refused and code in (ExitCode.DONE, ExitCode.BUDGET):
-        for name in refused:  # what cannot be counted is done again
+        return code, None
+    reduction = reduce(output)
+    if reduction.refused and code in (ExitCode.DONE, ExitCode.BUDGET):
+        for name in reduction.refused:  # what cannot be counted is done again
             output.files.delete(name)
         code = do_sweep(output, start, display, join=join)
-        reduce(output)
-    return Run(output, code)
+        reduction = reduce(output)
+    return code, reduction.tables
 
 
 __all__ = ["Run", "Sweep", "UserError", "compare_runs", "run"]

@@ -8,7 +8,7 @@ import pytest
 
 import mcrelu
 from mcrelu.experiments.crossing.paper import PAPER
-from mcrelu.experiments.crossing.tables import counts as counts_of
+from mcrelu.experiments.crossing.tables import points as points_of
 from mcrelu.stats.comparison import compare
 
 SWEEPS = Path(__file__).parent.parent / "jobs" / "sweeps"
@@ -38,9 +38,9 @@ def test_the_comparison_tells_offset_0_from_the_paper_s_offset_0_1(tmp_path: Pat
     """Negative control: the wrong series of the paper is refused with as many networks."""
     settings = ["networks=1000", "cells.width=[128]"]
     sweep = mcrelu.Sweep.from_yaml(SWEEPS / "fig5-gd.yaml", settings)
-    counts = counts_of(mcrelu.run(sweep, tmp_path, executor="serial").table())
+    counts = points_of(mcrelu.run(sweep, tmp_path, executor="serial").table())
     mislabelled = {
         (setting._replace(offset=0.1), width): count for (setting, width), count in counts.items()
     }
-    comparison = compare(mislabelled, PAPER.counts("fig6"))
+    comparison = compare(mislabelled, PAPER.points("fig6"))
     assert comparison["agrees"].to_pylist() == [False]

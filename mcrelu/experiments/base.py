@@ -62,6 +62,16 @@ class Count(NamedTuple):
     n: int
 
 
+class Mean(NamedTuple):
+    """A mean over ``n`` networks and its standard error."""
+
+    mean: float
+    error: float
+    n: int
+
+
+Estimate = Count | Mean
+
 # A point of a curve: what distinguishes its curve (a NamedTuple) and its place on the abscissa.
 Point = tuple[Any, int]
 
@@ -168,11 +178,11 @@ class Experiment(Protocol):
     def drawings(self, tables: Tables) -> list[Drawing]:
         """Its figures; needs the tables of :meth:`derived`. None if nothing is complete yet."""
 
-    def counts(self, cells: pa.Table) -> dict[Point, Count]:
-        """The counts behind the estimates of a cell table, by point."""
+    def points(self, cells: pa.Table) -> dict[Point, Estimate]:
+        """The estimates of a cell table that can be compared, by point; all of one kind."""
 
-    def published(self, figure: str | None) -> dict[Point, Count]:
-        """The paper's counts in one of its figures, or in all of :attr:`figures_of_paper`."""
+    def published(self, figure: str | None) -> Mapping[Point, Estimate]:
+        """The paper's estimates in one of its figures, or in all of :attr:`figures_of_paper`."""
 
     def verify(self, path: Path, golden: dict[str, Any]) -> Agreement | None:
         """Repeat a run of the original; None if the golden file is of another experiment."""
@@ -181,6 +191,7 @@ class Experiment(Protocol):
 # Where the experiments are: each module has its Experiment as EXPERIMENT.
 REGISTRY = {
     "crossing": "mcrelu.experiments.crossing",
+    "setups": "mcrelu.experiments.setups",
     "star": "mcrelu.experiments.star",
 }
 

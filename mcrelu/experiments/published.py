@@ -10,10 +10,10 @@ import csv
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.resources import files
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from mcrelu.errors import UserError
-from mcrelu.experiments.base import Count, Point
+from mcrelu.experiments.base import Count, Estimate, Point
 
 
 class PublishedEstimate(NamedTuple):
@@ -27,6 +27,23 @@ class PublishedEstimate(NamedTuple):
     def counts(self) -> Count:
         """The counts behind it."""
         return Count(round(self.estimate * self.networks), self.networks)
+
+
+class Published(Protocol):
+    """What of an experiment was published."""
+
+    @property
+    def figures(self) -> tuple[str, ...]:
+        """The figures and tables that have it."""
+
+    def points(self, figure: str | None = None) -> Mapping[Point, Estimate]:
+        """The estimates in one of them, or in all.
+
+        Raises
+        ------
+        UserError
+            If there is no such figure.
+        """
 
 
 @dataclass(frozen=True)
@@ -45,9 +62,7 @@ class Paper:
         UserError
             If there is no such figure.
         """
-        if figure is not None and figure not in self.figures:
-            known = " or ".join(self.figures) or "none: the paper has nothing to compare with"
-            raise UserError(f"paper:{figure}: no such figure for this experiment; use {known}")
+        require_figure(figure, self.figures)
         wanted = self.figures if figure is None else (figure,)
         found = {}
         for row in self._rows():
@@ -60,10 +75,22 @@ class Paper:
                     )
         return found
 
-    def counts(self, figure: str | None = None) -> dict[Point, Count]:
+    def points(self, figure: str | None = None) -> dict[Point, Count]:
         """:meth:`estimates` as counts."""
         return {point: one.counts for point, one in self.estimates(figure).items()}
 
     def _rows(self) -> list[dict[str, str]]:
-        with files(self.package).joinpath("published.csv").open(encoding="utf-8") as stream:
-            return list(csv.DictReader(stream))
+        return published_rows(self.package)
+
+
+def published_rows(package: str) -> list[dict[str, str]]:
+    """The lines of a room's published.csv, by column."""
+    with files(package).joinpath("published.csv").open(encoding="utf-8") as stream:
+        return list(csv.DictReader(stream))
+
+
+def require_figure(figure: str | None, known: tuple[str, ...]) -> None:
+    """Raise UserError where a figure or table of the paper is asked for that there is not."""
+    if figure is not None and figure not in known:
+        names = " or ".join(known) or "none: the paper has nothing to compare with"
+        raise UserError(f"paper:{figure}: no such figure for this experiment; use {names}")

@@ -5,7 +5,7 @@ A room ``mcrelu/experiments/<name>/`` has
     spec.py       SPEC, the model of its specs
     block.py      do(task, files), warm_up_cells(cell), seconds(cell, provenance, networks)
     schema.py     SCHEMA and SCHEMA_VERSION of its rows
-    tables.py     tables(reader), derived(cells), summary(rows), counts(cells)
+    tables.py     tables(reader), derived(cells), summary(rows), points(cells)
     sections.py   sections(tables)
     figures.py    drawings(tables)
     paper.py      PAPER, what of it was published; if anything was
@@ -30,13 +30,13 @@ from mcrelu.experiments.base import (
     Agreement,
     BlockReader,
     BlockTask,
-    Count,
     Drawing,
+    Estimate,
     Point,
     Section,
     Tables,
 )
-from mcrelu.experiments.published import Paper
+from mcrelu.experiments.published import Published
 from mcrelu.store.files import Files
 from mcrelu.sweep.cell import Cell, Provenance
 from mcrelu.sweep.spec import CommonSpec
@@ -55,7 +55,7 @@ class Room:
     point_columns: tuple[str, ...]
     abscissa: str
     example: Mapping[str, Any]
-    paper: Paper | None = None
+    paper: Published | None = None
 
     @property
     def figures_of_paper(self) -> tuple[str, ...]:
@@ -96,10 +96,10 @@ class Room:
         tables: Tables = self._module("tables").derived(cells)
         return tables
 
-    def counts(self, cells: pa.Table) -> dict[Point, Count]:
-        """The counts behind estimates, by point."""
-        counts: dict[Point, Count] = self._module("tables").counts(cells)
-        return counts
+    def points(self, cells: pa.Table) -> dict[Point, Estimate]:
+        """The estimates to compare, by point."""
+        points: dict[Point, Estimate] = self._module("tables").points(cells)
+        return points
 
     def sections(self, tables: Tables) -> list[Section]:
         """What the tables say."""
@@ -111,8 +111,8 @@ class Room:
         drawings: list[Drawing] = self._module("figures").drawings(tables)
         return drawings
 
-    def published(self, figure: str | None) -> dict[Point, Count]:
-        """The paper's counts.
+    def published(self, figure: str | None) -> Mapping[Point, Estimate]:
+        """The paper's estimates.
 
         Raises
         ------
@@ -121,7 +121,7 @@ class Room:
         """
         if self.paper is None:
             raise UserError(f"paper: has nothing of {self.name} sweeps; give another output")
-        return self.paper.counts(figure)
+        return self.paper.points(figure)
 
     def verify(self, path: Path, golden: dict[str, Any]) -> Agreement | None:
         """Repeat a run of the original."""

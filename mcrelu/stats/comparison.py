@@ -1,16 +1,17 @@
-"""Do two sets of estimates agree? Two-proportion z-tests, Holm-corrected over all points."""
+"""Do two sets of estimates agree? A test per point, Holm-corrected over all of them."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import pyarrow as pa
 from scipy import special
 
 from mcrelu.errors import UserError
-from mcrelu.experiments.base import Count, Experiment, Point
+from mcrelu.experiments.base import Count, Estimate, Experiment, Mean, Point
 from mcrelu.types import Bools, Floats
 
 LEVEL = 0.01  # of the whole comparison
@@ -25,11 +26,12 @@ class OfExperiment(Protocol):
 
 
 def compare(
-    ours: Mapping[Point, Count], theirs: Mapping[Point, Count], abscissa: str = "width"
+    ours: Mapping[Point, Estimate], theirs: Mapping[Point, Estimate], abscissa: str = "width"
 ) -> pa.Table:
     """Compare the points that both have; one row each, ``agrees`` by Holm's procedure at LEVEL.
 
-    Columns: the setting of the point, ``abscissa``, then both estimates and the test.
+    Proportions by a pooled two-proportion z-test, means by Welch's t-test. Columns: the setting of
+    the point, ``abscissa``, then both estimates and the test (``z`` is the statistic of either).
 
     Raises
     ------
@@ -41,23 +43,55 @@ def compare(
         raise UserError(
             f"nothing to compare: no setting and {abscissa} with a result on both sides"
         )
-    k1, n1 = np.array([ours[point] for point in common], dtype=float).T
-    k2, n2 = np.array([theirs[point] for point in common], dtype=float).T
-    z = z_scores(k1, n1, k2, n2)
-    p = p_values(z)
+    tests = [_test(ours[point], theirs[point]) for point in common]
     settings = [setting for setting, _ in common]
     columns: dict[str, Any] = {
         **{name: [getattr(one, name) for one in settings] for name in settings[0]._fields},
         abscissa: [place for _, place in common],
-        "estimate": k1 / n1,
-        "networks": n1.astype(int),
-        "other_estimate": k2 / n2,
-        "other_networks": n2.astype(int),
-        "z": z,
-        "p": p,
-        "agrees": ~holm_rejections(p),
+        **{name: [getattr(test, name) for test in tests] for name in _Test._fields},
+        "agrees": ~holm_rejections(np.array([test.p for test in tests])),
     }
     return pa.table(columns)
+
+
+class _Test(NamedTuple):
+    """Two estimates of the same, and whether they differ."""
+
+    estimate: float
+    networks: int
+    other_estimate: float
+    other_networks: int
+    z: float
+    p: float
+
+
+def _test(one: Estimate, other: Estimate) -> _Test:
+    if isinstance(one, Mean) and isinstance(other, Mean):
+        z, p = welch(one, other)
+        return _Test(one.mean, one.n, other.mean, other.n, z, p)
+    assert isinstance(one, Count)
+    assert isinstance(other, Count)
+    z = float(z_scores(*(np.array([float(part)]) for part in (*one, *other)))[0])
+    p = float(p_values(np.array([z]))[0])
+    return _Test(one.k / one.n, one.n, other.k / other.n, other.n, z, p)
+
+
+def welch(one: Mean, other: Mean) -> tuple[float, float]:
+    """Statistic and two-sided p-value of Welch's t-test (Biometrika 34, 1947).
+
+    The statistic is 0 where both means are equal and have no error.
+    """
+    variances = one.error**2, other.error**2
+    total = sum(variances)
+    difference = one.mean - other.mean
+    if total == 0.0:
+        return (0.0, 1.0) if difference == 0.0 else (math.copysign(math.inf, difference), 0.0)
+    freedom = total**2 / sum(
+        variance**2 / max(mean.n - 1, 1)
+        for variance, mean in zip(variances, (one, other), strict=True)
+    )
+    t = difference / math.sqrt(total)
+    return t, float(2.0 * special.stdtr(freedom, -abs(t)))
 
 
 def pool(owners: Sequence[OfExperiment], tables: Sequence[pa.Table]) -> pa.Table:

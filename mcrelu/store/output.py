@@ -69,8 +69,11 @@ class Output:
             If the old output differs in more than added cells, networks or epochs, or if this
             program would give other rows; says in what.
         """
-        contents = Contents.of(sweep)
         old = read_contents(files) or contents_of_spec(files)
+        if old is not None:
+            remembered = [cell.parameters for cell in old.cells]
+            sweep = sweep.with_cells(sweep.spec.recalled_cells(remembered))
+        contents = Contents.of(sweep)
         if old is not None:
             refuse_contradictions(files, old, contents)
         return cls(files, contents, sweep)

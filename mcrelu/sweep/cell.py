@@ -55,6 +55,11 @@ class Cell(ABC):
         """Rough cost of a network relative to those of other cells of the sweep."""
 
     @property
+    def alike(self) -> dict[str, Any]:
+        """Of cells that agree in it, one is enough to forecast what all of them cost."""
+        return self.parameters()
+
+    @property
     @abstractmethod
     def label(self) -> str:
         """A few words that tell the cell from the others of a sweep."""

@@ -7,7 +7,7 @@ is not named is refused. :mod:`mcrelu.sweep.messages` turns what pydantic finds 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
@@ -54,6 +54,20 @@ class CommonSpec(Model, ABC):
     @abstractmethod
     def expand(self) -> Iterator[Cell]:
         """The cells."""
+
+    def later_cells(self, rows: Iterable[Mapping[str, Any]]) -> Iterator[Cell]:
+        """What the rows of finished cells ask for: those of a search's next stage, and the like.
+
+        ``rows`` are those of the cell table. Cells that are there already may be among the answer.
+        """
+        yield from ()
+
+    def recalled_cells(self, remembered: Iterable[Mapping[str, Any]]) -> Iterator[Cell]:
+        """Cells that :meth:`later_cells` asked for once, from the parameters of an output's cells.
+
+        Others of the output may be among the answer.
+        """
+        yield from ()
 
     @abstractmethod
     def block_size_of(self, cell: Cell) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +52,13 @@ class Sweep:
         except SpecError as error:
             raise SpecError(f"{name}: {error}") from None
         return sweep
+
+    def with_cells(self, more: Iterable[Cell]) -> Sweep:
+        """The sweep with those of ``more`` that it does not have yet; itself if it has all."""
+        new = {cell.id: cell for cell in more}
+        for cell in self.cells:
+            new.pop(cell.id, None)
+        return replace(self, cells=(*self.cells, *new.values())) if new else self
 
     @property
     def experiment(self) -> str:

@@ -152,7 +152,7 @@ class CoinExperiment:
         figure.subplots().plot([row["width"] for row in rows], low)
         return [Drawing("coins", figure)]
 
-    def counts(self, cells: pa.Table) -> dict[Point, Count]:
+    def points(self, cells: pa.Table) -> dict[Point, Count]:
         return {
             (Coin(row["p"]), row["width"]): Count(row["k"], row["networks"])
             for row in cells.to_pylist()

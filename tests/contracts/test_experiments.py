@@ -176,7 +176,7 @@ def test_tables_sections_and_figures(one: Experiment, amount: str, tmp_path: Pat
 
 def test_counts_are_those_of_points(one: Experiment, tmp_path: Path) -> None:
     run = mcrelu.run(example(one), tmp_path, executor="serial")
-    counts = one.counts(run.table())
+    counts = one.points(run.table())
     assert {count.n for count in counts.values()} == {run.sweep.spec.networks}
     assert {place for _, place in counts} == set(run.table()[one.abscissa].to_pylist())
     comparison = run.compare(run)
@@ -203,11 +203,11 @@ def test_an_interrupted_run_goes_on_to_the_same_rows(one: Experiment, tmp_path: 
     sweep = example(one)
     half = started(tmp_path / "half", sweep)
     do_blocks(half, list(islice(sweep.all_blocks(), 0, None, 2)))
-    mcrelu.run(sweep, tmp_path / "half", executor="serial")
+    resumed = mcrelu.run(sweep, tmp_path / "half", executor="serial")
     whole = mcrelu.run(sweep, tmp_path / "whole", executor="serial")
-    assert whole.exit_code == ExitCode.DONE
-    assert networks(half) == networks(whole.output)
-    assert half.missing() == []
+    assert whole.exit_code == resumed.exit_code == ExitCode.DONE
+    assert networks(resumed.output) == networks(whole.output)
+    assert resumed.output.missing() == []
 
 
 def test_a_run_that_has_everything_does_nothing(one: Experiment, tmp_path: Path) -> None:

@@ -70,16 +70,16 @@ def test_the_paper_without_a_figure_is_all_of_it(name: str, size: int) -> None:
 
 def test_a_figure_of_the_other_experiment_is_one_line() -> None:
     with pytest.raises(UserError, match=r"paper:fig8: no such figure .*; use fig5 or fig6"):
-        PAPER.counts("fig8")
+        PAPER.points("fig8")
 
 
 def test_compare_matches_by_setting_and_width() -> None:
     ours = {(GD, 16): Count(3600, 10_000), (GD, 17): Count(1, 2), (GD, 32): Count(3000, 10_000)}
-    comparison = compare(ours, PAPER.counts("fig5"))
+    comparison = compare(ours, PAPER.points("fig5"))
     assert comparison["width"].to_pylist() == [16, 32]
     assert comparison["agrees"].to_pylist() == [True, False]
 
 
 def test_cells_without_networks_are_not_compared() -> None:
     with pytest.raises(UserError, match="nothing to compare"):
-        compare({(GD, 16): Count(0, 0)}, PAPER.counts("fig5"))
+        compare({(GD, 16): Count(0, 0)}, PAPER.points("fig5"))

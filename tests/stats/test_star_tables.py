@@ -15,7 +15,7 @@ from mcrelu.errors import UserError
 from mcrelu.experiments.base import Count
 from mcrelu.experiments.star.paper import PAPER, Setting
 from mcrelu.experiments.star.rows import star_rows
-from mcrelu.experiments.star.tables import DECILES, counts, summary
+from mcrelu.experiments.star.tables import DECILES, points, summary
 from mcrelu.problems.r_d import NEVER, Info, Problem, State
 from mcrelu.stats.comparison import compare, pool
 from mcrelu.stats.intervals import clopper_pearson, wilson
@@ -123,16 +123,16 @@ def test_figure_8_has_its_points_at_every_step() -> None:
 
 
 def test_both_events_are_compared() -> None:
-    table = compare(counts(cells()), PAPER.counts("fig8"))
+    table = compare(points(cells()), PAPER.points("fig8"))
     assert table["event"].to_pylist() == ["kink", "loss"]
     assert table["agrees"].to_pylist() == [True, True]
-    worse = compare(counts(cells(loss_k=168)), PAPER.counts("fig8"))
+    worse = compare(points(cells(loss_k=168)), PAPER.points("fig8"))
     assert worse["agrees"].to_pylist() == [True, False]
 
 
 def test_what_the_paper_has_not_is_left_out() -> None:
-    ours = counts(cells(data="star-7")) | counts(cells())
-    assert compare(ours, PAPER.counts("fig8")).num_rows == 2
+    ours = points(cells(data="star-7")) | points(cells())
+    assert compare(ours, PAPER.points("fig8")).num_rows == 2
     assert Count(840, 1000) in ours.values()
 
 

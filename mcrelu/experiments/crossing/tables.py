@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from mcrelu.errors import UserError
-from mcrelu.experiments.base import CELLS, BlockReader, CellRecord, Count, Point, Tables
+from mcrelu.experiments.base import CELLS, BlockReader, CellRecord, Count, Estimate, Point, Tables
 from mcrelu.experiments.crossing.cell import StepRule
 from mcrelu.experiments.crossing.paper import Setting
 from mcrelu.problems.one_d import StopReason
@@ -75,7 +75,7 @@ def summary(rows: pa.Table) -> dict[str, int]:
     return {"k": int(by_reason.sum() - by_reason[list(_STAYED)].sum())}
 
 
-def counts(cells: pa.Table) -> dict[Point, Count]:
+def points(cells: pa.Table) -> dict[Point, Estimate]:
     """The counts behind the estimates of a cell table."""
     return {
         (setting_of(row), row["width"]): Count(row["k_high"], row["networks"])

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from mcrelu.engines.r_d.protocol import LOSS_EVERY
-from mcrelu.experiments.base import CELLS, BlockReader, CellRecord, Count, Point, Tables
+from mcrelu.experiments.base import CELLS, BlockReader, CellRecord, Count, Estimate, Point, Tables
 from mcrelu.experiments.star.paper import Setting
 from mcrelu.stats import intervals
 from mcrelu.types import Floats, Ints
@@ -56,7 +56,7 @@ def summary(rows: pa.Table) -> dict[str, int]:
     return {"k": rows.num_rows - rows["first_kink_change"].null_count}
 
 
-def counts(cells: pa.Table) -> dict[Point, Count]:
+def points(cells: pa.Table) -> dict[Point, Estimate]:
     """The counts behind the estimates of a cell table, both events."""
     return {
         (setting_of(row, event), row["width"]): Count(row[f"{event}_k"], row["networks"])

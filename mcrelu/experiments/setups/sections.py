@@ -1,0 +1,60 @@
+"""What the tables of a setups sweep say, for people."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from mcrelu.experiments.base import CELLS, Section, Tables
+from mcrelu.experiments.setups.naming import configuration_of, data_sets, in_order
+from mcrelu.experiments.setups.tables import BEST
+
+DRAWING = "rmse"
+
+Row = Mapping[str, Any]
+
+
+def sections(tables: Tables) -> list[Section]:
+    """A table of RMSEs, configurations by data sets, and one of the learning rates behind it."""
+    best = tables[BEST].to_pylist()
+    if not best:
+        return []
+    edge = sum(row["on_edge"] for row in best if row["rates_tried"] > 1)
+    remarks = [] if not edge else [
+        f"* first or last of the rates tried ({edge} of {len(best)}): a better one may lie beyond."
+    ]  # fmt: skip
+    lost = [row for row in tables[CELLS].to_pylist() if row["diverged"]]
+    if lost:
+        remarks.append(f"Some network diverged at {len(lost)} of {tables[CELLS].num_rows} rates.")
+    return [
+        _by_data("Test RMSE at the best learning rate", best, _rmse, (), DRAWING),
+        _by_data("Learning rates", best, _rate, tuple(remarks), None),
+    ]
+
+
+def _by_data(
+    title: str,
+    best: list[Row],
+    shown: Callable[[Row], str],
+    remarks: tuple[str, ...],
+    figure: str | None,
+) -> Section:
+    columns = data_sets(best)
+    entries = {(configuration_of(row), row["data"]): shown(row) for row in best}
+    configurations = in_order({configuration_of(row) for row in best})
+    rows = tuple(
+        (*one.words(), *(entries.get((one, data), "") for data in columns))
+        for one in configurations
+    )
+    headings = ("parametrization", "optimizer", "biases", "width", "batch", *columns)
+    return Section(title, headings, rows, remarks, figure)
+
+
+def _rmse(row: Row) -> str:
+    error = row["best_test_rmse_se"]
+    return f"{row['best_test_rmse']:.4f}" + ("" if error is None else f" ± {error:.4f}")
+
+
+def _rate(row: Row) -> str:
+    star = "*" if row["on_edge"] and row["rates_tried"] > 1 else ""
+    return f"{row['learning_rate']:.3g}{star}"

@@ -1,0 +1,235 @@
+"""The spec of a setups sweep: what a user may write, and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import product
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, Field, model_validator
+
+from mcrelu.bias_init import KNOWN as BIAS_INITS
+from mcrelu.bias_init import has_gain, is_bias_init
+from mcrelu.distributions import KNOWN as DISTRIBUTIONS
+from mcrelu.distributions import inputs_of, is_distribution
+from mcrelu.engines.minibatch.registry import SEMANTICS
+from mcrelu.experiments.setups.cell import Parametrization, SetupCell
+from mcrelu.experiments.setups.search import (
+    BASES,
+    COARSE_RATIO,
+    FINE_RATIO,
+    OLDER_BASES,
+    best_rows,
+    grid,
+    group_of,
+)
+from mcrelu.problems.regression import Rule
+from mcrelu.sweep.cell import Cell
+from mcrelu.sweep.spec import CommonSpec, Model, Values
+
+MAX_WIDTH = 2**16
+MAX_POINTS = 2**24
+MAX_EPOCHS = 2**31 - 1
+
+# The paper's: 256 d points, 8192 / d epochs, validation every 64 / d epochs.
+_POINTS_PER_INPUT = 256
+_EPOCHS, _VALIDATE_EVERY = 8192, 64
+
+_MOST_NETWORKS, _LEAST_NETWORKS = 100, 5  # per block: of one input, and of very many
+
+
+def _known(test: Callable[[str], bool], known: str) -> AfterValidator:
+    def check(name: str) -> str:
+        if not test(name):
+            raise ValueError(f"no such name; use {known}")
+        return name
+
+    return AfterValidator(check)
+
+
+Exponents = Annotated[list[int], Field(min_length=2, max_length=2)]  # first, last
+
+
+class Search(Model):
+    """Rates base sqrt(2)^k with k in ``coarse``, then 2^(k/8) times the best with k in ``fine``."""
+
+    base: Literal["default", "older"] | Annotated[float, Field(gt=0)] = "default"
+    coarse: Exponents = [-12, 10]
+    fine: Exponents = [-3, 3]
+
+    @model_validator(mode="after")
+    def _ascending(self) -> Search:
+        for name in ("coarse", "fine"):
+            first, last = getattr(self, name)
+            if not -64 <= first <= 0 <= last <= 64:
+                raise ValueError(
+                    f"search.{name} = [{first}, {last}]: must be two whole numbers around 0 within "
+                    "-64 .. 64, such as [-3, 3]"
+                )
+        return self
+
+
+class SetupLists(Model):
+    """The cells are the product of these lists."""
+
+    data: Values[Annotated[str, _known(is_distribution, DISTRIBUTIONS)]]
+    parametrization: Values[Parametrization] = ["he", "ntk"]
+    optimizer: Values[Rule] = ["sgd", "momentum", "adam"]
+    bias_init: Values[Annotated[str, _known(is_bias_init, BIAS_INITS)]] = ["zero"]
+    bias_gain: Values[Annotated[float, Field(gt=0)]] = [1.0]
+    width: Values[Annotated[int, Field(ge=1, le=MAX_WIDTH)]] = [512]
+    batch: Values[Annotated[int, Field(ge=1, le=MAX_POINTS)]] = [256]
+    learning_rate: Values[Annotated[float, Field(gt=0)]] | None = None
+
+
+class SetupSpec(CommonSpec):
+    """A setups sweep as it is written in YAML."""
+
+    experiment: Literal["setups"]
+    cells: SetupLists
+    train_points: Annotated[int, Field(ge=2, le=MAX_POINTS)] | None = None
+    epochs: Annotated[int, Field(ge=1, le=MAX_EPOCHS)] | None = None
+    validate_every: Annotated[int, Field(ge=1, le=MAX_EPOCHS)] | None = None
+    search: Search | None = None
+    common_random_numbers: bool = True
+    engine: Literal["auto", "piecewise", "fused", "torch"] = "auto"
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    rng: Literal["philox"] = "philox"
+
+    @model_validator(mode="after")
+    def _consistent(self) -> SetupSpec:
+        if self.search is not None and self.cells.learning_rate is not None:
+            raise ValueError("search: learning_rate is given, so there is nothing to search; "
+                             "leave out one of them")  # fmt: skip
+        for data in self.cells.data:
+            self._check_engine(data)
+            self._check_sizes(data)
+        return self
+
+    def expand(self) -> Iterator[Cell]:
+        """The cells with given rates, or with those of the coarse grid."""
+        for group in self._groups():
+            for rate in self._first_rates(group):
+                yield group.at_rate(rate)
+
+    def later_cells(self, rows: Iterable[Mapping[str, Any]]) -> Iterator[Cell]:
+        """The fine grids around the best rates of the coarse ones."""
+        search = self._search
+        if search is None:
+            return
+        first = {cell.id for cell in self.expand()}
+        best = best_rows(row for row in rows if row["cell"] in first)
+        for group in self._groups():
+            row = best.get(group_of(group.parameters()))
+            if row is not None:
+                for rate in grid(row["learning_rate"], FINE_RATIO, *search.fine):
+                    yield group.at_rate(rate)
+
+    def recalled_cells(self, remembered: Iterable[Mapping[str, Any]]) -> Iterator[Cell]:
+        """Cells of fine grids, from their parameters."""
+        if self._search is None:
+            return
+        groups = {group_of(group.parameters()): group for group in self._groups()}
+        for parameters in remembered:
+            group = groups.get(group_of(parameters))
+            if group is not None:
+                yield group.at_rate(parameters["learning_rate"])
+
+    def block_size_of(self, cell: Cell) -> int:
+        """Networks per block of a cell: what takes seconds to a minute."""
+        assert isinstance(cell, SetupCell)
+        return self.block_size or max(_LEAST_NETWORKS, _MOST_NETWORKS // cell.inputs)
+
+    def settings(self) -> dict[str, Any]:
+        """What all cells share and an output cannot change, unless the cells say it clearer."""
+        values = self.model_dump(mode="json")
+        return {key: values[key] for key in ("experiment", "seed", "rng")}
+
+    @property
+    def _search(self) -> Search | None:
+        return None if self.cells.learning_rate is not None else self.search or Search()
+
+    def _first_rates(self, group: SetupCell) -> list[float]:
+        search = self._search
+        if search is None:
+            return [float(rate) for rate in self.cells.learning_rate or ()]
+        return grid(_base(search, group), COARSE_RATIO, *search.coarse)
+
+    def _groups(self) -> Iterator[SetupCell]:
+        """A cell of each group, at no rate."""
+        lists = self.cells
+        for data, width, batch, parametrization, optimizer, bias, gain in product(
+            lists.data, lists.width, lists.batch, lists.parametrization, lists.optimizer,
+            lists.bias_init, lists.bias_gain,
+        ):  # fmt: skip
+            if not has_gain(bias) and gain != lists.bias_gain[0]:
+                continue  # one cell for all gains
+            engine = self._engine(data)
+            yield SetupCell(
+                width=width,
+                engine=engine,
+                semantics=SEMANTICS[engine],
+                data=data,
+                parametrization=parametrization,
+                optimizer=optimizer,
+                bias_init=bias,
+                bias_gain=float(gain) if has_gain(bias) else 1.0,
+                batch=batch,
+                learning_rate=0.0,
+                train_points=self._points(data),
+                epochs=self._epochs(data),
+                validate_every=self._interval(data),
+                common_random_numbers=self.common_random_numbers,
+            )
+
+    def _engine(self, data: str) -> str:
+        """The one asked for, else the fastest that can."""
+        if self.engine != "auto":
+            return self.engine
+        if self.device == "cuda":
+            return "torch"
+        return "piecewise" if inputs_of(data) == 1 else "fused"
+
+    def _points(self, data: str) -> int:
+        return self.train_points or _POINTS_PER_INPUT * inputs_of(data)
+
+    def _epochs(self, data: str) -> int:
+        return self.epochs or max(1, _EPOCHS // inputs_of(data))
+
+    def _interval(self, data: str) -> int:
+        return self.validate_every or max(1, _VALIDATE_EVERY // inputs_of(data))
+
+    def _check_engine(self, data: str) -> None:
+        if self.engine == "piecewise" and inputs_of(data) != 1:
+            raise ValueError(
+                f"engine = 'piecewise': cannot train on {data}, which has {inputs_of(data)} "
+                "inputs; use engine auto"
+            )
+        if self.device == "cuda" and self._engine(data) != "torch":
+            raise ValueError(
+                f"device = 'cuda': engine {self.engine} trains on the CPU; use engine torch or auto"
+            )
+
+    def _check_sizes(self, data: str) -> None:
+        points, epochs, interval = self._points(data), self._epochs(data), self._interval(data)
+        for batch in self.cells.batch:
+            if points % batch:
+                raise ValueError(
+                    f"cells.batch = {batch}: does not divide the {points} training points of "
+                    f"{data}; use a divisor, or set train_points to a multiple"
+                )
+        if interval > epochs:
+            raise ValueError(
+                f"validate_every = {interval}: is more than the {epochs} epochs of {data}, so "
+                "nothing would be validated; use a smaller one"
+            )
+
+
+def _base(search: Search, group: SetupCell) -> float:
+    if isinstance(search.base, float):
+        return search.base
+    bases = BASES if search.base == "default" else OLDER_BASES
+    return bases[group.parametrization, group.optimizer]
+
+
+SPEC = SetupSpec
