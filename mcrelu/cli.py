@@ -21,8 +21,8 @@ from mcrelu.experiments.base import Tables
 from mcrelu.figures.plot import draw, draw_together
 from mcrelu.report import publish_report
 from mcrelu.runtime.doctor import examine
-from mcrelu.runtime.plan import local_cores, plan, wall_seconds
-from mcrelu.runtime.progress import display_on, duration
+from mcrelu.runtime.plan import local_cores, plan
+from mcrelu.runtime.progress import display_on
 from mcrelu.stats.sequential import shortfall
 from mcrelu.store.compact import compact
 from mcrelu.store.files import Files
@@ -34,6 +34,7 @@ from mcrelu.terminal import (
     agreement_table,
     comparison_table,
     facts_table,
+    plan_table,
     section_table,
     show,
     status_table,
@@ -114,33 +115,22 @@ def run_command(
 def plan_command(spec: str, settings: tuple[str, ...], as_json: bool) -> None:
     """Show cells, blocks and a cost forecast of SPEC, calibrated for seconds; writes nothing."""
     sweep = Sweep.from_yaml(spec, settings)
-    plans = plan(sweep)
+    forecast = plan(sweep)
     adaptive = sweep.spec.relative_width is not None
-    up_to = "up to " if adaptive else ""
     cores = local_cores()
-    seconds = wall_seconds(plans, cores)
-    table = Table(title="Forecast", title_justify="left", box=None)
-    for heading in ("cell", "engine", "networks", "blocks", "core time"):
-        table.add_column(heading, justify="left" if heading in ("cell", "engine") else "right")
-    for one in plans:
-        table.add_row(
-            one.cell.label,
-            one.cell.engine,
-            f"{up_to}{one.networks}",
-            f"{up_to}{one.blocks}",
-            f"{up_to}{duration(one.core_seconds)}",
-        )
-    table.caption = (
-        f"{up_to.capitalize() or 'About '}{duration(seconds)} on the {cores} cores of this machine"
-        + ("; a cell ends as soon as its interval is narrow enough." if adaptive else ".")
-    )
-    cells = [
-        {"cell": one.cell.id, **one.cell.parameters()}
-        | {key: value for key, value in asdict(one).items() if key != "cell"}
-        for one in plans
-    ]
-    value = {"cells": cells, "cores": cores, "wall_seconds": seconds, "up_to": adaptive}
-    _emit(as_json, value, table)
+    value = {
+        "cells": [
+            {"cell": one.cell.id, **one.cell.parameters()}
+            | {key: value for key, value in asdict(one).items() if key != "cell"}
+            for one in forecast.cells
+        ],
+        "later_cells": round(forecast.later_share * len(forecast.cells)),
+        "core_seconds": forecast.core_seconds,
+        "cores": cores,
+        "wall_seconds": forecast.wall_seconds(cores),
+        "up_to": adaptive,
+    }
+    _emit(as_json, value, plan_table(forecast, cores, adaptive))
 
 
 @cli.command("status")

@@ -11,7 +11,10 @@ from rich.console import Console, Group
 from rich.table import Table
 
 from mcrelu.experiments.base import Agreement, Section
+from mcrelu.runtime.plan import Plan
 from mcrelu.runtime.progress import duration
+
+MANY_CORES = (1, 16, 1000)  # beside those of this machine, forecasts are for so many
 
 _NUMBER = re.compile(r"[-+]?[0-9.]|infinite|$")  # what a cell of a column of numbers begins with
 
@@ -81,6 +84,31 @@ def status_table(status: dict[str, Any]) -> Table:
         ("last run", f"{last['state']}, {duration(last['seconds'])}, {last['updated']}"),
     ]
     return facts_table(status["out"], rows)
+
+
+def plan_table(plan: Plan, cores: int, adaptive: bool) -> Table:
+    """What each kind of cells will take, and what all of them will on few and on many cores."""
+    up_to = "up to " if adaptive else ""
+    rows = [
+        (
+            kind[0].cell.label + (f" and {len(kind) - 1} like it" if len(kind) > 1 else ""),
+            kind[0].cell.engine,
+            f"{up_to}{sum(one.networks for one in kind)}",
+            f"{up_to}{sum(one.blocks for one in kind)}",
+            f"{up_to}{duration(sum(one.core_seconds for one in kind))}",
+        )
+        for kind in plan.by_kind()
+    ]
+    table = _table("Forecast", ("cell", "engine", "networks", "blocks", "core time"), rows)
+    later = round(plan.later_share * len(plan.cells))
+    more = f" with some {later} cells that results will ask for" if later else ""
+    walls = ", ".join(f"{duration(plan.wall_seconds(number))} on {number}" for number in MANY_CORES)
+    table.caption = (
+        f" {up_to.capitalize() or 'About '}{duration(plan.wall_seconds(cores))} on the {cores} "
+        f"cores of this machine{more}; {walls}"
+        + ("; a cell ends as soon as its interval is narrow enough." if adaptive else ".")
+    )
+    return table
 
 
 def facts_table(title: str, rows: Sequence[tuple[str, str]]) -> Table:

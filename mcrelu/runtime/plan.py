@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 from mcrelu.experiments.base import experiment_of
 from mcrelu.runtime.warmup import warm_up
-from mcrelu.sweep.cell import Cell, Provenance
+from mcrelu.sweep.cell import Cell, Provenance, digest
 from mcrelu.sweep.sweep import Sweep
 
-CALIBRATION_SECONDS = 2.0  # per cell, at least one round
+CALIBRATION_SECONDS = 2.0  # per kind of cell, at least one round
 FIRST_ROUND = 16  # networks: one group of lanes
 
 
@@ -25,15 +25,56 @@ class CellPlan:
     measured: int  # networks trained to calibrate
     core_seconds: float
 
+    @property
+    def kind(self) -> str:
+        """Cells of one kind cost the same."""
+        return digest(self.cell.alike)
 
-def plan(sweep: Sweep) -> list[CellPlan]:
-    """Forecast every cell from training a few of its networks to their end; writes nothing."""
-    return [_plan_cell(sweep, cell) for cell in sweep.cells]
+
+@dataclass(frozen=True)
+class Plan:
+    """The cells of a sweep, and what all of them will take."""
+
+    cells: list[CellPlan]
+    later_share: float  # cells that results will ask for, per cell
+
+    @property
+    def core_seconds(self) -> float:
+        """Of all cells, those that are to come included."""
+        return sum(one.core_seconds for one in self.cells) * (1.0 + self.later_share)
+
+    def wall_seconds(self, cores: int) -> float:
+        """Forecast for so many cores: all busy, but no faster than the longest block."""
+        longest = max(one.core_seconds / one.blocks for one in self.cells)
+        return max(self.core_seconds / cores, longest)
+
+    def by_kind(self) -> list[list[CellPlan]]:
+        """Cells that cost the same, together."""
+        kinds: dict[str, list[CellPlan]] = {}
+        for one in self.cells:
+            kinds.setdefault(one.kind, []).append(one)
+        return list(kinds.values())
 
 
-def wall_seconds(plans: list[CellPlan], cores: int) -> float:
-    """Forecast for so many cores, all busy."""
-    return sum(one.core_seconds for one in plans) / cores
+def plan(sweep: Sweep) -> Plan:
+    """Forecast every cell from training a few networks of each kind; writes nothing."""
+    costs: dict[str, tuple[int, float]] = {}
+    cells = []
+    for cell in sweep.cells:
+        kind = digest(cell.alike)
+        if kind not in costs:
+            costs[kind] = _measure(sweep, cell)
+        measured, seconds = costs[kind]
+        cells.append(
+            CellPlan(
+                cell=cell,
+                networks=sweep.spec.networks,
+                blocks=sweep.block_count(cell),
+                measured=measured,
+                core_seconds=seconds / measured * sweep.spec.networks,
+            )
+        )
+    return Plan(cells, sweep.spec.later_share)
 
 
 def local_cores() -> int:
@@ -41,19 +82,11 @@ def local_cores() -> int:
     return len(os.sched_getaffinity(0))
 
 
-def _plan_cell(sweep: Sweep, cell: Cell) -> CellPlan:
-    spec = sweep.spec
-    size = sweep.block_size(cell)
-    provenance = sweep.provenance(cell)
+def _measure(sweep: Sweep, cell: Cell) -> tuple[int, float]:
+    """Networks trained, and the seconds they took."""
     warm_up(cell)
-    measured, seconds = _calibrate(cell, provenance, min(size, spec.networks))
-    return CellPlan(
-        cell=cell,
-        networks=spec.networks,
-        blocks=sweep.block_count(cell),
-        measured=measured,
-        core_seconds=seconds / measured * spec.networks,
-    )
+    most = min(sweep.block_size(cell), sweep.spec.networks)
+    return _calibrate(cell, sweep.provenance(cell), most)
 
 
 def _calibrate(cell: Cell, provenance: Provenance, most: int) -> tuple[int, float]:

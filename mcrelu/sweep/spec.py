@@ -69,6 +69,11 @@ class CommonSpec(Model, ABC):
         """
         yield from ()
 
+    @property
+    def later_share(self) -> float:
+        """How many cells :meth:`later_cells` will ask for, per cell of the spec."""
+        return 0.0
+
     @abstractmethod
     def block_size_of(self, cell: Cell) -> int:
         """Networks per block of a cell."""

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from mcrelu.experiments.base import CELLS, Section, Tables
+from mcrelu.experiments.setups.halving import Halving, halving_of
 from mcrelu.experiments.setups.naming import configuration_of, data_sets, in_order
 from mcrelu.experiments.setups.tables import BEST
 
@@ -29,7 +30,22 @@ def sections(tables: Tables) -> list[Section]:
     return [
         _by_data("Test RMSE at the best learning rate", best, _rmse, (), DRAWING),
         _by_data("Learning rates", best, _rate, tuple(remarks), None),
+        *_of_halving(halving_of(tables[CELLS].to_pylist())),
     ]
+
+
+def _of_halving(found: Halving | None) -> list[Section]:
+    if found is None:
+        return []
+    compared = "whole grids not trained"
+    if found.compared:
+        compared = f"{found.agreeing} of {found.compared} groups"
+    rows = (
+        ("groups searched by halving", str(found.groups)),
+        ("epochs of their coarse grids saved", f"{1.0 - found.spent / found.whole:.0%}"),
+        ("the same rate as the whole grid", compared),
+    )
+    return [Section("Halving", ("", "result"), rows)]
 
 
 def _by_data(

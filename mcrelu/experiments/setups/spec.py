@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 from itertools import product
 from typing import Annotated, Any, Literal
 
@@ -19,9 +20,12 @@ from mcrelu.experiments.setups.search import (
     COARSE_RATIO,
     FINE_RATIO,
     OLDER_BASES,
-    best_rows,
+    Row,
+    best_of,
+    better_half,
     grid,
     group_of,
+    rungs,
 )
 from mcrelu.problems.regression import Rule
 from mcrelu.sweep.cell import Cell
@@ -56,6 +60,7 @@ class Search(Model):
     base: Literal["default", "older"] | Annotated[float, Field(gt=0)] = "default"
     coarse: Exponents = [-12, 10]
     fine: Exponents = [-3, 3]
+    halving: bool = False
 
     @model_validator(mode="after")
     def _ascending(self) -> Search:
@@ -109,31 +114,46 @@ class SetupSpec(CommonSpec):
     def expand(self) -> Iterator[Cell]:
         """The cells with given rates, or with those of the coarse grid."""
         for group in self._groups():
-            for rate in self._first_rates(group):
-                yield group.at_rate(rate)
+            yield from self._first_cells(group)
 
     def later_cells(self, rows: Iterable[Mapping[str, Any]]) -> Iterator[Cell]:
-        """The fine grids around the best rates of the coarse ones."""
+        """The next steps of halving, then the fine grids around the best rates."""
         search = self._search
         if search is None:
             return
-        first = {cell.id for cell in self.expand()}
-        best = best_rows(row for row in rows if row["cell"] in first)
+        by_id = {row["cell"]: row for row in rows}
         for group in self._groups():
-            row = best.get(group_of(group.parameters()))
-            if row is not None:
-                for rate in grid(row["learning_rate"], FINE_RATIO, *search.fine):
+            cells = list(self._first_cells(group))
+            for epochs in self._rungs(group)[1:]:
+                better = better_half(_rows_of(cells, by_id))
+                cells = [
+                    replace(group.at_rate(row["learning_rate"]), epochs=epochs) for row in better
+                ]
+                yield from cells
+            best = best_of(_rows_of(cells, by_id))
+            if best is not None:
+                for rate in grid(best["learning_rate"], FINE_RATIO, *search.fine):
                     yield group.at_rate(rate)
 
     def recalled_cells(self, remembered: Iterable[Mapping[str, Any]]) -> Iterator[Cell]:
-        """Cells of fine grids, from their parameters."""
+        """Cells of fine grids and of halving, from their parameters."""
         if self._search is None:
             return
         groups = {group_of(group.parameters()): group for group in self._groups()}
         for parameters in remembered:
             group = groups.get(group_of(parameters))
-            if group is not None:
-                yield group.at_rate(parameters["learning_rate"])
+            if group is not None and parameters["epochs"] in rungs(group.epochs):
+                rate = group.at_rate(parameters["learning_rate"])
+                yield replace(rate, epochs=parameters["epochs"])
+
+    @property
+    def later_share(self) -> float:
+        """Rates of a fine grid, but its middle, per rate of a coarse one."""
+        search = self._search
+        if search is None:
+            return 0.0
+        (a, b), (first, last) = search.coarse, search.fine
+        return (last - first) / (b - a + 1)
 
     def block_size_of(self, cell: Cell) -> int:
         """Networks per block of a cell: what takes seconds to a minute."""
@@ -148,6 +168,16 @@ class SetupSpec(CommonSpec):
     @property
     def _search(self) -> Search | None:
         return None if self.cells.learning_rate is not None else self.search or Search()
+
+    def _first_cells(self, group: SetupCell) -> Iterator[SetupCell]:
+        for rate in self._first_rates(group):
+            yield replace(group.at_rate(rate), epochs=self._rungs(group)[0])
+
+    def _rungs(self, group: SetupCell) -> list[int]:
+        """For how many epochs the rates of the coarse grid are trained."""
+        search = self._search
+        halving = search is not None and search.halving
+        return rungs(group.epochs) if halving else [group.epochs]
 
     def _first_rates(self, group: SetupCell) -> list[float]:
         search = self._search
@@ -218,11 +248,19 @@ class SetupSpec(CommonSpec):
                     f"cells.batch = {batch}: does not divide the {points} training points of "
                     f"{data}; use a divisor, or set train_points to a multiple"
                 )
-        if interval > epochs:
+        least = rungs(epochs)[0] if self.search is not None and self.search.halving else epochs
+        if interval > least:
             raise ValueError(
-                f"validate_every = {interval}: is more than the {epochs} epochs of {data}, so "
+                f"validate_every = {interval}: is more than the {least} epochs of {data}, so "
                 "nothing would be validated; use a smaller one"
             )
+
+
+def _rows_of(cells: Iterable[Cell], by_id: Mapping[str, Row]) -> list[Row]:
+    """The rows of some cells; none before all of them are there."""
+    found = [by_id.get(cell.id) for cell in cells]
+    rows = [row for row in found if row is not None and row["networks"]]
+    return rows if len(rows) == len(found) else []
 
 
 def _base(search: Search, group: SetupCell) -> float:
