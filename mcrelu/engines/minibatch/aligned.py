@@ -24,6 +24,17 @@ def aligned(count: int, like: Array) -> Array:
 
 
 @jit()
+def aligned_rows(values: Array) -> Array:
+    """A copy of a matrix with rows that each begin with a line; they are longer for that."""
+    rows, count = values.shape
+    length = (count * values.itemsize + LINE - 1) // LINE * LINE // values.itemsize
+    copy = aligned(rows * length, values).reshape(rows, length)
+    for row in range(rows):
+        copy[row, :count] = values[row]
+    return copy
+
+
+@jit()
 def aligned_copy(values: Array) -> Array:
     """A copy of a vector."""
     copy = aligned(len(values), values)

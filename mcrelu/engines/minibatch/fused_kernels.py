@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from mcrelu.engines.minibatch.aligned import aligned, aligned_copy
+from mcrelu.engines.minibatch.aligned import aligned, aligned_copy, aligned_rows
 from mcrelu.engines.minibatch.descent_kernels import descend
 from mcrelu.jit import jit, wide_vectors
 from mcrelu.shuffles import shuffle
@@ -39,7 +39,7 @@ def train(
     """
     points, inputs = x.shape
     own, gradient = aligned_copy(theta), aligned(len(theta), theta)
-    kept = aligned_copy(memory.reshape(-1)).reshape(memory.shape)
+    kept = aligned_rows(memory)
     a, b, w = _parts(own, inputs, width)
     room = (batch + AT_ONCE - 1) // AT_ONCE * AT_ONCE
     taken_x, taken_y = aligned(room * inputs, x).reshape(room, inputs), aligned(room, x)
@@ -66,9 +66,9 @@ def train(
             descend(rule, own, gradient, kept, rates, epsilons, width, steps)
             steps += 1
             if not np.isfinite(total):
-                theta[:], memory[:] = own, kept
+                theta[:], memory[:] = own, kept[:, : len(own)]
                 return
-    theta[:], memory[:] = own, kept
+    theta[:], memory[:] = own, kept[:, : len(own)]
 
 
 @jit()

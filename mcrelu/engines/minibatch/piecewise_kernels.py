@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from mcrelu.engines.minibatch.aligned import aligned, aligned_copy
+from mcrelu.engines.minibatch.aligned import aligned, aligned_copy, aligned_rows
 from mcrelu.engines.minibatch.descent_kernels import descend
 from mcrelu.jit import jit, wide_vectors
 from mcrelu.shuffles import shuffle
@@ -226,7 +226,7 @@ def train(
     """
     points, n = len(x), (len(theta) - 1) // 3
     own, gradient = aligned_copy(theta), aligned(3 * n + 1, theta)
-    kept = aligned_copy(memory.reshape(-1)).reshape(memory.shape)
+    kept = aligned_rows(memory)
     a, b, w = own[:n], own[n : 2 * n], own[2 * n : 3 * n]
     left, right, moved = aligned(n, theta), aligned(n, theta), all_moved(n)
     sums, scratch = aligned(2 * COPIES * (points + 1), theta), aligned(4 * n, theta).reshape(4, n)
@@ -248,11 +248,11 @@ def train(
             descend(rule, own, gradient, kept, rates, epsilons, n, steps)
             steps += 1
             if not np.isfinite(plain[points]):
-                theta[:], memory[:] = own, kept
+                theta[:], memory[:] = own, kept[:, : len(own)]
                 return
             if has_moved(a, b, left, right, moved):
                 find_places(x, a, b, moved, place, left, right)
-    theta[:], memory[:] = own, kept
+    theta[:], memory[:] = own, kept[:, : len(own)]
 
 
 @jit()
