@@ -1,6 +1,6 @@
 """The plain way to train two-layer networks by minibatches in torch: autograd, all at once.
 
-As the original program goes about it (docs/method.md 6): in the parameters of its layers, with
+As the original program goes about it (docs/method.md 5): in the parameters of its layers, with
 their factors outside, the outputs of all networks at a minibatch, the loss, its gradient, a step of
 torch's own optimiser; all validation and test points at every validation.
 """

@@ -2,7 +2,7 @@
 
 f(x) = sum_i w_i max(0, a_i x + b_i) + c. A network with factors on its layers,
 f(x) = s_2 sum_i w_i max(0, s_1 a_i x + b_i) + c, is the same network with weights s_1 a and s_2 w
-that move by other rates (docs/method.md 6), so engines know the factors only as
+that move by other rates (docs/method.md 5), so engines know the factors only as
 :class:`Optimizer` has them.
 
 Glossary

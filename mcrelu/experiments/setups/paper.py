@@ -13,7 +13,7 @@ NETWORKS = 100
 WIDTH, BATCH = 512, 256
 
 # What it reports as test RMSE is the validation RMSE that its code stored in its place
-# (docs/method.md 6), so its entries are held against both of ours, by the name of our column.
+# (docs/method.md 5), so its entries are held against both of ours, by the name of our column.
 MEASURES = {"test": "best_test_rmse", "validation": "best_valid_rmse"}
 
 
