@@ -15,19 +15,11 @@ import numpy as np
 import torch
 
 from benchmarks.interleaved import Contestant, arguments, medians, ratio, show, take_turns
-from benchmarks.problems import SEED
+from benchmarks.problems import SETUP_RATES, MinibatchRun, setup_problem
 from benchmarks.regression_method import AutogradRegression
-from mcrelu.engines.minibatch.protocol import AnyEngine
 from mcrelu.engines.minibatch.registry import get_engine
-from mcrelu.experiments.setups.cell import SetupCell
-from mcrelu.experiments.setups.draws import Start, start_of
-from mcrelu.problems.regression import Networks, Problem
-from mcrelu.sweep.sweep import Sweep
-from mcrelu.types import Floats
 
-NETWORKS, MOST_INPUTS = 100, 32  # half as many networks beyond
 TOLERANCE = 1e-3  # of the errors after the first validation, relative
-RATES = {"sgd": 1e-3, "momentum": 1e-4, "adam": 1e-3}
 
 
 def main() -> None:
@@ -37,16 +29,16 @@ def main() -> None:
     )
     options = parser.parse_args()
     torch.set_num_threads(1)
-    rows = [row_of(data, rule, options.rounds) for data in options.data for rule in RATES]
+    rows = [row_of(data, rule, options.rounds) for data in options.data for rule in SETUP_RATES]
     show({"two-layer networks by minibatches, us per network and step": rows}, options.json)
 
 
 def row_of(data: str, rule: str, rounds: int) -> dict[str, Any]:
     """One row of the table: agreement first, then times."""
-    cell, start = problem_of(data, rule)
+    cell, start = setup_problem(data, rule)
     networks = len(start.bayes_rmse)
     plain = AutogradRegression(start.problem, start.networks)
-    ours = EngineRun(get_engine(cell.engine), start.problem, start.networks)
+    ours = MinibatchRun(get_engine(cell.engine), start.problem, start.networks)
     plain.train(cell.validate_every)
     ours.train(cell.validate_every)
     errors = [
@@ -55,7 +47,7 @@ def row_of(data: str, rule: str, rounds: int) -> dict[str, Any]:
     if not max(errors) < TOLERANCE:
         raise SystemExit(f"{data} {rule}: errors differ by {max(errors):.1e}")
 
-    def one_window(run: AutogradRegression | EngineRun) -> None:
+    def one_window(run: AutogradRegression | MinibatchRun) -> None:
         run.train(cell.validate_every)
         run.validate()
 
@@ -76,46 +68,6 @@ def row_of(data: str, rule: str, rounds: int) -> dict[str, Any]:
         "ours": microseconds[cell.engine],
         "original / ours": ratio(times, "original", cell.engine),
     }
-
-
-def problem_of(data: str, rule: str) -> tuple[SetupCell, Start]:
-    """A cell of the paper's grid, and its networks."""
-    sweep = Sweep.of(
-        {
-            "version": 1,
-            "experiment": "setups",
-            "seed": SEED,
-            "networks": NETWORKS,
-            "cells": {
-                "data": [data],
-                "parametrization": ["he"],
-                "optimizer": [rule],
-                "bias_init": ["kink-neg-unif"],
-                "learning_rate": [RATES[rule]],
-            },
-        }
-    )
-    (cell,) = sweep.cells
-    assert isinstance(cell, SetupCell)
-    networks = NETWORKS if cell.inputs <= MOST_INPUTS else NETWORKS // 2
-    return cell, start_of(cell, sweep.provenance(cell), np.arange(networks))
-
-
-class EngineRun:
-    """An engine and how far it has come."""
-
-    def __init__(self, engine: AnyEngine, problem: Problem, networks: Networks) -> None:
-        self._engine = engine
-        self._state = engine.init(problem, networks)
-
-    def train(self, epochs: int) -> None:
-        """Train by some epochs."""
-        self._state = self._engine.advance(self._state, epochs)
-
-    def validate(self) -> tuple[Floats, Floats]:
-        """Mean squared errors of validation and test sample."""
-        valid, test = (self._engine.mean_squares(self._state, name) for name in ("valid", "test"))
-        return valid, test
 
 
 if __name__ == "__main__":

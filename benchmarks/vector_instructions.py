@@ -16,14 +16,14 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
-# Arithmetic on doubles; of it, divisions and square roots; then integers and scattered loads.
+# Arithmetic on floats; of it, divisions and square roots; then integers and scattered loads.
 KINDS = {
-    "zmm": re.compile(r"v\w+pd\b.*%zmm"),
-    "ymm": re.compile(r"v\w+pd\b.*%ymm"),
-    "scalar": re.compile(r"v\w+sd\b"),
-    "zmm div": re.compile(r"v(div|sqrt)pd\b.*%zmm"),
-    "ymm div": re.compile(r"v(div|sqrt)pd\b.*%ymm"),
-    "scalar div": re.compile(r"v(div|sqrt)sd\b"),
+    "zmm": re.compile(r"v\w+p[sd]\b.*%zmm"),
+    "ymm": re.compile(r"v\w+p[sd]\b.*%ymm"),
+    "scalar": re.compile(r"v\w+s[sd]\b"),
+    "zmm div": re.compile(r"v(div|sqrt)p[sd]\b.*%zmm"),
+    "ymm div": re.compile(r"v(div|sqrt)p[sd]\b.*%ymm"),
+    "scalar div": re.compile(r"v(div|sqrt)s[sd]\b"),
     "zmm int": re.compile(r"vp[a-z]+(q|d|b)\b.*%zmm"),
     "gather": re.compile(r"vgather"),
 }
@@ -74,6 +74,25 @@ def compiled() -> Iterator[tuple[str, str]]:
     yield "normals: box_muller", assembly(normals.box_muller)
     yield "minibatch_counts", assembly(philox.minibatch_counts)
     yield "eigh_4x4", assembly(matrices.eigh_4x4)
+    yield from compiled_for_minibatches()
+
+
+def compiled_for_minibatches() -> Iterator[tuple[str, str]]:
+    """The same of the engines for minibatches."""
+    from benchmarks.problems import MinibatchRun, setup_problem
+    from mcrelu.engines.minibatch import descent_kernels, fused_kernels, piecewise_kernels
+    from mcrelu.engines.minibatch.registry import get_engine
+
+    cell, start = setup_problem("radial-1", "adam", networks=1)
+    for name in ("piecewise", "fused"):
+        run = MinibatchRun(get_engine(name), start.problem, start.networks)
+        run.train(cell.validate_every)
+        run.validate()
+    for module in (piecewise_kernels, fused_kernels):
+        engine = module.__name__.rsplit(".", 1)[1].removesuffix("_kernels")
+        yield f"{engine}: train", assembly(module.train)
+        yield f"{engine}: sum_of_squares", assembly(module.sum_of_squares)
+    yield "minibatch: descend", assembly(descent_kernels.descend)
 
 
 def assembly(kernel: Any) -> str:
