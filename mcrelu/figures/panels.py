@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import Literal
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
+from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
-from mcrelu.figures.ticks import width_ticks
+from mcrelu.figures.ticks import log_ticks, width_ticks
 
 LONGEST_NAMED = 4096  # the largest width that is written out
 
@@ -27,3 +30,46 @@ def _width_names(widths: Sequence[int]) -> Callable[[float, int | None], str]:
     if max(widths) <= LONGEST_NAMED or any(n & (n - 1) for n in widths):
         return lambda n, _: f"{n:.0f}"
     return lambda n, _: f"$2^{{{np.log2(n):.0f}}}$"
+
+
+def log_axis(axis: Axis, low: float, high: float, apart: float = 0.1) -> None:
+    """A logarithmic axis from low to high with few round numbers as ticks, written out."""
+    axes = axis.axes
+    set_scale, set_limits = (
+        (axes.set_xscale, axes.set_xlim) if axis is axes.xaxis else (axes.set_yscale, axes.set_ylim)
+    )
+    set_scale("log")
+    set_limits(low, high)
+    axis.set_major_locator(FixedLocator(log_ticks(low, high, apart)))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.set_minor_locator(NullLocator())
+
+
+def log_limits(
+    values: Iterable[float], ends: Iterable[float], margin: float = 1.15
+) -> tuple[float, float]:
+    """Limits of a logarithmic axis with room for positive values and the ends of their intervals.
+
+    An end below a third of the least value, zero or negative ones among them, lies outside.
+    """
+    shown = [value for value in values if value > 0.0]
+    shown += [end for end in ends if end > min(shown) / 3.0]
+    return min(shown) / margin, max(shown) * margin
+
+
+def legend_once(
+    figure: Figure, place: Literal["upper", "lower"], columns: int, first: Sequence[str] = ()
+) -> None:
+    """One legend of all panels, outside of them: each label once, some of them first."""
+    found = {
+        label: handle
+        for axes in figure.axes
+        for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)
+    }
+    labels = [*first, *(label for label in found if label not in first)]
+    handles = [found[label] for label in labels]
+    ncols = min(columns, len(labels))
+    if place == "upper":
+        figure.legend(handles, labels, loc="outside upper center", ncols=ncols)
+    else:
+        figure.legend(handles, labels, loc="outside lower center", ncols=ncols)

@@ -1,60 +1,26 @@
-"""Figures of the setups experiment."""
+"""The figures of the setups experiment, from its tables."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
-
-import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-
 from mcrelu.experiments.base import Drawing, Tables
-from mcrelu.experiments.setups.naming import Configuration, configuration_of, data_sets, in_order
+from mcrelu.experiments.setups.kink_distances import DRAWING as KINK_DISTANCES
+from mcrelu.experiments.setups.kink_distances import inputs_shown
+from mcrelu.experiments.setups.kink_figure import kink_figure
+from mcrelu.experiments.setups.latex import NAME, setups_tex
+from mcrelu.experiments.setups.relative import by_optimizer, over_inputs
+from mcrelu.experiments.setups.relative_figure import by_optimizer_figure, over_inputs_figure
+from mcrelu.experiments.setups.rmse_figure import rmse_figure
 from mcrelu.experiments.setups.sections import DRAWING
 from mcrelu.experiments.setups.tables import BEST
-from mcrelu.figures.style import COLORS, MARKERS, PAGE_WIDTH
-
-Row = Mapping[str, Any]
 
 
 def drawings(tables: Tables) -> list[Drawing]:
-    """The figures; none if no block is complete yet."""
+    """The figures that the tables have something for; none if no block is complete yet."""
     best = tables[BEST].to_pylist()
-    return [Drawing(DRAWING, rmse_figure(best))] if best else []
-
-
-def rmse_figure(best: Sequence[Row]) -> Figure:
-    """Test RMSE of every configuration with two standard errors, one panel per data set."""
-    columns = data_sets(best)
-    configurations = in_order({configuration_of(row) for row in best})
-    height = 0.6 + 0.13 * len(configurations)
-    figure = Figure(figsize=(PAGE_WIDTH, height), layout="constrained")
-    panels = figure.subplots(1, len(columns), sharey=True, squeeze=False)[0]
-    for axes, data in zip(panels, columns, strict=True):
-        _draw_data_set(axes, [row for row in best if row["data"] == data], configurations)
-        axes.set_title(data, fontsize=8)
-        axes.set_xlabel("test RMSE")
-    panels[0].set_yticks(range(len(configurations)), [_name(one) for one in configurations])
-    panels[0].invert_yaxis()
-    return figure
-
-
-def _draw_data_set(axes: Axes, best: list[Row], configurations: list[Configuration]) -> None:
-    optimizers = sorted({one.optimizer for one in configurations})
-    for row in best:
-        place = configurations.index(configuration_of(row))
-        k = optimizers.index(row["optimizer"])
-        axes.errorbar(
-            row["best_test_rmse"], place, xerr=2.0 * (row["best_test_rmse_se"] or 0.0),
-            color=COLORS[k], marker=MARKERS[k], linestyle="none", elinewidth=0.8,
-        )  # fmt: skip
-    axes.set_xscale("log")
-    bayes = np.array([row["bayes_rmse"] for row in best])
-    if (bayes > 0.0).any():
-        axes.axvline(bayes[bayes > 0.0].mean(), color="black", linewidth=0.6, linestyle=":")
-
-
-def _name(one: Configuration) -> str:
-    parametrization, optimizer, biases, *_ = one.words()
-    return f"{parametrization} {optimizer} {biases}"
+    if not best:
+        return []
+    found = [Drawing(DRAWING, rmse_figure(best), {NAME: setups_tex(best)})]
+    found += [Drawing(one.drawing, over_inputs_figure(one)) for one in over_inputs(best)]
+    found += [Drawing(one.drawing, by_optimizer_figure(one)) for one in by_optimizer(best)]
+    inputs = inputs_shown(best)
+    return [*found, Drawing(KINK_DISTANCES, kink_figure(inputs))] if inputs else found

@@ -5,9 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import numpy as np
+
 from mcrelu.experiments.base import CELLS, Section, Tables
 from mcrelu.experiments.setups.halving import Halving, halving_of
+from mcrelu.experiments.setups.kink_distances import DRAWING as KINK_DISTANCES
+from mcrelu.experiments.setups.kink_distances import (
+    FARTHEST,
+    INDEPENDENT,
+    UNIFORM,
+    distance_cdf,
+    inputs_shown,
+    uniform_cdf,
+)
 from mcrelu.experiments.setups.naming import configuration_of, data_sets, in_order
+from mcrelu.experiments.setups.relative import Comparison, by_optimizer, over_inputs
 from mcrelu.experiments.setups.tables import BEST
 
 DRAWING = "rmse"
@@ -16,7 +28,7 @@ Row = Mapping[str, Any]
 
 
 def sections(tables: Tables) -> list[Section]:
-    """A table of RMSEs, configurations by data sets, and one of the learning rates behind it."""
+    """RMSEs by data set and the learning rates behind them; what else the figures show."""
     best = tables[BEST].to_pylist()
     if not best:
         return []
@@ -31,7 +43,11 @@ def sections(tables: Tables) -> list[Section]:
         _by_data("Test RMSE at the best learning rate", best, _rmse, (), DRAWING),
         _by_data("Learning rates", best, _rate, tuple(remarks), None),
         *_of_halving(halving_of(tables[CELLS].to_pylist())),
-    ]
+        *(_relative(one, f"{one.biases.name} biases") for one in over_inputs(best)),
+        *(_relative(one, " ".join(one.curves[0].configuration.words()[:3]))
+          for one in by_optimizer(best)),
+        *_kink_distances(best),
+    ]  # fmt: skip
 
 
 def _of_halving(found: Halving | None) -> list[Section]:
@@ -64,6 +80,44 @@ def _by_data(
     )
     headings = ("parametrization", "optimizer", "biases", "width", "batch", *columns)
     return Section(title, headings, rows, remarks, figure)
+
+
+def _relative(comparison: Comparison, baseline: str) -> Section:
+    """RMSEs as multiples of the baseline's."""
+    inputs = comparison.inputs
+    rows = []
+    for curve in comparison.curves:
+        shown = {
+            d: f"{ratio:.3f} ± {error:.3f}"
+            for d, ratio, error in zip(curve.inputs, curve.ratio, curve.error, strict=True)
+        }
+        rows.append((*curve.configuration.words()[:3], *(shown.get(d, "") for d in inputs)))
+    where = f" ({comparison.where})" if comparison.where else ""
+    return Section(
+        title=f"Test RMSE relative to {baseline}, by number of inputs{where}",
+        headings=("parametrization", "optimizer", "biases", *(f"d = {d}" for d in inputs)),
+        rows=tuple(rows),
+        figure=comparison.drawing,
+    )
+
+
+def _kink_distances(best: list[Row]) -> list[Section]:
+    """How many kinks are near the origin."""
+    inputs = inputs_shown(best)
+    if not inputs:
+        return []
+    distances = np.array([0.5, 1.0]) * FARTHEST
+    rows = [(str(d), *(f"{p:.4f}" for p in distance_cdf(distances, d))) for d in inputs]
+    rows.append(("any", *(f"{p:.4f}" for p in uniform_cdf(distances))))
+    biases = [INDEPENDENT] * len(inputs) + [UNIFORM]
+    return [
+        Section(
+            title="Fraction of kinks at most so far from the origin",
+            headings=("biases", "inputs", "sqrt(3) / 2", "sqrt(3)"),
+            rows=tuple((name, *row) for name, row in zip(biases, rows, strict=True)),
+            figure=KINK_DISTANCES,
+        )
+    ]
 
 
 def _rmse(row: Row) -> str:
