@@ -397,7 +397,8 @@ class Scripted:
 
 def judged_script(valid: list[list[float]], every: int = 1) -> Judged:
     cell = replace(cell_of(), epochs=len(valid), validate_every=every)
-    nets = Networks(*(np.zeros((len(valid[0]), 1)) for _ in range(3)), np.zeros(len(valid[0])))
+    m = len(valid[0])
+    nets = Networks(np.zeros((m, 1, 1)), np.zeros((m, 1)), np.zeros((m, 1)), np.zeros(m))
     return train(Scripted(valid), start_with(cell).problem, nets, cell)
 
 

@@ -23,7 +23,8 @@ WORDS = st.integers(0, 2**32 - 1)
 
 def order_of(points: int, key: tuple[int, int] = KEY, network: int = 0, epoch: int = 0) -> Ints:
     order = np.full(points, -7)  # whatever was there before
-    shuffle(*(np.uint64(word) for word in (*key, network, epoch)), order)
+    k0, k1 = (np.uint64(word) for word in key)
+    shuffle(k0, k1, np.uint64(network), np.uint64(epoch), order)
     return order
 
 
@@ -104,12 +105,16 @@ def biased(points: int, number: int) -> list[tuple[int, ...]]:
 
 def many(points: int, number: int, over: str) -> list[tuple[int, ...]]:
     """Orders of many epochs, networks or keys, all else equal."""
-    varied = {
-        "epochs": lambda k: {"epoch": k},
-        "networks": lambda k: {"network": k},
-        "keys": lambda k: {"key": (KEY[0], k)},
-    }[over]
-    return [tuple(order_of(points, **varied(k)).tolist()) for k in range(number)]  # type: ignore[arg-type]
+    orders = (
+        order_of(
+            points,
+            (KEY[0], k if over == "keys" else KEY[1]),
+            network=k if over == "networks" else 0,
+            epoch=k if over == "epochs" else 0,
+        )
+        for k in range(number)
+    )
+    return [tuple(order.tolist()) for order in orders]
 
 
 @pytest.mark.parametrize("over", ["epochs", "networks", "keys"])

@@ -27,7 +27,7 @@ def cell_of(*, lists: dict[str, Any] | None = None, **changes: Any) -> SetupCell
 
 
 def test_cells_are_the_product_of_the_lists() -> None:
-    lists = {
+    lists: dict[str, list[Any]] = {
         "data": ["ex", "radial-2"],
         "parametrization": ["he", "ntk"],
         "optimizer": ["sgd", "adam"],
