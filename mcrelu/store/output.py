@@ -71,8 +71,7 @@ class Output:
         """
         old = read_contents(files) or contents_of_spec(files)
         if old is not None:
-            remembered = [cell.parameters for cell in old.cells]
-            sweep = sweep.with_cells(sweep.spec.recalled_cells(remembered))
+            sweep = _recalling(sweep, old)
         contents = Contents.of(sweep)
         if old is not None:
             refuse_contradictions(files, old, contents)
@@ -98,13 +97,16 @@ class Output:
     def sweep(self) -> Sweep:
         """The sweep that the output belongs to, as this program understands its spec.
 
+        Its cells include those of later stages that the output has.
+
         Raises
         ------
         SpecError
             If the spec is missing, or has keys that this program does not know.
         """
         if self._sweep is None:
-            self._sweep = Sweep.from_text(self.spec_text(), self.files.path(SPEC))
+            sweep = Sweep.from_text(self.spec_text(), self.files.path(SPEC))
+            self._sweep = _recalling(sweep, self.contents)
         return self._sweep
 
     def spec_text(self) -> str:
@@ -213,6 +215,11 @@ class Output:
         except ValueError:
             return None
         return value if isinstance(value, dict) else None
+
+
+def _recalling(sweep: Sweep, contents: Contents) -> Sweep:
+    """The sweep with those cells of an output that its later stages asked for."""
+    return sweep.with_cells(sweep.spec.recalled_cells(cell.parameters for cell in contents.cells))
 
 
 def csv_of(table: pa.Table) -> pa.Buffer:

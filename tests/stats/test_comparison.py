@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import scipy.stats
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.proportion import proportions_ztest
 
 from mcrelu.errors import UserError
-from mcrelu.experiments.base import Count, experiment
+from mcrelu.experiments.base import Count, Mean, experiment
 from mcrelu.experiments.crossing.paper import PAPER, Setting
 from mcrelu.experiments.star.paper import PAPER as STAR_PAPER
-from mcrelu.stats.comparison import compare, holm_rejections, p_values, z_scores
+from mcrelu.stats.comparison import compare, holm_rejections, p_values, welch, z_scores
+from mcrelu.types import Floats
 
 GD = Setting(0.0, "gd", "he", "inv_lambda_max", "crossing+sufficient")
 
@@ -32,6 +34,85 @@ def test_equal_certainties_do_not_differ() -> None:
         np.array([0.0, 5.0]), np.array([5.0, 5.0]), np.array([0.0, 9.0]), np.array([9.0, 9.0])
     )
     assert z.tolist() == [0.0, 0.0]
+
+
+# ------------------------------------------------------------------------------ means
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_welch_equals_scipy(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    n1, n2 = (int(n) for n in rng.integers(2, 200, 2))
+    (m1, s1, s2), away = rng.exponential(size=3), 2.0 * rng.normal()
+    m2 = m1 + away * np.hypot(s1 / np.sqrt(n1), s2 / np.sqrt(n2))
+    theirs = scipy.stats.ttest_ind_from_stats(m1, s1, n1, m2, s2, n2, equal_var=False)
+    found = welch(Mean(m1, s1 / np.sqrt(n1), n1), Mean(m2, s2 / np.sqrt(n2), n2))
+    assert found == pytest.approx(tuple(theirs), rel=1e-9)
+    # Negative control: the test with pooled variances is another.
+    pooled = scipy.stats.ttest_ind_from_stats(m1, s1, n1, m2, s2, n2, equal_var=True)
+    assert found[1] != pytest.approx(pooled.pvalue, rel=1e-6, abs=0.0)
+
+
+def test_welch_where_one_side_has_no_error() -> None:
+    """Then it is the test of a mean against a constant, and nothing is divided by zero."""
+    one = Mean(1.0, 0.1, 10)
+    expected = (2.0, 2 * scipy.stats.t.sf(2.0, 9))
+    assert welch(one, Mean(0.8, 0.0, 1)) == pytest.approx(expected, rel=1e-9)
+    assert welch(Mean(0.8, 0.0, 100), one) == pytest.approx((-2.0, expected[1]), rel=1e-9)
+
+
+def test_welch_where_neither_side_has_an_error() -> None:
+    assert welch(Mean(0.5, 0.0, 5), Mean(0.5, 0.0, 1)) == (0.0, 1.0)
+    assert welch(Mean(0.5, 0.0, 5), Mean(0.4, 0.0, 1)) == (np.inf, 0.0)
+    assert welch(Mean(0.4, 0.0, 5), Mean(0.5, 0.0, 1)) == (-np.inf, 0.0)
+
+
+def mean_of(values: Floats) -> Mean:
+    n = len(values)
+    return Mean(float(values.mean()), float(values.std(ddof=1) / np.sqrt(n)), n)
+
+
+def p_of_equal_means(number: int) -> tuple[Floats, Floats]:
+    """Of Welch's test, and of the one that pools variances: few points have the larger one."""
+    rng = np.random.default_rng(2)
+    ours, pooled = [], []
+    for _ in range(number):
+        one, other = rng.normal(size=8) * 3.0, rng.normal(size=40)
+        ours.append(welch(mean_of(one), mean_of(other))[1])
+        pooled.append(scipy.stats.ttest_ind(one, other).pvalue)
+    return np.array(ours), np.array(pooled)
+
+
+def test_welch_keeps_its_level() -> None:
+    """As far as an approximation does; the test that pools rejects several times as often."""
+    ours, pooled = p_of_equal_means(5000)
+    for level in (0.05, 0.01):
+        error = np.sqrt(level * (1 - level) / 5000)
+        assert np.mean(ours < level) == pytest.approx(level, abs=4 * error + 0.1 * level)
+        assert np.mean(pooled < level) > 3 * level
+
+
+def test_means_are_compared_by_welch_and_holm() -> None:
+    """A family of 40, of which one differs and one would by itself only."""
+    settings = [GD._replace(offset=float(k)) for k in range(40)]
+    theirs = {(one, 16): Mean(1.0, 0.1, 100) for one in settings}
+    ours = theirs | {(settings[3], 16): Mean(2.0, 0.1, 50), (settings[5], 16): Mean(1.4, 0.1, 50)}
+    table = compare(ours, theirs)
+    agrees = table["agrees"].to_pylist()
+    assert [k for k, same in enumerate(agrees) if not same] == [3]
+    z, p = welch(ours[settings[5], 16], theirs[settings[5], 16])
+    assert (table["z"].to_pylist()[5], table["p"].to_pylist()[5]) == (z, p)
+    assert p < 0.01
+    few = {point: ours[point] for point in [(settings[5], 16)]}
+    assert compare(few, theirs)["agrees"].to_pylist() == [False]
+
+
+def test_means_over_no_networks_are_not_compared() -> None:
+    with pytest.raises(UserError, match="no setting and inputs with a result on both sides"):
+        compare({(GD, 16): Mean(0.0, 0.0, 0)}, {(GD, 16): Mean(1.0, 0.1, 5)}, "inputs")
+
+
+# ------------------------------------------------------------------------------- Holm
 
 
 @pytest.mark.parametrize("seed", range(20))

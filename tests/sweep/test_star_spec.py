@@ -103,7 +103,10 @@ PLAIN = {"width": [4], "data": ["star-3"]}
     ("changes", "message"),
     [
         ({"experiment": "stars"}, "experiment = 'stars': must be 'crossing' or 'setups' or 'star'"),
-        ({"experiment": ["star"]}, "experiment = ['star']: must be 'crossing' or 'setups' or 'star'"),
+        (
+            {"experiment": ["star"]},
+            "experiment = ['star']: must be 'crossing' or 'setups' or 'star'",
+        ),
         ({"epochs": None}, "epochs: is missing; add it"),
         ({"epochs": 0}, "epochs = 0: too small; use 1 or more"),
         ({"epochs": "1e6"}, "epochs = '1e6': YAML reads this as text; write 1000000"),

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from itertools import product
+from math import inf
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from mcrelu.bias_init import KNOWN as BIAS_INITS
 from mcrelu.bias_init import has_gain, is_bias_init
@@ -51,27 +52,33 @@ def _known(test: Callable[[str], bool], known: str) -> AfterValidator:
     return AfterValidator(check)
 
 
-Exponents = Annotated[list[int], Field(min_length=2, max_length=2)]  # first, last
+def _around_zero(exponents: list[int]) -> list[int]:
+    if len(exponents) != 2 or not -64 <= exponents[0] <= 0 <= exponents[1] <= 64:
+        raise ValueError("must be two whole numbers around 0 within -64 .. 64, such as [-3, 3]")
+    return exponents
+
+
+def _base_or_name(base: object) -> object:
+    """Before the union, of whose members pydantic would tell one by one."""
+    if isinstance(base, int | float) and not isinstance(base, bool):
+        right = 0.0 < base < inf
+    else:
+        right = base in ("default", "older")
+    if not right:
+        raise ValueError("must be 'default', 'older' or a positive number, such as 0.01")
+    return base
+
+
+Exponents = Annotated[list[int], AfterValidator(_around_zero)]  # first, last
 
 
 class Search(Model):
     """Rates base sqrt(2)^k with k in ``coarse``, then 2^(k/8) times the best with k in ``fine``."""
 
-    base: Literal["default", "older"] | Annotated[float, Field(gt=0)] = "default"
+    base: Annotated[Literal["default", "older"] | float, BeforeValidator(_base_or_name)] = "default"
     coarse: Exponents = [-12, 10]
     fine: Exponents = [-3, 3]
     halving: bool = False
-
-    @model_validator(mode="after")
-    def _ascending(self) -> Search:
-        for name in ("coarse", "fine"):
-            first, last = getattr(self, name)
-            if not -64 <= first <= 0 <= last <= 64:
-                raise ValueError(
-                    f"search.{name} = [{first}, {last}]: must be two whole numbers around 0 within "
-                    "-64 .. 64, such as [-3, 3]"
-                )
-        return self
 
 
 class SetupLists(Model):
