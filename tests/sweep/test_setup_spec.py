@@ -262,7 +262,7 @@ def searched(**changes: Any) -> Sweep:
 def rows_of(sweep: Sweep, values: list[float | None]) -> list[dict[str, Any]]:
     """Rows of the cell table with these validation errors."""
     return [
-        {**cell.parameters(), "cell": cell.id, "best_valid_rmse": value}
+        {**cell.parameters(), "cell": cell.id, "networks": 5, "best_valid_rmse": value}
         for cell, value in zip(sweep.cells, values, strict=True)
     ]
 

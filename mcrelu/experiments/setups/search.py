@@ -10,6 +10,7 @@ of the epochs, the better half of them for a quarter, and so on: a few for all e
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from math import isclose
 from typing import Any
 
 COARSE_RATIO = 2.0**0.5  # of neighbouring rates of the coarse grid
@@ -48,6 +49,11 @@ Group = tuple[Any, ...]
 def grid(base: float, ratio: float, first: int, last: int) -> list[float]:
     """Rates base ratio^k for k = first .. last; the base itself is among them to the last bit."""
     return [base if k == 0 else base * ratio**k for k in range(first, last + 1)]
+
+
+def nearest_equal(rate: float, known: Iterable[float]) -> float:
+    """The one of some known rates that a rate equals but for rounding; else itself."""
+    return next((one for one in known if isclose(one, rate, rel_tol=1e-9)), rate)
 
 
 def rungs(epochs: int) -> list[int]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from itertools import product
-from math import inf
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
@@ -26,6 +25,7 @@ from mcrelu.experiments.setups.search import (
     better_half,
     grid,
     group_of,
+    nearest_equal,
     rungs,
 )
 from mcrelu.problems.regression import Rule
@@ -35,6 +35,7 @@ from mcrelu.sweep.spec import CommonSpec, Model, Values
 MAX_WIDTH = 2**16
 MAX_POINTS = 2**24
 MAX_EPOCHS = 2**31 - 1
+MAX_RATE = 1e9  # beyond it nothing trains
 
 # The paper's: 256 d points, 8192 / d epochs, validation every 64 / d epochs.
 _POINTS_PER_INPUT = 256
@@ -61,7 +62,7 @@ def _around_zero(exponents: list[int]) -> list[int]:
 def _base_or_name(base: object) -> object:
     """Before the union, of whose members pydantic would tell one by one."""
     if isinstance(base, int | float) and not isinstance(base, bool):
-        right = 0.0 < base < inf
+        right = 0.0 < base <= MAX_RATE
     else:
         right = base in ("default", "older")
     if not right:
@@ -91,7 +92,7 @@ class SetupLists(Model):
     bias_gain: Values[Annotated[float, Field(gt=0)]] = [1.0]
     width: Values[Annotated[int, Field(ge=1, le=MAX_WIDTH)]] = [512]
     batch: Values[Annotated[int, Field(ge=1, le=MAX_POINTS)]] = [256]
-    learning_rate: Values[Annotated[float, Field(gt=0)]] | None = None
+    learning_rate: Values[Annotated[float, Field(gt=0, le=MAX_RATE)]] | None = None
 
 
 class SetupSpec(CommonSpec):
@@ -139,8 +140,9 @@ class SetupSpec(CommonSpec):
                 yield from cells
             best = best_of(_rows_of(cells, by_id))
             if best is not None:
+                tried = self._first_rates(group)
                 for rate in grid(best["learning_rate"], FINE_RATIO, *search.fine):
-                    yield group.at_rate(rate)
+                    yield group.at_rate(nearest_equal(rate, tried))
 
     def recalled_cells(self, remembered: Iterable[Mapping[str, Any]]) -> Iterator[Cell]:
         """Cells of fine grids and of halving, from their parameters."""
