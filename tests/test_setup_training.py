@@ -51,7 +51,7 @@ def start_with(cell: SetupCell, networks: Sequence[int] = range(4), **changes: A
 
 def arrays_of(start: Start) -> list[Array]:
     samples = [part for sample in start.problem.samples for part in sample]
-    return [*samples, *start.networks, start.target_deviation, start.bayes_rmse]
+    return [*samples, *start.networks, start.scales.y_deviation, start.bayes_rmse]
 
 
 # --------------------------------------------------------------------------------- draws
@@ -82,7 +82,7 @@ def test_draws_are_those_of_the_streams_of_a_network(data: str) -> None:
         drawn = [draw(data, one, size) for one, size in zip(streams[:3], sizes, strict=True)]
         mean, deviation = drawn[0].y.mean(), drawn[0].y.std(ddof=1)
         x_mean, x_deviation = drawn[0].x.mean(axis=0), drawn[0].x.std(axis=0, ddof=1)
-        assert start.target_deviation[row] == deviation
+        assert start.scales.y_deviation[row] == deviation
         for sample, raw in zip(start.problem.samples, drawn, strict=True):
             assert np.allclose(sample.y[row] * deviation + mean, raw.y, rtol=0, atol=1e-13)
             assert np.allclose(sample.x[row] * x_deviation + x_mean, raw.x, rtol=0, atol=1e-13)
@@ -358,7 +358,7 @@ def test_a_network_that_diverged_has_nulls_in_its_row() -> None:
     diverged = rows.pop(2)
     assert all(diverged[name] is None for name in METRICS)
     assert (diverged["best_epoch"], diverged["diverged_by"]) == (None, judged.diverged_by[2])
-    assert diverged["target_deviation"] == start.target_deviation[2]
+    assert diverged["target_deviation"] == start.scales.y_deviation[2]
     for row in rows:
         assert all(row[name] > 0.0 for name in METRICS)
         assert row["best_epoch"] >= 1
@@ -469,11 +469,11 @@ def test_rows_are_in_units_of_the_targets() -> None:
     judged = ours(cell, start)
     rows = setup_rows(Block(cell, 0, 0, 4), start, judged)
     for name, errors in zip(METRICS, judged[:5], strict=True):
-        expected = np.sqrt(errors) * start.target_deviation
+        expected = np.sqrt(errors) * start.scales.y_deviation
         assert rows[name].to_numpy() == pytest.approx(expected, rel=1e-15)
     assert np.array_equal(rows["best_epoch"].to_numpy(), judged.best_epoch)
     assert np.array_equal(rows["bayes_rmse"].to_numpy(), start.bayes_rmse)
-    assert start.target_deviation.min() > 1.5  # so units matter
+    assert start.scales.y_deviation.min() > 1.5  # so units matter
 
 
 def test_rows_of_an_untrained_network_are_the_deviation_of_the_targets() -> None:
@@ -482,7 +482,7 @@ def test_rows_of_an_untrained_network_are_the_deviation_of_the_targets() -> None
     start = start_with(cell)
     start.networks.w[:] = 0.0
     rows = setup_rows(Block(cell, 0, 0, 4), start, ours(cell, start))
-    expected = start.target_deviation * np.sqrt(15 / 16)  # of 16 points, divisor 15
+    expected = start.scales.y_deviation * np.sqrt(15 / 16)  # of 16 points, divisor 15
     assert rows["last_train_rmse"].to_numpy() == pytest.approx(expected, rel=1e-12)
 
 

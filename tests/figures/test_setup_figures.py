@@ -33,6 +33,7 @@ from mcrelu.store.files import Files
 
 BAYES = 0.1376
 KINKS = "kink_distances"
+LEARNED = "learned_on_ex"
 Row = dict[str, Any]
 
 
@@ -42,7 +43,8 @@ def row(data: str, rmse: float, error: float | None = 0.001, **changes: Any) -> 
         "cell": "c", "data": data, "parametrization": "he", "optimizer": "sgd",
         "bias_init": "zero", "bias_gain": 1.0, "width": 512, "batch": 256,
         "inputs": inputs_of(data), "learning_rate": 0.01, "engine": "fused", "epochs": 9,
-        "networks": 100, "diverged": 0, "best_valid_rmse": rmse, "best_valid_rmse_se": error,
+        "train_points": 256, "networks": 100, "diverged": 0,
+        "best_valid_rmse": rmse, "best_valid_rmse_se": error,
         "best_test_rmse": rmse, "best_test_rmse_se": error,
         "bayes_rmse": BAYES if data == "ex" else 0.0,
     } | changes  # fmt: skip
@@ -114,13 +116,14 @@ def test_nothing_is_drawn_of_nothing() -> None:
 
 
 def test_the_paper_s_table_has_all() -> None:
-    assert list(ALL) == ["rmse", "rmse_over_inputs", "rmse_by_optimizer", KINKS]
+    assert list(ALL) == ["rmse", "rmse_over_inputs", "rmse_by_optimizer", LEARNED, KINKS]
 
 
 def test_one_data_set_has_nothing_over_inputs() -> None:
     rows = [one for one in FULL if one["data"] == "radial-4"]
     assert list(drawn(rows)) == ["rmse", KINKS]
-    assert list(drawn([row("ex", 0.5)])) == ["rmse"]
+    assert list(drawn([row("ex", 0.5, bias_init="unif")])) == ["rmse"]
+    assert list(drawn([row("ex", 0.5)])) == ["rmse", LEARNED]
 
 
 def test_nothing_is_compared_with_itself() -> None:

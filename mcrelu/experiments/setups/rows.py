@@ -39,13 +39,13 @@ def setup_rows(block: Block, start: Start, judged: Judged) -> pa.Table:
         **constant_columns(constants, m, SCHEMA),
         "network": np.arange(block.first, block.first + m),
         **{
-            name: _rmse(error, start.target_deviation)
+            name: _rmse(error, start.scales.y_deviation)
             for name, error in zip(METRICS, errors, strict=True)
         },
         "best_epoch": _epochs(judged.best_epoch),
         "diverged_by": _epochs(judged.diverged_by),
         "bayes_rmse": start.bayes_rmse,
-        "target_deviation": start.target_deviation,
+        "target_deviation": start.scales.y_deviation,
     }
     return pa.table({name: columns[name] for name in SCHEMA.names}, schema=SCHEMA)
 

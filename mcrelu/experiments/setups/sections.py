@@ -18,6 +18,8 @@ from mcrelu.experiments.setups.kink_distances import (
     inputs_shown,
     uniform_cdf,
 )
+from mcrelu.experiments.setups.learned import DATA, NETWORKS, shown_rows
+from mcrelu.experiments.setups.learned import DRAWING as LEARNED
 from mcrelu.experiments.setups.naming import configuration_of, data_sets, in_order
 from mcrelu.experiments.setups.relative import Comparison, by_optimizer, over_inputs
 from mcrelu.experiments.setups.tables import BEST
@@ -46,6 +48,7 @@ def sections(tables: Tables) -> list[Section]:
         *(_relative(one, f"{one.biases.name} biases") for one in over_inputs(best)),
         *(_relative(one, " ".join(one.curves[0].configuration.words()[:3]))
           for one in by_optimizer(best)),
+        *_learned(best),
         *_kink_distances(best),
     ]  # fmt: skip
 
@@ -99,6 +102,26 @@ def _relative(comparison: Comparison, baseline: str) -> Section:
         rows=tuple(rows),
         figure=comparison.drawing,
     )
+
+
+def _learned(best: list[Row]) -> list[Section]:
+    shown = shown_rows(best)
+    if not shown:
+        return []
+    rows = [(*configuration_of(row).words()[:3], f"{row['learning_rate']:.3g}") for row in shown]
+    remark = (
+        f"The median of {NETWORKS} networks by validation error, trained on one sample at the best "
+        "learning rates."
+    )
+    return [
+        Section(
+            title=f"What networks learned on {DATA}",
+            headings=("parametrization", "optimizer", "biases", "learning rate"),
+            rows=tuple(rows),
+            remarks=(remark,),
+            figure=LEARNED,
+        )
+    ]
 
 
 def _kink_distances(best: list[Row]) -> list[Section]:

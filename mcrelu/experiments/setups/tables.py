@@ -89,6 +89,7 @@ def _cell_row(reader: BlockReader, cell: CellRecord) -> dict[str, Any]:
         "learning_rate": parameters["learning_rate"],
         "engine": parameters["engine"],
         "epochs": parameters["epochs"],
+        "train_points": parameters["train_points"],
         "networks": n,
         "diverged": diverged,
     }
@@ -122,6 +123,7 @@ _CELLS_SCHEMA = pa.schema(
         ("learning_rate", pa.float64()),
         ("engine", pa.string()),
         ("epochs", pa.int64()),
+        ("train_points", pa.int64()),
         ("networks", pa.int64()),
         ("diverged", pa.int64()),
         *((f"{name}{end}", pa.float64()) for name in METRICS for end in ("", "_se")),
