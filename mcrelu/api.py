@@ -163,8 +163,11 @@ def run(
         if tables is None or code is not ExitCode.DONE:
             return Run(output, code)
         sweep = output.sweep.with_cells(sweep.spec.later_cells(tables[CELLS].to_pylist()))
-        if sweep is output.sweep:
+        more = len(sweep.cells) - len(output.sweep.cells)
+        if not more:
             return Run(output, code)
+        if display is not None:
+            display.say(f"the results ask for {more} more cells")
 
 
 def _do_stage(
