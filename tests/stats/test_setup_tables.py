@@ -258,7 +258,7 @@ def test_sections_say_rates_and_errors() -> None:
         {"learning_rate": 0.2, "best_valid_rmse": 2.0},
         {"data": "ex", "optimizer": "sgd", "bias_init": "zero", "best_test_rmse": 0.125},
     )
-    errors, rates = sections.sections(derived(table))
+    errors, rates, *_ = sections.sections(derived(table))
     assert errors.headings[-2:] == rates.headings[-2:] == ("ex", "radial-4")
     assert errors.rows == (
         ("He", "SGD", "zero", "512", "256", "0.1250 ± 0.0100", ""),

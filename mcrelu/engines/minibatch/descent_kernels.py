@@ -62,7 +62,7 @@ def _step_with_momentum(own: Array, slope: Array, velocity: Array, rate: float) 
     least, zero = kind(LEAST), kind(0.0)
     for i in range(len(own)):
         v = momentum * velocity[i] + slope[i]
-        velocity[i] = v if abs(v) > least else zero
+        velocity[i] = zero if abs(v) < least else v  # NaN stays
         own[i] -= rate * velocity[i]
 
 
@@ -82,8 +82,8 @@ def _adam_step(
     for i in range(len(own)):
         m = beta_1 * first[i] + rest_1 * slope[i]
         v = beta_2 * second[i] + rest_2 * (slope[i] * slope[i])
-        first[i] = m if abs(m) > least else zero
-        second[i] = v if v > least else zero
+        first[i] = zero if abs(m) < least else m  # NaN stays
+        second[i] = zero if v < least else v
         own[i] -= rate * first[i] / (np.sqrt(second[i]) + epsilon)
 
 
