@@ -318,6 +318,16 @@ def test_cells_are_recalled_from_their_parameters() -> None:
     }
 
 
+def test_halving_has_a_short_form() -> None:
+    lists = {"learning_rate": None}
+    changes: dict[str, Any] = {"epochs": 16, "lists": lists}
+    short = setup_sweep(search="halving", **changes)
+    assert short == setup_sweep(search={"halving": True}, **changes)
+    assert {cell.epochs for cell in setup_cells(short)} == {2}
+    with pytest.raises(SpecError, match="search = 'quartering'"):
+        setup_sweep(search="quartering", **changes)
+
+
 def test_a_sweep_with_cells_that_it_has_is_itself() -> None:
     sweep, other = setup_sweep(), setup_sweep(lists={"learning_rate": [0.01, 0.02, 0.03]})
     assert sweep.with_cells(sweep.cells) is sweep

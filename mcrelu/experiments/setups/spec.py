@@ -73,6 +73,11 @@ def _base_or_name(base: object) -> object:
 Exponents = Annotated[list[int], AfterValidator(_around_zero)]  # first, last
 
 
+def _short_search(search: object) -> object:
+    """``search: halving`` is short for the mapping."""
+    return {"halving": True} if search == "halving" else search
+
+
 class Search(Model):
     """Rates base sqrt(2)^k with k in ``coarse``, then 2^(k/8) times the best with k in ``fine``."""
 
@@ -103,7 +108,7 @@ class SetupSpec(CommonSpec):
     train_points: Annotated[int, Field(ge=2, le=MAX_POINTS)] | None = None
     epochs: Annotated[int, Field(ge=1, le=MAX_EPOCHS)] | None = None
     validate_every: Annotated[int, Field(ge=1, le=MAX_EPOCHS)] | None = None
-    search: Search | None = None
+    search: Annotated[Search, BeforeValidator(_short_search)] | None = None
     common_random_numbers: bool = True
     engine: Literal["auto", "piecewise", "fused", "torch"] = "auto"
     device: Literal["auto", "cpu", "cuda"] = "auto"
