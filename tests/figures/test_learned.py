@@ -73,7 +73,7 @@ def test_a_panel_per_parametrization_and_biases_a_line_per_optimizer() -> None:
     assert len(figure.axes) == 4
     for axes in figure.axes:
         assert [line.get_label() for line in axes.lines] == ["data", "SGD", "Adam"]
-        assert len(axes.lines[0].get_xdata()) == 32
+        assert np.size(axes.lines[0].get_xdata()) == 32
     assert figure.axes[0].get_title().startswith("He, zero")
     assert [axes.get_xlabel() for axes in figure.axes] == ["", "", "$x$", "$x$"]
 
