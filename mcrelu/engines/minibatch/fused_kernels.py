@@ -21,7 +21,7 @@ from mcrelu.engines.minibatch.aligned import aligned, aligned_copy, aligned_rows
 from mcrelu.engines.minibatch.descent_kernels import descend
 from mcrelu.jit import jit, wide_vectors
 from mcrelu.shuffles import shuffle
-from mcrelu.types import Array
+from mcrelu.types import Array, Ints
 
 AT_ONCE = 4  # points, and inputs
 
@@ -54,8 +54,7 @@ def train(
             shuffle(k0, k1, network, np.uint64(epoch), order)
         for k in range(batches):
             if batches > 1 or epoch == first_epoch:
-                for i in range(batch):
-                    taken_x[i], taken_y[i] = x[order[k * batch + i]], y[order[k * batch + i]]
+                _take(x, y, order[k * batch : (k + 1) * batch], taken_x, taken_y)
             slopes[:] = 0.0
             total = 0.0
             for p in range(0, room, AT_ONCE):
@@ -69,6 +68,16 @@ def train(
                 theta[:], memory[:] = own, kept[:, : len(own)]
                 return
     theta[:], memory[:] = own, kept[:, : len(own)]
+
+
+@jit()
+def _take(x: Array, y: Array, chosen: Ints, taken_x: Array, taken_y: Array) -> None:
+    """Copy the chosen points, number by number: numba is slow to assign rows."""
+    for i in range(len(chosen)):
+        point = chosen[i]
+        for k in range(x.shape[1]):
+            taken_x[i, k] = x[point, k]
+        taken_y[i] = y[point]
 
 
 @jit()
