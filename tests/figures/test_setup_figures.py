@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import shutil
+import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
@@ -481,3 +483,14 @@ def test_narrow_logarithmic_axes_have_ticks() -> None:
             assert len(ticks) >= 2
             assert ticks == sorted(ticks)
             assert low <= ticks[0] <= ticks[-1] <= low * ratio
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="needs pdflatex")
+def test_the_table_compiles(tmp_path: Path) -> None:
+    (name,) = ALL["rmse"].documents
+    (tmp_path / name).write_text(ALL["rmse"].documents[name])
+    command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", name]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout[-2000:]
+    assert (tmp_path / name).with_suffix(".pdf").stat().st_size > 5000
