@@ -75,7 +75,6 @@ def test_the_whole_grid_tells_whether_it_chose_well(tmp_path: Path) -> None:
     whole = [one for one in rows if one["data"] == "ex" and one["epochs"] == 16]
     assert best_of(whole) is not None
     assert (found.groups, found.compared) == (2, 2)
-    assert 0 <= found.agreeing <= 2
     titles = [one.title for one in EXPERIMENT.sections(EXPERIMENT.derived(both.table()))]
     assert "Halving" in titles
 
