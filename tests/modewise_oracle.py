@@ -85,7 +85,8 @@ class Verdict(NamedTuple):
     """What the criterion finds, stage by stage."""
 
     sums: Floats | None  # path sums, if there are any
-    directions: dict[tuple[int, int], Direction]  # by side (1 or -1) and sigma
+    directions: dict[tuple[int, int], Direction]  # of z by side (1 or -1) and sigma
+    across: dict[tuple[int, int], Direction]  # and of z'
     reach: Reach | None
     certified: bool
     closeness: float  # relative distance to the boundary of the closest decision
@@ -286,17 +287,28 @@ def interval(modes: Modes, row: Floats, final_only: bool = False) -> tuple[float
     return low, high
 
 
-def direction_row(drive: Floats, side: int, sigma: int) -> Floats:
-    """The row of L that pushes z, (4,)."""
+def direction_row(drive: Floats, side: int, sigma: int, distance: float = 1.0) -> Floats:
+    """The row of L that pushes z, (4,).
+
+    The row across, that of z', is the one of -sigma and 1 / distance.
+    """
     first = 0 if side > 0 else 2
-    return (side * drive[first] + sigma * drive[first + 1]) / sqrt(2.0)
+    row = distance * side * drive[first] + sigma * drive[first + 1]
+    return row / sqrt(1.0 + distance**2)
+
+
+def distance_of(points: PointSet, side: int, sigma: int) -> float:
+    """How far the points are that the condition with sigma keeps kinks of a side away from."""
+    toward = points.x * side * sigma
+    return float(toward[toward > 0].min())
 
 
 def direction(
-    modes: Modes, s: Floats, side: int, sigma: int, without: frozenset[str] = ALL
-) -> Direction:
+    modes: Modes, s: Floats, side: int, sigma: int, without: frozenset[str] = ALL,
+    distance: float = 1.0,
+) -> Direction:  # fmt: skip
     """The interval of X and its path sum and largest step."""
-    row = direction_row(modes.drive, side, sigma)
+    row = direction_row(modes.drive, side, sigma, distance)
     path, step = float(abs(row) @ s), float(abs(row) @ steps_of(modes, s))
     low, high = interval(modes, row, final_only="path" in without)
     rest = 0.0 if "rest" in without else float(abs(row) @ (s - modes.tau * abs(modes.c)))
@@ -327,18 +339,22 @@ def judge(net: Weights, points: PointSet, p: Floats, h: float, alpha: float = 0.
     modes = linear_dynamics(net, points, p, h, alpha)
     sums, closeness = path_sums(modes)
     if sums is None:
-        return Verdict(None, {}, None, False, closeness)
-    directions = {(i, j): direction(modes, sums, i, j) for i in SIDES for j in SIGMAS}
+        return Verdict(None, {}, {}, None, False, closeness)
+    far = {(i, j): distance_of(points, i, j) for i in SIDES for j in SIGMAS}
+    own = {(i, j): direction(modes, sums, i, j, ALL, far[i, j]) for i, j in far}
+    across = {(i, j): direction(modes, sums, i, -j, ALL, 1.0 / far[i, j]) for i, j in far}
     reach, certified = reach_of(modes.drive, modes.sigma, sums, steps_of(modes, sums)), True
     for a, b, w in thetas(net):
         side = 1 if a > 0 else -1
         k = SIDES.index(side)
         for sign in SIGMAS:
-            z, other = (abs(a) + sign * b) / sqrt(2.0), (abs(a) - sign * b) / sqrt(2.0)
+            distance = far[side, sign]
+            norm = sqrt(1.0 + distance**2)
+            z, other = (distance * abs(a) + sign * b) / norm, (abs(a) - sign * distance * b) / norm
             least = least_z(
-                z, other, w, directions[side, sign], directions[side, -sign],
+                z, abs(other), w, own[side, sign], across[side, sign],
                 (reach.odd[k], reach.even[k]),
             ) - MARGIN * abs(a)  # fmt: skip
-            certified = certified and z > 0.0 and other > 0.0 and least > 0.0
+            certified = certified and z > 0.0 and least > 0.0
             closeness = min(closeness, abs(z / a), abs(least / a))
-    return Verdict(sums, directions, reach, certified, closeness)
+    return Verdict(sums, own, across, reach, certified, closeness)

@@ -145,5 +145,13 @@ def largest_kink(net: Weights) -> Floats:
     return np.abs(net.b / net.a).max(axis=-1)
 
 
+def outermost_kink(net: Weights, x: Floats) -> Floats:
+    """How far out kinks are, in units of the nearest point on their side of zero, (...)."""
+    kinks = -net.b / net.a
+    right = kinks / min((place for place in x if place > 0), default=np.inf)
+    left = kinks / max((place for place in x if place < 0), default=-np.inf)
+    return np.maximum(left, right).max(axis=-1)
+
+
 def _rate(problem: Problem, part: Floats) -> Floats:
     return problem.step_size.reshape(-1, *[1] * (part.ndim - 1))

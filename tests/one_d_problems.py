@@ -64,12 +64,23 @@ def select(problem: Problem, rows: Ints | Bools) -> Problem:
     return problem._replace(p=problem.p[rows], weights=weights, step_size=problem.step_size[rows])
 
 
+SIX_POINTS = standard_points()
+
+# Other six, whose innermost are at different distances from zero, none of them 1
+UNEVEN_POINTS = PointSet(
+    np.array([-0.75, -1.5, -2.5, 1.25, 2.0, 3.0]), np.array([-0.5, 1.0, -0.5, 0.5, -1.0, 0.5])
+)
+
+
 def standard_problem(
-    seed: int, networks: int, width: int, factor: float = 1.0, leaky_slope: float = 0.0
-) -> Problem:
-    """The paper's experiment: He networks, GD on samples of the six points, h = factor/lambda."""
+    seed: int, networks: int, width: int, factor: float = 1.0, leaky_slope: float = 0.0,
+    points: PointSet = SIX_POINTS,
+) -> Problem:  # fmt: skip
+    """The paper's experiment: He networks, GD on samples of the six points, h = factor/lambda.
+
+    Or of six other ``points``.
+    """
     rng = np.random.default_rng(seed)
-    points = standard_points()
     p = point_weights(rng.multinomial(sample_size(width), [1 / 6] * 6, size=networks))
     weights = he(rng.standard_normal((networks, width)), rng.standard_normal((networks, width)))
     step_size = factor * inv_lambda_max(weights, points, p, leaky_slope)

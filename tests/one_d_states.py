@@ -10,7 +10,7 @@ import one_d_oracle as oracle
 from one_d_problems import select
 
 from mcrelu.engines.one_d.dense import DenseEngine
-from mcrelu.problems.one_d import Problem, Weights
+from mcrelu.problems.one_d import Barrier, Problem, Weights
 from mcrelu.theory import sigma as sg
 from mcrelu.types import Floats, Ints
 
@@ -46,7 +46,8 @@ def disturbed(snapshot: Snapshot, seed: int) -> Snapshot:
 def with_a_neuron_at_the_edge(snapshot: Snapshot) -> Snapshot:
     """The state with one more neuron, so small that it moves no bound but is about to cross."""
     net, column = snapshot.net, np.ones((len(snapshot.net.c), 1))
-    parts = zip((net.a, net.b, net.w), (1e-6, 0.999e-6, 1e-2), strict=True)
+    inside = 0.999e-6 / Barrier.of(snapshot.problem.points.x).left
+    parts = zip((net.a, net.b, net.w), (1e-6, inside, 1e-2), strict=True)
     a, b, w = (np.concatenate([part, value * column], axis=1) for part, value in parts)
     larger = Weights(a, b, net.c, w)
     outputs = oracle.outputs(larger, snapshot.problem.points.x, snapshot.problem.leaky_slope)

@@ -69,6 +69,20 @@ class InitialWeights(Protocol):
         """The parameters of some networks, rows ascending, (len(index), n)."""
 
 
+class Barrier(NamedTuple):
+    """How near to zero, where all kinks start, the data points are: inverse distances."""
+
+    left: float  # 1 / |x| of the nearest point left of zero; 0 if there is none
+    right: float
+
+    @classmethod
+    def of(cls, x: Floats) -> Barrier:
+        """The barrier of points x (D,), none of them 0."""
+        with np.errstate(divide="ignore"):
+            left, right = (1.0 / np.min(side, initial=np.inf) for side in (-x[x < 0], x[x > 0]))
+        return cls(float(left), float(right))
+
+
 class Problem(NamedTuple):
     """A batch of independent training problems on one point set."""
 
@@ -83,8 +97,10 @@ class Problem(NamedTuple):
 class Info(NamedTuple):
     """What an engine observes of the kinks while it trains."""
 
-    max_kink: Floats  # (m,) running maximum over steps and neurons of |b/a|
-    first_crossing: Ints  # (m,) first step with max_kink >= min|x|; 0 while there is none
+    # (m,) running maximum over steps and neurons of |b/a|, in units of the distance of the nearest
+    # data point on the side of zero where the kink is
+    max_kink: Floats
+    first_crossing: Ints  # (m,) first step with max_kink >= 1; 0 while there is none
 
 
 class Outcome(NamedTuple):

@@ -21,7 +21,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import NamedTuple
 
-from mcrelu.problems.one_d import Weights
+from mcrelu.problems.one_d import Barrier, Weights
 from mcrelu.theory import criterion_kernels as kernels
 from mcrelu.types import Bools, Floats
 
@@ -63,12 +63,13 @@ def motion_bound(
     return MotionBound(*kernels.motion_bound(sigma, moments, u_hat, step_size, alpha, published))
 
 
-def neurons_stay(weights: Weights, kappa: Floats, form: Form) -> Bools:
-    """Whether no neuron can ever bring its kink to a data point with |x| >= 1, (m,).
+def neurons_stay(weights: Weights, kappa: Floats, form: Form, barrier: Barrier) -> Bools:
+    """Whether no neuron can ever bring its kink to a data point, (m,).
 
-    True where |a_i| - E_i[a] > |b_i| + E_i[b] for all i, with
+    True where (|a_i| - E_i[a]) min |x_j| > |b_i| + E_i[b] for all i, with
     E_i = kappa Q |theta_i| + 2 kappa^2 e^(2 kappa) max |theta_i|; ``sharp`` asks for
     a margin of criterion_kernels.MARGIN |a_i|, for rounding.
     """
     margin = 0.0 if form is Form.PUBLISHED else kernels.MARGIN
-    return kernels.neurons_stay(weights.a, weights.b, weights.w, kappa, margin)
+    nearest = 1.0 / max(barrier)
+    return kernels.neurons_stay(weights.a, weights.b, weights.w, kappa, margin, nearest)

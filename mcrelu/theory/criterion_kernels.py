@@ -134,10 +134,12 @@ def operator_change(sigma: Floats, change: Floats, kappa: Floats) -> Floats:
 
 
 @jit()
-def neurons_stay(a: Floats, b: Floats, w: Floats, kappa: Floats, margin: float) -> Bools:
+def neurons_stay(
+    a: Floats, b: Floats, w: Floats, kappa: Floats, margin: float, nearest: float
+) -> Bools:
     """Whether every neuron keeps its kink between the data points: a, b, w (m, n) -> (m).
 
-    ``margin`` is relative to |a|.
+    ``margin`` is relative to |a|; the nearest point is at |x| = ``nearest``.
     """
     m, n = a.shape
     stay = np.ones(m, dtype=np.bool_)
@@ -147,7 +149,7 @@ def neurons_stay(a: Floats, b: Floats, w: Floats, kappa: Floats, margin: float) 
             size_a, size_b, size_w = abs(a[k, i]), abs(b[k, i]), abs(w[k, i])
             # Q maps (a, b, w) to (w, w, a + b): a and b have the same bound
             motion = kappa[k] * size_w + second_order * max(size_a, size_b, size_w)
-            if not size_a - motion > size_b + motion + margin * size_a:
+            if not nearest * (size_a - motion) > size_b + motion + margin * size_a:
                 stay[k] = False
                 break
     return stay

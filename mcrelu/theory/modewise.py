@@ -14,14 +14,15 @@ s : (4,) path sums, bounds on sum_k h |c_i,k| over all future steps k
 K, H : path sums and largest single step h |u'_q|
 X : sum of h u'_q over the steps so far, with its sign
 g_ijl : how much the partial sum of h c_l changes T_ij, to the first order in X
-z_0, z_1 : (|a| + b) / sqrt 2 and (|a| - b) / sqrt 2, positive as long as the kink is inside
+z_0, z_1 : (|a| + near b) / sqrt(1 + near^2) and (|a| - near b) / sqrt(1 + near^2), positive as long
+    as the kink is inside; near is one over the distance of the points that it could reach
 """
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
-from mcrelu.problems.one_d import Weights
+from mcrelu.problems.one_d import Barrier, Weights
 from mcrelu.theory import modewise_kernels as kernels
 from mcrelu.theory.matrices import apply_2x2, eigh_4x4, pinv_2x2, sqrt_2x2
 from mcrelu.theory.sigma_kernels import a_ref, training_matrix
@@ -41,7 +42,12 @@ class Motion(NamedTuple):
 
 
 def bound_motion(
-    sigma: Floats, moments: Floats, u_hat: Floats, step_size: Floats, alpha: float = 0.0
+    sigma: Floats,
+    moments: Floats,
+    u_hat: Floats,
+    step_size: Floats,
+    barrier: Barrier,
+    alpha: float = 0.0,
 ) -> Motion:
     """Bound all future motion from second moments alone.
 
@@ -54,14 +60,14 @@ def bound_motion(
     eigenvalues, vectors = eigh_4x4(training_matrix(a_ref(sigma, alpha), roots))
     residuals = kernels.components(vectors, apply_2x2(inverse_roots, u_hat).reshape(m, 4))
     drive = kernels.drives(roots, vectors, alpha)
-    return Motion(*kernels.bound_motion(sigma, drive, eigenvalues, residuals, step_size))
+    return Motion(*kernels.bound_motion(sigma, drive, eigenvalues, residuals, step_size, barrier))
 
 
-def neurons_stay(weights: Weights, motion: Motion) -> Bools:
-    """Whether no neuron can ever bring its kink to a data point with |x| >= 1, (m,).
+def neurons_stay(weights: Weights, motion: Motion, barrier: Barrier) -> Bools:
+    """Whether no neuron can ever bring its kink to a data point, (m,).
 
     The bounds on z_0 and z_1 are homogeneous in (a, b, w) and, where a keeps its sign, concave.
     """
     return kernels.neurons_stay(
-        weights.a, weights.b, weights.w, motion.directions, motion.remainders
+        weights.a, weights.b, weights.w, motion.directions, motion.remainders, barrier
     )

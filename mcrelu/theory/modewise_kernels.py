@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from mcrelu.jit import jit
+from mcrelu.problems.one_d import Barrier
 from mcrelu.types import Bools, Floats
 
 SPANS = 36  # of time: steps 1 to 2, 2 to 3, 3 to 4, 4 to 6, 6 to 8, .., and all after 2^18
@@ -21,7 +22,6 @@ LARGEST_RHO = 2.0  # the bounds on the remainders hold up to sqrt 20, but nothin
 ROUNDING_OF_MATRIX = 1e-12  # of the training matrix, in units of its largest eigenvalue
 ROUNDING_OF_SUMS = 1e-9  # of partial sums, in units of the path sums
 MARGIN = 1e-9  # of a neuron's distances, in units of |a|
-SQRT_HALF = sqrt(0.5)
 
 
 class Dynamics(NamedTuple):
@@ -91,18 +91,21 @@ def drives(roots: Floats, vectors: Floats, alpha: float) -> Floats:
 
 @jit()
 def bound_motion(
-    sigma: Floats, drive: Floats, eigenvalues: Floats, residuals: Floats, step_size: Floats
-) -> tuple[Bools, Floats, Floats]:
+    sigma: Floats, drive: Floats, eigenvalues: Floats, residuals: Floats, step_size: Floats,
+    barrier: Barrier,
+) -> tuple[Bools, Floats, Floats]:  # fmt: skip
     """Whether the path sums are bounded (m), and what they then allow neurons to do.
 
     sigma (m, 2, 3, 3), drive L (m, 4, 4), eigenvalues (m, 4), residuals c (m, 4), step_size (m) ->
     holds (m), by direction (m, 2, 2, 4): lowest X, highest X, second order from the direction
-    itself and from the other one; by side (m, 2, 2): odd and even remainder.
+    itself and from the one orthogonal to it; by side (m, 2, 2): odd and even remainder.
     """
     m = len(sigma)
     holds = np.zeros(m, dtype=np.bool_)
     directions, remainders = np.zeros((m, 2, 2, 4)), np.zeros((m, 2, 2))
     dynamics, reach, spans = _new_dynamics(), _new_reach(), _new_spans()
+    if not (barrier.left > 0.0 and barrier.right > 0.0):
+        return holds, directions, remainders  # without points on a side two modes do not contract
     for k in range(m):
         if not _set_modes(dynamics, eigenvalues[k], residuals[k], step_size[k]):
             continue
@@ -112,7 +115,7 @@ def bound_motion(
         holds[k] = True
         _set_spans(spans, eigenvalues[k], residuals[k], step_size[k])
         for side in range(2):
-            _set_directions(directions[k, side], dynamics, reach, spans, drive[k], side)
+            _set_directions(directions[k, side], dynamics, reach, spans, drive[k], barrier, side)
             remainders[k, side, 0], remainders[k, side, 1] = reach.odd[side], reach.even[side]
     return holds, directions, remainders
 
@@ -323,32 +326,53 @@ def _set_spans(spans: Spans, eigenvalues: Floats, residuals: Floats, step_size: 
         end[SPANS - 1] = limit
 
 
+@jit(inline="always")
+def _nearness(barrier: Barrier, side: int, q: int) -> float:
+    """One over the distance of the points that z_q of a side keeps the kink away from."""
+    return barrier.right if side == q else barrier.left
+
+
 @jit()
 def _set_directions(
-    directions: Floats, dynamics: Dynamics, reach: Reach, spans: Spans, drive: Floats, side: int
-) -> None:
+    directions: Floats, dynamics: Dynamics, reach: Reach, spans: Spans, drive: Floats,
+    barrier: Barrier, side: int,
+) -> None:  # fmt: skip
     """Bounds on X and on the second order for z_0 and z_1 of a side, into (2, 4)."""
-    path, step, row = np.empty(2), np.empty(2), np.empty(4)
-    sign = 1.0 - 2.0 * side
+    own, across = np.empty((2, 4)), np.empty((2, 4))  # by q: low, high, path sum, step
     for q in range(2):
-        path[q], step[q], rest = 0.0, 0.0, 0.0
-        for i in range(4):
-            r, s = sign * drive[2 * side, i], drive[2 * side + 1, i]
-            row[i] = (r + s if q == 0 else r - s) * SQRT_HALF
-            path[q] += abs(row[i]) * reach.sums[i]
-            step[q] += abs(row[i]) * reach.sums[i] * dynamics.gap[i]
-            rest += abs(row[i]) * reach.rest[i]
-        rest += ROUNDING_OF_SUMS * path[q]
-        low, high = _extremes(spans, row)
-        directions[q, 0], directions[q, 1] = low - rest, high + rest
-    size_0 = max(-directions[0, 0], directions[0, 1])
-    size_1 = max(-directions[1, 0], directions[1, 1])
-    # The sum of h^2 u_k u_l over l < k is half of X^2 less the squares: never far below zero
-    directions[0, 2], directions[1, 2] = 0.5 * step[0] * path[0], 0.5 * step[1] * path[1]
-    spread_0 = directions[0, 1] - directions[0, 0]
-    spread_1 = directions[1, 1] - directions[1, 0]
-    directions[0, 3] = min(path[0] * size_1, spread_0 * path[1])
-    directions[1, 3] = min(path[1] * size_0, spread_1 * path[0])
+        _set_range(own[q], _nearness(barrier, side, q), dynamics, reach, spans, drive, side, q)
+    for q in range(2):
+        near, other = _nearness(barrier, side, q), _nearness(barrier, side, 1 - q)
+        if near * other == 1.0:  # then z_0 and z_1 are orthogonal
+            across[q] = own[1 - q]
+        else:
+            _set_range(across[q], 1.0 / near, dynamics, reach, spans, drive, side, 1 - q)
+        low, high, path, step = own[q]
+        directions[q, 0], directions[q, 1] = low, high
+        # The sum of h^2 u_k u_l over l < k is half of X^2 less the squares: never far below zero
+        directions[q, 2] = 0.5 * step * path
+        size_across = max(-across[q, 0], across[q, 1])
+        directions[q, 3] = min(path * size_across, (high - low) * across[q, 2])
+
+
+@jit()
+def _set_range(
+    found: Floats, near: float, dynamics: Dynamics, reach: Reach, spans: Spans, drive: Floats,
+    side: int, q: int,
+) -> None:  # fmt: skip
+    """Lowest and highest X, path sum and largest step of z_q for a nearness, into (4)."""
+    norm, row = sqrt(1.0 / (1.0 + near * near)), np.empty(4)
+    path, step, rest = 0.0, 0.0, 0.0
+    for i in range(4):
+        r, s = drive[2 * side, i], drive[2 * side + 1, i]
+        r, s = (-r if side == 1 else r), (-s if q == 1 else s)
+        row[i] = (r + near * s) * norm
+        path += abs(row[i]) * reach.sums[i]
+        step += abs(row[i]) * reach.sums[i] * dynamics.gap[i]
+        rest += abs(row[i]) * reach.rest[i]
+    rest += ROUNDING_OF_SUMS * path
+    low, high = _extremes(spans, row)
+    found[0], found[1], found[2], found[3] = low - rest, high + rest, path, step
 
 
 @jit()
@@ -369,7 +393,9 @@ def _extremes(spans: Spans, coefficients: Floats) -> tuple[float, float]:
 
 
 @jit()
-def neurons_stay(a: Floats, b: Floats, w: Floats, directions: Floats, remainders: Floats) -> Bools:
+def neurons_stay(
+    a: Floats, b: Floats, w: Floats, directions: Floats, remainders: Floats, barrier: Barrier
+) -> Bools:
     """Whether z_0 and z_1 of every neuron stay positive: a, b, w (m, n) -> (m).
 
     directions (m, 2, 2, 4) and remainders (m, 2, 2) as :func:`bound_motion` gives them.
@@ -379,21 +405,23 @@ def neurons_stay(a: Floats, b: Floats, w: Floats, directions: Floats, remainders
     for k in range(m):
         for i in range(n):
             side = 1 if a[k, i] < 0.0 else 0
-            z_0 = (abs(a[k, i]) + b[k, i]) * SQRT_HALF
-            z_1 = (abs(a[k, i]) - b[k, i]) * SQRT_HALF
-            odd, even = remainders[k, side]
-            rest = odd * abs(w[k, i]) + even * sqrt(z_0 * z_0 + z_1 * z_1) + MARGIN * abs(a[k, i])
-            least_0 = _least(z_0, z_1, w[k, i], directions[k, side, 0])
-            least_1 = _least(z_1, z_0, w[k, i], directions[k, side, 1])
-            if not (z_0 > 0.0 and z_1 > 0.0 and least_0 > rest and least_1 > rest):
-                stay[k] = False
+            for q in range(2):
+                near = _nearness(barrier, side, q)
+                norm = sqrt(1.0 / (1.0 + near * near))
+                size_a, toward = abs(a[k, i]), (-b[k, i] if q == 1 else b[k, i])
+                z, across = (size_a + near * toward) * norm, (near * size_a - toward) * norm
+                odd, even = remainders[k, side]
+                rest = odd * abs(w[k, i]) + even * sqrt(z * z + across * across) + MARGIN * size_a
+                least = _least(z, abs(across), w[k, i], directions[k, side, q])
+                stay[k] = stay[k] and z > 0.0 and least > rest
+            if not stay[k]:
                 break
     return stay
 
 
 @jit()
 def _least(z: float, other: float, w: float, direction: Floats) -> float:
-    """The smallest value of a positive z, up to the second order."""
+    """The smallest value of a positive z, up to the second order; ``other`` is not negative."""
     low, high, by_itself, by_other = direction
     first_order = w * low if w > 0.0 else w * high
     return z + first_order - by_itself * z - by_other * other

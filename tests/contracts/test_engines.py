@@ -271,15 +271,16 @@ def test_a_neuron_with_its_kink_on_a_point_is_active_there(name: str, optimizer:
 
 @each_case
 def test_kinks_are_those_of_the_trajectory(name: str, optimizer: str) -> None:
-    """The true running maximum of |b/a| and the exact first step, whatever the windows."""
+    """How far out kinks truly were and the exact first step, whatever the windows."""
     engine, rng = get_engine(name), np.random.default_rng(2)
     problem = at_initialisation(random_problem(rng, optimizer, 40, 8, 6))
     minibatches = minibatches_for(problem, rng, STEPS)
     largest, first = np.zeros(40), np.zeros(40, dtype=int)
-    barrier = np.abs(problem.points.x).min()
+    x = problem.points.x
+    assert -x[x < 0].max() != x[x > 0].min()  # the two sides are told apart
     for k, state in enumerate(own_steps(engine, problem, minibatches, STEPS)):
-        largest = np.maximum(largest, oracle.largest_kink(engine.neurons(state)))
-        first[(first == 0) & (largest >= barrier)] = k + 1
+        largest = np.maximum(largest, oracle.outermost_kink(engine.neurons(state), x))
+        first[(first == 0) & (largest >= 1.0)] = k + 1
         got = engine.info(state)
         # The neurons may be materialised by other formulas than the kinks: some roundings.
         np.testing.assert_allclose(got.max_kink, largest, rtol=1e-9)
@@ -305,8 +306,10 @@ def test_crossings_are_those_of_the_oracle(name: str, optimizer: str) -> None:
     engine, rng = get_engine(name), np.random.default_rng(3)
     problem = at_initialisation(random_problem(rng, optimizer, 40, 8, 6))
     minibatches = minibatches_for(problem, rng, STEPS)
-    kinks = [oracle.largest_kink(net) for net in oracle.trajectory(problem, minibatches, STEPS)]
-    over = np.array(kinks) >= np.abs(problem.points.x).min()
+    x = problem.points.x
+    nets = oracle.trajectory(problem, minibatches, STEPS)
+    kinks = [oracle.outermost_kink(net, x) for net in nets]
+    over = np.array(kinks) >= 1.0
     first = np.where(over.any(axis=0), over.argmax(axis=0) + 1, 0)
     record = engine.info(engine.advance(engine.init(problem), STEPS, minibatches))
     np.testing.assert_array_equal(record.first_crossing, first)

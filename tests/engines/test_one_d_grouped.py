@@ -23,7 +23,7 @@ from mcrelu.engines.one_d import group_state
 from mcrelu.engines.one_d.dense import DenseEngine
 from mcrelu.engines.one_d.grouped import GroupedEngine
 from mcrelu.engines.one_d.protocol import AnyEngine
-from mcrelu.problems.one_d import Problem, Weights
+from mcrelu.problems.one_d import Barrier, Problem, Weights
 from mcrelu.types import Counts, Floats, Ints
 
 STEPS = 3000
@@ -131,7 +131,7 @@ def test_a_kernel_without_ejection_is_told(
 ) -> None:
     """Negative control: neurons that stay in their group whatever their kinks do."""
     problem, _ = problem_of(3, "gd", 16, 12, 6, 1.0, leaky_slope, False)
-    monkeypatch.setattr(group_state, "barrier_of", lambda points: 1e300)
+    monkeypatch.setattr(group_state, "barrier_of", lambda points: Barrier(0.0, 0.0))
     with pytest.raises(AssertionError):
         compare(problem, None)
 

@@ -25,13 +25,14 @@ from one_d_states import (
 from mcrelu.engines.one_d.dense import DenseEngine
 from mcrelu.engines.one_d.grouped import GroupedEngine
 from mcrelu.engines.one_d.protocol import AnyEngine
-from mcrelu.problems.one_d import Problem, Weights
+from mcrelu.problems.one_d import Barrier, Problem, Weights
 from mcrelu.theory import criterion as cr
 from mcrelu.theory import criterion_kernels as kernels
 from mcrelu.theory import sigma as sg
 from mcrelu.theory.criterion import Form
 from mcrelu.types import Bools, Floats, Ints
 
+UNIT = Barrier(1.0, 1.0)  # of the six points
 SEEDS = st.integers(0, 2**32 - 1)
 quick = settings(deadline=None, derandomize=True, max_examples=100)
 SCALAR = (Form.SHARP, Form.PUBLISHED)
@@ -194,7 +195,7 @@ def test_sigma_change_is_sharp_to_first_order(seed: int) -> None:
 def stays(thetas: Floats, kappa: float) -> bool:
     a, b, w = thetas.T[:, None]
     return bool(
-        cr.neurons_stay(Weights(a, b, np.zeros(1), w), np.array([kappa]), Form.PUBLISHED)[0]
+        cr.neurons_stay(Weights(a, b, np.zeros(1), w), np.array([kappa]), Form.PUBLISHED, UNIT)[0]
     )
 
 
@@ -262,7 +263,7 @@ def verdicts(snapshot: Snapshot, form: Form) -> Verdicts:
     )
     converged = motion.holds.copy()
     kept = Weights(*(part[motion.holds] for part in net))
-    converged[motion.holds] = cr.neurons_stay(kept, motion.kappa[motion.holds], form)
+    converged[motion.holds] = cr.neurons_stay(kept, motion.kappa[motion.holds], form, UNIT)
     return Verdicts(motion.holds, motion.kappa, converged)
 
 
@@ -377,7 +378,7 @@ def simulate(engine: AnyEngine, problem: Problem, steps: int) -> Simulation:
         crossed[rows[~inside]] = True
         rows, state = rows[inside], engine.keep(state, inside)
         net, outputs = engine.neurons(state), engine.outputs(state)
-        naive[rows] |= cr.neurons_stay(net, np.zeros(len(rows)), Form.PUBLISHED)
+        naive[rows] |= cr.neurons_stay(net, np.zeros(len(rows)), Form.PUBLISHED, UNIT)
         for form, issued in certificates.items():
             issued.check(net, rows)
             open_ = np.flatnonzero(~issued.there[rows])

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from modewise_oracle import ALL, SIDES, SIGMAS
-from one_d_problems import select, standard_problem
+from one_d_problems import SIX_POINTS, UNEVEN_POINTS, select, standard_problem
 from one_d_states import (
     Snapshot,
     check_steps,
@@ -29,7 +29,7 @@ from one_d_states import (
 from mcrelu.engines.one_d.dense import DenseEngine
 from mcrelu.engines.one_d.grouped import GroupedEngine
 from mcrelu.engines.one_d.protocol import AnyEngine
-from mcrelu.problems.one_d import Problem, Weights
+from mcrelu.problems.one_d import Barrier, Problem, Weights
 from mcrelu.theory import modewise
 from mcrelu.theory import modewise_kernels as kernels
 from mcrelu.theory import sigma as sg
@@ -41,25 +41,28 @@ from mcrelu.types import Bools, Floats, PointSet
 SEEDS = st.integers(0, 2**32 - 1)
 quick = settings(deadline=None, derandomize=True, max_examples=100)
 ROUNDING = 1 + 1e-9  # of sums over a few thousand steps
+UNIT = Barrier(1.0, 1.0)  # of the six points
 TINY = 1e-14  # of products of a few thousand matrices close to I
 
 # ------------------------------------------------------------------------------ by the kernels
 
 
-def motion_of(snapshot: Snapshot) -> Motion:
+def motion_of(snapshot: Snapshot, claimed: Barrier | None = None) -> Motion:
+    """The bounds, by the barrier of the points or by another one."""
     problem, net = snapshot.problem, snapshot.net
     rest = sg.u_hat(problem.points, problem.p, snapshot.outputs)
     moments = sg.data_moments(problem.points, problem.p)
-    return modewise.bound_motion(
-        net.sums.sigma, moments, rest, problem.step_size, problem.leaky_slope
-    )
+    barrier, alpha = claimed or Barrier.of(problem.points.x), problem.leaky_slope
+    return modewise.bound_motion(net.sums.sigma, moments, rest, problem.step_size, barrier, alpha)
 
 
-def certified(snapshot: Snapshot) -> Bools:
-    motion = motion_of(snapshot)
+def certified(snapshot: Snapshot, claimed: Barrier | None = None) -> Bools:
+    motion = motion_of(snapshot, claimed)
     verdict = motion.holds.copy()
     verdict[verdict] = modewise.neurons_stay(
-        take_mask(snapshot.net, verdict), motion.restrict(verdict)
+        take_mask(snapshot.net, verdict),
+        motion.restrict(verdict),
+        claimed or Barrier.of(snapshot.problem.points.x),
     )
     return verdict
 
@@ -119,12 +122,16 @@ def judged(snapshot: Snapshot, k: int) -> oracle.Verdict:
     return oracle.judge(net, problem.points, problem.p[k], h, problem.leaky_slope)
 
 
+POINTS = pytest.mark.parametrize("points", [SIX_POINTS, UNEVEN_POINTS], ids=["six", "uneven"])
+
+
+@POINTS
 @SETTINGS
 def test_agrees_with_the_loops_over_one_network(
-    width: int, factor: float, leaky_slope: float
+    width: int, factor: float, leaky_slope: float, points: PointSet
 ) -> None:
     seen: Counter[str] = Counter()
-    for snapshot in snapshots(standard_problem(5, 25, width, factor, leaky_slope), STEPS):
+    for snapshot in snapshots(standard_problem(5, 25, width, factor, leaky_slope, points), STEPS):
         for state in (snapshot, disturbed(snapshot, snapshot.step)):
             seen += compare_with_oracle(state)
             seen += compare_with_oracle(with_a_neuron_at_the_edge(state))
@@ -164,7 +171,7 @@ def compare_directions(motion: Motion, k: int, expected: oracle.Verdict) -> None
     for i, side in enumerate(SIDES):
         close_to(motion.remainders[k, i], np.array([expected.reach.odd[i], expected.reach.even[i]]))
         for q, sign in enumerate(SIGMAS):
-            own, across = expected.directions[side, sign], expected.directions[side, -sign]
+            own, across = expected.directions[side, sign], expected.across[side, sign]
             itself = own.step * own.path / 2
             other = min(own.path * across.size, (own.high - own.low) * across.path)
             got = motion.directions[k, i, q]
@@ -678,7 +685,7 @@ def motion_of_case(case: Case) -> Motion:
 
 def stays(edge: Edge, factor: float, motion: Motion) -> bool:
     a, b, w = (np.array([[value]]) for value in edge._replace(z=factor * edge.z).neuron(1.0))
-    return bool(modewise.neurons_stay(Weights(a, b, np.zeros(1), w), motion)[0])
+    return bool(modewise.neurons_stay(Weights(a, b, np.zeros(1), w), motion, UNIT)[0])
 
 
 @pytest.mark.parametrize("part", [None, "second order", "rest", "path"])
@@ -720,7 +727,9 @@ class Simulation(NamedTuple):
     crossed: Bools  # (m,)
 
 
-def simulate(engine: AnyEngine, problem: Problem, steps: int) -> Simulation:
+def simulate(
+    engine: AnyEngine, problem: Problem, steps: int, claimed: Barrier | None = None
+) -> Simulation:
     """Check often, never stop; networks that crossed are dropped."""
     state, done = engine.init(problem), 0
     rows, m = np.arange(len(problem.p)), len(problem.p)
@@ -732,7 +741,7 @@ def simulate(engine: AnyEngine, problem: Problem, steps: int) -> Simulation:
         crossed[rows[~inside]] = True
         rows, state = rows[inside], engine.keep(state, inside)
         net, outputs = engine.neurons(state), engine.outputs(state)
-        sure[rows] |= certified(Snapshot(step, select(problem, rows), net, outputs))
+        sure[rows] |= certified(Snapshot(step, select(problem, rows), net, outputs), claimed)
     return Simulation(sure, crossed)
 
 
@@ -748,8 +757,8 @@ def test_the_outermost_neurons_decide_for_all(leaky_slope: float) -> None:
         net, rows = engine.neurons(state), np.arange(len(state.rows))
         snapshot = Snapshot(steps, select(problem, state.rows), net, engine.outputs(state))
         motion = motion_of(snapshot)
-        stay = modewise.neurons_stay(net, motion)
-        assert (modewise.neurons_stay(engine.outermost(state, rows), motion) == stay).all()
+        stay = modewise.neurons_stay(net, motion, UNIT)
+        assert (modewise.neurons_stay(engine.outermost(state, rows), motion, UNIT) == stay).all()
         seen.update(stay[motion.holds].tolist())
     assert min(seen[True], seen[False]) > 5
 
@@ -759,13 +768,22 @@ CERTIFIED = pytest.mark.parametrize(
 )
 
 
+@POINTS
 @CERTIFIED
-def test_no_certified_network_crosses(factor: float, leaky_slope: float) -> None:
-    problem = standard_problem(11, 60, 16, factor, leaky_slope)
+def test_no_certified_network_crosses(factor: float, leaky_slope: float, points: PointSet) -> None:
+    problem = standard_problem(11, 60, 16, factor, leaky_slope, points)
     simulation = simulate(DenseEngine(), problem, 50_000)
     assert simulation.crossed.any()
     assert simulation.certified.sum() >= 20
     assert not (simulation.certified & simulation.crossed).any()
+
+
+@pytest.mark.parametrize("claimed", [Barrier(1.0, 0.8), Barrier(1 / 0.75, 0.6)])
+def test_networks_cross_that_a_wrong_barrier_certifies(claimed: Barrier) -> None:
+    """Negative control, for either side: points that lie farther away than they do."""
+    problem = standard_problem(11, 300, 16, 1.0, 0.0, UNEVEN_POINTS)
+    simulation = simulate(GroupedEngine(), problem, 20_000, claimed)
+    assert (simulation.certified & simulation.crossed).any()
 
 
 @pytest.mark.slow
@@ -859,8 +877,8 @@ def test_neurons_stay_whatever_their_size(seed: int, exponent: int) -> None:
     motion = motion_of(state)
     net = state.net
     resized = Weights(size * net.a, size * net.b, net.c, size * net.w)
-    expected = modewise.neurons_stay(net, motion)
-    assert (modewise.neurons_stay(resized, motion) == expected).all()
+    expected = modewise.neurons_stay(net, motion, UNIT)
+    assert (modewise.neurons_stay(resized, motion, UNIT) == expected).all()
 
 
 # --------------------------------------------------------------------------- degenerate input
@@ -880,7 +898,7 @@ def small_residuals(networks: int = 5) -> Snapshot:
 def bound_by(arguments: list[Floats], problem: Problem) -> Motion:
     """Bounds from sigma, moments, u_hat and step size."""
     sigma, moments, u_hat, step_size = arguments
-    return modewise.bound_motion(sigma, moments, u_hat, step_size, problem.leaky_slope)
+    return modewise.bound_motion(sigma, moments, u_hat, step_size, UNIT, problem.leaky_slope)
 
 
 BAD = pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
@@ -927,7 +945,7 @@ def test_neurons_that_are_no_numbers_are_never_certified(
         motion = motion._replace(directions=0 * motion.directions, remainders=0 * motion.remainders)
     part = getattr(state.net, field).copy()
     part[0, -1] = value
-    stay = modewise.neurons_stay(state.net._replace(**{field: part}), motion)
+    stay = modewise.neurons_stay(state.net._replace(**{field: part}), motion, UNIT)
     assert not stay[0]
     assert stay[1:].all()
 
@@ -940,14 +958,15 @@ def test_networks_without_residuals_stay_as_long_as_kinks_are_inside() -> None:
         sg.data_moments(problem.points, problem.p),
         np.zeros((len(problem.p), 2, 2)),
         problem.step_size,
+        UNIT,
         problem.leaky_slope,
     )
     assert motion.holds.all()
-    assert modewise.neurons_stay(state.net, motion).all()
+    assert modewise.neurons_stay(state.net, motion, UNIT).all()
     for outside in (1.0, -1.0, 1.5):
         b = state.net.b.copy()
         b[0, 3] = outside * state.net.a[0, 3]
-        stay = modewise.neurons_stay(state.net._replace(b=b), motion)
+        stay = modewise.neurons_stay(state.net._replace(b=b), motion, UNIT)
         assert not stay[0]
         assert stay[1:].all()
 

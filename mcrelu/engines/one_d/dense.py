@@ -9,7 +9,7 @@ import numpy as np
 from mcrelu.engines.one_d import dense_kernels as kernels
 from mcrelu.engines.one_d.dense_kernels import LANES
 from mcrelu.engines.one_d.lanes import groups_of, minibatch_weights, pack, take, unpack
-from mcrelu.problems.one_d import Info, Problem, Weights
+from mcrelu.problems.one_d import Barrier, Info, Problem, Weights
 from mcrelu.types import Array, Bools, Counts, Floats, Ints, PointSet
 
 ADAM_BETA1 = 0.9
@@ -101,7 +101,7 @@ class DenseEngine:
         return state._replace(steps=state.steps + steps)
 
     def info(self, state: State) -> Info:
-        """Running maximum of |b/a| and first crossing, both (m,)."""
+        """How far out kinks were, and first crossing, both (m,)."""
         return Info._make(unpack(packed, state.networks, LANES)[:, 0] for packed in state.info)
 
     def outputs(self, state: State) -> Floats:
@@ -197,6 +197,6 @@ def _stride(weights: Floats) -> int:
     return 0 if len(weights) == 1 else weights[0].size
 
 
-def _problem(state: State) -> tuple[tuple[float, ...], tuple[float, ...], float, float]:
+def _problem(state: State) -> tuple[tuple[float, ...], tuple[float, ...], float, Barrier]:
     x, y = state.points
-    return tuple(x), tuple(y), state.leak, float(np.abs(x).min())
+    return tuple(x), tuple(y), state.leak, Barrier.of(x)

@@ -16,7 +16,9 @@ from math import sqrt
 
 import numpy as np
 
+from mcrelu.engines.one_d.kinks import outward
 from mcrelu.jit import jit
+from mcrelu.problems.one_d import Barrier
 from mcrelu.types import Floats, Ints
 
 Numbers = tuple[float, ...]
@@ -50,14 +52,14 @@ def _activation(z: float, leak: float) -> float:
 def descend(
     a: Floats, b: Floats, c: Floats, w: Floats, outputs: Floats, max_kink: Floats, crossing: Ints,
     weights: Floats, stride: int,
-    x: Numbers, y: Numbers, leak: float, barrier: float, first: int, steps: int,
+    x: Numbers, y: Numbers, leak: float, barrier: Barrier, first: int, steps: int,
 ) -> None:  # fmt: skip
     """``steps`` steps of gradient descent on all parameters, in place.
 
     ``weights`` (steps, D, LANES), flat, are the points' weights times the step size; ``stride`` is
     D * LANES, or 0 where all steps have the same. ``outputs`` must belong to the given parameters
     and does so again afterwards. The number of the step, first + k, goes to ``crossing`` where
-    ``max_kink`` reaches ``barrier`` for the first time.
+    ``max_kink`` reaches 1 for the first time, that is, a kink the nearest point on its side.
     """
     forcing, leaked = np.empty(len(x) * LANES), np.empty(len(x) * LANES)
     total = np.empty(LANES)
@@ -82,12 +84,12 @@ def descend(
                 b_new = b_old + w_old * intercept
                 w_new = w_old + (a_old * slope + b_old * intercept)
                 a[o], b[o], w[o] = a_new, b_new, w_new
-                kink = abs(b_new / a_new)
+                kink = outward(b_new / a_new, barrier)
                 max_kink[lane] = kink if kink > max_kink[lane] else max_kink[lane]
                 for j in range(len(x)):
                     z = a_new * x[j] + b_new
                     outputs[j * LANES + lane] += w_new * _activation(z, leak)
-        _mark_crossings(crossing, max_kink, barrier, first + k)
+        _mark_crossings(crossing, max_kink, first + k)
 
 
 @jit()
@@ -96,7 +98,7 @@ def adam(
     outputs: Floats, max_kink: Floats, crossing: Ints,
     weights: Floats, stride: int,
     step_size: Floats, beta1: float, beta2: float, epsilon: float,
-    x: Numbers, y: Numbers, leak: float, barrier: float, first: int, steps: int,
+    x: Numbers, y: Numbers, leak: float, barrier: Barrier, first: int, steps: int,
 ) -> None:  # fmt: skip
     """``steps`` steps of Adam, in place; as :func:`descend`, but ``weights`` without step size.
 
@@ -134,12 +136,12 @@ def adam(
                     theta, o + LANES, w * intercept, h, beta1, beta2, scale1, scale2, epsilon
                 )
                 w = _adam_step(theta, o + 2 * LANES, g, h, beta1, beta2, scale1, scale2, epsilon)
-                kink = abs(b / a)
+                kink = outward(b / a, barrier)
                 max_kink[lane] = kink if kink > max_kink[lane] else max_kink[lane]
                 for j in range(len(x)):
                     z = a * x[j] + b
                     outputs[j * LANES + lane] += w * _activation(z, leak)
-        _mark_crossings(crossing, max_kink, barrier, first + k)
+        _mark_crossings(crossing, max_kink, first + k)
 
 
 @jit(inline="always")
@@ -217,7 +219,7 @@ def _forcing(
 
 
 @jit()
-def _mark_crossings(crossing: Ints, max_kink: Floats, barrier: float, step: int) -> None:
+def _mark_crossings(crossing: Ints, max_kink: Floats, step: int) -> None:
     for lane in range(LANES):
-        if max_kink[lane] >= barrier and crossing[lane] == 0:
+        if max_kink[lane] >= 1.0 and crossing[lane] == 0:
             crossing[lane] = step

@@ -8,7 +8,7 @@ group : neurons of one sign of a(0), all with their kink between the innermost p
 side : 0 for the group with a > 0 and the points with x > 0, 1 for the others
 t : w_i(0) / a_i(0). The kink of neuron i is at -(P_ba + P_bw t) / (P_aa + P_aw t), monotone in t,
     so the members with the smallest and the largest t (the ends) have the outermost kinks
-barrier : min |x|; a member whose |b| reaches barrier |a| leaves its group
+barrier : where the innermost points are; a member whose kink reaches one leaves its group
 leak : slope of the activation on its inactive side, 0 for ReLU
 chunk : some steps, after which a network is checked. One in which a member reached the barrier,
     or grew beyond HUGE, goes back to the start of the chunk and is frozen from there on
@@ -20,7 +20,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from mcrelu.engines.one_d.kinks import outward
 from mcrelu.jit import fma, jit, wide_vectors
+from mcrelu.problems.one_d import Barrier
 from mcrelu.types import Counts, Floats
 
 LANES = 32
@@ -46,7 +48,7 @@ DATA_ROWS = 2 * DATA_PER_SIDE
 @jit()
 def descend(
     moving: Floats, fixed: Floats, data: Floats, stride: int,
-    leak: float, barrier: float, steps: int, chunk: int,
+    leak: float, barrier: Barrier, steps: int, chunk: int,
 ) -> None:  # fmt: skip
     """Steps of gradient descent for all groups of lanes, without loose neurons, in place.
 
@@ -65,7 +67,7 @@ def descend(
 @jit()
 def descend_lanes(
     p: Floats, s: Floats, data: Floats, stride: int,
-    leak: float, barrier: float, steps: int, chunk: int,
+    leak: float, barrier: Barrier, steps: int, chunk: int,
 ) -> None:  # fmt: skip
     """One group of lanes of :func:`descend`."""
     wide_vectors()
@@ -88,10 +90,10 @@ def descend_lanes(
                 _step_side(p, 0, fma(leak, first_m, first_p), fma(leak, zeroth_m, zeroth_p), lane)
                 _step_side(p, 1, fma(leak, first_p, first_m), fma(leak, zeroth_p, zeroth_m), lane)
 
-                b1, a1 = _kink(p, s, 0, LOW, lane)
-                b2, a2 = _kink(p, s, 0, HIGH, lane)
-                b3, a3 = _kink(p, s, 1, LOW, lane)
-                b4, a4 = _kink(p, s, 1, HIGH, lane)
+                b1, a1 = _kink(p, s, 0, LOW, barrier, lane)
+                b2, a2 = _kink(p, s, 0, HIGH, barrier, lane)
+                b3, a3 = _kink(p, s, 1, LOW, barrier, lane)
+                b4, a4 = _kink(p, s, 1, HIGH, barrier, lane)
                 smallest = min(p[SMALLEST_A * LANES + lane], a1, a2, a3, a4)
                 p[SMALLEST_A * LANES + lane] = smallest
                 b1, a1 = _larger(b1, a1, b2, a2)
@@ -145,11 +147,13 @@ def _step_side(p: Floats, side: int, slope: float, intercept: float, lane: int) 
 
 
 @jit(inline="always")
-def _kink(p: Floats, s: Floats, side: int, end: int, lane: int) -> tuple[float, float]:
-    """|b| and a, both over a(0), of a member at an end."""
+def _kink(
+    p: Floats, s: Floats, side: int, end: int, barrier: Barrier, lane: int
+) -> tuple[float, float]:
+    """How far out the kink of a member at an end is times a, and a, both over a(0)."""
     o, t = 6 * side * LANES + lane, s[(FIXED_PER_SIDE * side + end) * LANES + lane]
     b = fma(p[o + 3 * LANES], t, p[o + 2 * LANES])
-    return abs(b), fma(p[o + LANES], t, p[o])
+    return outward(b, barrier), fma(p[o + LANES], t, p[o])
 
 
 @jit(inline="always")
@@ -160,14 +164,14 @@ def _larger(b1: float, a1: float, b2: float, a2: float) -> tuple[float, float]:
 
 
 @jit()
-def _check(p: Floats, s: Floats, before: Floats, barrier: float, steps: int) -> None:
+def _check(p: Floats, s: Floats, before: Floats, barrier: Barrier, steps: int) -> None:
     """After a chunk: count its steps, or take them back. NaN fails, too."""
     for lane in range(LANES):
-        inside = p[KINK_NUMERATOR * LANES + lane] < barrier * p[KINK_DENOMINATOR * LANES + lane]
+        inside = p[KINK_NUMERATOR * LANES + lane] < p[KINK_DENOMINATOR * LANES + lane]
         total = 0.0
         for side in range(2):
-            _, low = _kink(p, s, side, LOW, lane)
-            _, high = _kink(p, s, side, HIGH, lane)
+            _, low = _kink(p, s, side, LOW, barrier, lane)
+            _, high = _kink(p, s, side, HIGH, barrier, lane)
             total += low + high
         ordinary = p[SMALLEST_A * LANES + lane] > 0.0 and inside and total < HUGE
         if ordinary and p[LIVE * LANES + lane] > 0.0:

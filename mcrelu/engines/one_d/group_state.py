@@ -11,7 +11,7 @@ from mcrelu.engines.one_d.group_kernels import LANES
 from mcrelu.engines.one_d.lanes import pack, take, unpack
 from mcrelu.engines.one_d.loose import all_loose
 from mcrelu.engines.one_d.loose_kernels import LooseNetwork
-from mcrelu.problems.one_d import InitialWeights, Problem
+from mcrelu.problems.one_d import Barrier, InitialWeights, Problem
 from mcrelu.theory.sigma import data_moments, u_hat
 from mcrelu.types import Bools, Floats, Ints, PointSet
 
@@ -103,9 +103,9 @@ def ends_of(state: State) -> Floats:
     return fixed[:, :, [gk.LOW, gk.HIGH]].reshape(m, 4)
 
 
-def barrier_of(points: PointSet) -> float:
-    """Min |x|: where a member's kink leaves its group."""
-    return float(np.abs(points.x).min())
+def barrier_of(points: PointSet) -> Barrier:
+    """Where members' kinks leave their groups."""
+    return Barrier.of(points.x)
 
 
 def _data_rows(problem: Problem) -> Floats:

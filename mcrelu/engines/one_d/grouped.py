@@ -51,7 +51,7 @@ class GroupedEngine:
 
     @_DIVERGED
     def info(self, state: State) -> Info:
-        """Running maximum of |b/a| and first crossing, both (m,)."""
+        """How far out kinks were, and first crossing, both (m,)."""
         moving = unpack(state.moving, len(state.rows), LANES)
         largest = moving[:, gk.KINK_NUMERATOR] / moving[:, gk.KINK_DENOMINATOR]
         crossing = np.zeros(len(state.rows), dtype=np.int64)

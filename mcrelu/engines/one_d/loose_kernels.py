@@ -13,7 +13,9 @@ from typing import NamedTuple
 import numpy as np
 
 from mcrelu.engines.one_d.group_kernels import HUGE
+from mcrelu.engines.one_d.kinks import outward
 from mcrelu.jit import jit
+from mcrelu.problems.one_d import Barrier
 from mcrelu.types import Floats, Ints, PointSet
 
 NEARLY_ONE = 1.0 - 1e-12  # so that rounding cannot hide a larger fraction
@@ -45,7 +47,7 @@ class LooseNetwork(NamedTuple):
     members: Members
     loose: LooseNeurons
     c: Floats  # (1,)
-    max_kink: Floats  # (1,) running maximum of |b/a|
+    max_kink: Floats  # (1,) how far out kinks were
     first_crossing: Ints  # (1,) step, 0: none yet
 
 
@@ -55,7 +57,7 @@ def descend_loose(
     points: PointSet,
     weights: Floats,
     leak: float,
-    barrier: float,
+    barrier: Barrier,
     first: int,
     steps: int,
 ) -> None:
@@ -86,8 +88,8 @@ def descend_loose(
         for j in range(len(x)):
             c[0] += forcing[j]
         largest = _release_ends(members, loose, barrier, network.max_kink[0])
-        network.max_kink[0] = _outermost(loose, largest)
-        if network.max_kink[0] >= barrier and network.first_crossing[0] == 0:
+        network.max_kink[0] = _outermost(loose, barrier, largest)
+        if network.max_kink[0] >= 1.0 and network.first_crossing[0] == 0:
             network.first_crossing[0] = first + k
 
 
@@ -157,7 +159,7 @@ def _step_neuron(theta: Floats, forcing: Floats, x: Floats, leak: float) -> None
 
 
 @jit()
-def _release_ends(members: Members, loose: LooseNeurons, barrier: float, largest: float) -> float:
+def _release_ends(members: Members, loose: LooseNeurons, barrier: Barrier, largest: float) -> float:
     """Make the members loose that reached the barrier; the outermost kink of those that stay.
 
     The members that stay inside are an interval of t, so those to go are at the ends.
@@ -167,15 +169,15 @@ def _release_ends(members: Members, loose: LooseNeurons, barrier: float, largest
         while span[0] < span[1]:
             low, b_low, a_low = _member(members, q, span[0])
             high, b_high, a_high = _member(members, q, span[1] - 1)
-            if not abs(b_low) < barrier * a_low < HUGE:
+            if not outward(b_low, barrier) < a_low < HUGE:
                 span[0] += 1
                 _release(members, loose, side, low)
-            elif not abs(b_high) < barrier * a_high < HUGE:
+            elif not outward(b_high, barrier) < a_high < HUGE:
                 span[1] -= 1
                 _release(members, loose, side, high)
             else:
-                largest = _larger_kink(b_low, a_low, largest)
-                largest = _larger_kink(b_high, a_high, largest)
+                largest = _larger_kink(b_low, a_low, barrier, largest)
+                largest = _larger_kink(b_high, a_high, barrier, largest)
                 break
         if span[0] == span[1]:
             members.s[side] = 0.0  # what subtraction left of an empty group is rounding
@@ -183,18 +185,18 @@ def _release_ends(members: Members, loose: LooseNeurons, barrier: float, largest
 
 
 @jit()
-def _outermost(loose: LooseNeurons, largest: float) -> float:
-    """The largest |b/a| of the loose neurons, or ``largest``."""
+def _outermost(loose: LooseNeurons, barrier: Barrier, largest: float) -> float:
+    """How far out the outermost kink of the loose neurons is, or ``largest``."""
     for i in range(loose.size[0]):
-        largest = _larger_kink(loose.theta[1, i], loose.theta[0, i], largest)
+        largest = _larger_kink(loose.theta[1, i], loose.theta[0, i], barrier, largest)
     return largest
 
 
 @jit()
-def _larger_kink(b: float, a: float, largest: float) -> float:
-    """The larger of |b/a| and ``largest``; divides only where that may be the first."""
-    if abs(b) > NEARLY_ONE * largest * abs(a):
-        own = abs(b / a)
+def _larger_kink(b: float, a: float, barrier: Barrier, largest: float) -> float:
+    """How far out a kink is, or ``largest``; divides only where that may be the first."""
+    if outward(b if a > 0.0 else -b, barrier) > NEARLY_ONE * largest * abs(a):
+        own = outward(b / a, barrier)
         return own if own > largest else largest
     return largest
 

@@ -18,7 +18,7 @@ from typing import ClassVar, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from mcrelu.problems.one_d import StopReason, Weights
+from mcrelu.problems.one_d import Barrier, StopReason, Weights
 from mcrelu.theory.certificate import certified
 from mcrelu.theory.criterion import Form
 from mcrelu.theory.sigma import A, data_moments, point_sides, u_hat
@@ -155,6 +155,7 @@ class Sufficient:
             data_moments(check.points, check.p),
             u_hat(check.points, check.p, check.outputs),
             check.step_size,
+            Barrier.of(check.points.x),
             check.leaky_slope,
             check.outermost,
         )
@@ -167,7 +168,11 @@ def one_sided_weights(sigma: Floats) -> Bools:
 
 def few_points(points: PointSet, p: Floats) -> Bools:
     """Whether one side of zero has at most one distinct point in the sample, (m,)."""
-    present = (p > 0).astype(int) @ point_sides(points.x).T.astype(int)
+    places, which = np.unique(points.x, return_inverse=True)
+    seen = np.zeros((len(p), len(places)), dtype=bool)
+    for j, place in enumerate(which):
+        seen[:, place] |= p[:, j] > 0
+    present = seen.astype(int) @ point_sides(places).T.astype(int)
     return np.asarray((present <= 1).any(axis=1))
 
 
