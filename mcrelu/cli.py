@@ -81,6 +81,7 @@ def run_command(
     sweep = Sweep.from_yaml(spec, settings)
     where = out or f"results/{PurePath(spec).stem}"
     log = _console(stderr=True)
+    _note(log, sweep)
     run = mcrelu.run(
         sweep,
         where,
@@ -115,6 +116,7 @@ def run_command(
 def plan_command(spec: str, settings: tuple[str, ...], as_json: bool) -> None:
     """Show cells, blocks and a cost forecast of SPEC, calibrated for seconds; writes nothing."""
     sweep = Sweep.from_yaml(spec, settings)
+    _note(_console(stderr=True), sweep)
     forecast = plan(sweep)
     adaptive = sweep.spec.relative_width is not None
     cores = local_cores()
@@ -129,6 +131,7 @@ def plan_command(spec: str, settings: tuple[str, ...], as_json: bool) -> None:
         "cores": cores,
         "wall_seconds": forecast.wall_seconds(cores),
         "up_to": adaptive,
+        "notes": sweep.notes(),
     }
     _emit(as_json, value, plan_table(forecast, cores, adaptive))
 
@@ -275,6 +278,12 @@ def _present(run: Run, as_json: bool) -> None:
     }
     places = [("figure", path) for path in figures] + [("report", report)]
     _emit(as_json, value, *_results(run.output, tables), facts_table("Written", places))
+
+
+def _note(log: Console, sweep: Sweep) -> None:
+    """Say what a user should know before it runs."""
+    for note in sweep.notes():
+        log.print(f"note: {note}", markup=False, highlight=False, soft_wrap=True)
 
 
 def _results(output: Output, tables: Tables) -> list[Group]:

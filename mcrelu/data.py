@@ -13,8 +13,11 @@ the six points : the paper's data in one dimension, (-1, -1), (-2, 2), (-3, -1) 
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -39,8 +42,60 @@ def standard_points(offset: float = 0.0) -> PointSet:
     return PointSet(np.array(STANDARD_X), np.array(STANDARD_Y) + offset)
 
 
+@dataclass(frozen=True)
+class OwnPoints:
+    """Points in one dimension other than the six, none of them 0."""
+
+    x: tuple[float, ...]
+    y: tuple[float, ...]
+
+    def with_offset(self, offset: float) -> PointSet:
+        """The points with their targets raised by ``offset``."""
+        return PointSet(np.array(self.x), np.array(self.y) + offset)
+
+    @cached_property
+    def digest(self) -> str:
+        """A stable hash of the points in their order, 16 hexadecimal digits."""
+        content = np.array([self.x, self.y], dtype="<f8").tobytes()
+        return hashlib.blake2b(content, digest_size=8).hexdigest()
+
+    def __str__(self) -> str:
+        return describe_points(len(self.x), self.digest)
+
+
+def describe_points(points: int, digest: str) -> str:
+    """A name for points that have none."""
+    return f"{points} points ({digest[:6]})"
+
+
+@dataclass(frozen=True)
+class SampleRule:
+    """The sample of a network of width n: factor n^power points drawn with replacement.
+
+    Or, with ``each``, each point once.
+    """
+
+    factor: float = 1.0
+    power: float = 2.0
+    each: bool = False
+
+    def size(self, width: int) -> int | None:
+        """The number N of samples, at least 1; None for each point once."""
+        return None if self.each else max(1, round(self.factor * width**self.power))
+
+    def __str__(self) -> str:
+        if self.each:
+            return "each point once"
+        factor = "" if self.factor == 1.0 and self.power else f"{self.factor:g}"
+        power = f"n^{self.power:g}" if self.power else ""
+        return " ".join(part for part in (factor, power) if part)
+
+
+SQUARED = SampleRule()  # N = n^2, as in the paper
+
+
 def sample_size(width: int) -> int:
-    """Number of samples N = n^2 that a network of width n is trained on."""
+    """Number of samples N = n^2 that a network of width n is trained on in the paper."""
     return width * width
 
 

@@ -24,6 +24,10 @@ class Initializer:
     a_scale: Callable[[int], float]
     w_scale: Callable[[int], float]
 
+    def scaled(self, a: float, w: float) -> Initializer:
+        """With standard deviations of a and of w times these factors."""
+        return Initializer(lambda n: a * self.a_scale(n), lambda n: w * self.w_scale(n))
+
     def __call__(self, a_normals: Floats, w_normals: Floats) -> Weights:
         """Weights (m, n) from standard normals (m, n)."""
         m, n = a_normals.shape

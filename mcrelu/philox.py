@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from mcrelu.jit import jit, wide_vectors
 from mcrelu.types import Counts
 
-MINIBATCH = 16  # draws per minibatch; four of them come from one Philox block of 4 x 32 bits
+MINIBATCH = 16  # draws per minibatch in the paper
 
 _MASK = np.uint64(0xFFFFFFFF)
 _HALF = np.uint64(32)
@@ -70,10 +70,13 @@ def minibatch_counts(
     k1: np.uint64,
     network: np.uint64,
     limits: NDArray[np.uint64],
+    size: int,
     first_step: int,
     counts: Counts,
 ) -> None:
     """Fill counts (D, steps) with how often each point stands in the minibatch of each step.
+
+    A minibatch is ``size`` draws, at most 255; four come from one Philox block of 4 x 32 bits.
 
     A 32-bit word u falls on the first point j with u < limits[j]; limits (D) are the cumulative
     point weights times 2^32. Counter words: step (low, high), network in block, quarter.
@@ -82,14 +85,14 @@ def minibatch_counts(
     points, steps = counts.shape
     words = np.empty((4, steps), dtype=np.uint64)
     counts[:] = 0
-    for quarter in range(MINIBATCH // 4):
+    for quarter in range((size + 3) // 4):
         for s in range(steps):
             step = np.uint64(first_step) + np.uint64(s)
             words[0, s], words[1, s], words[2, s], words[3, s] = philox4x32(
                 step & _MASK, step >> _HALF, network, np.uint64(quarter), k0, k1
             )
         for j in range(points):
-            for word in range(4):
+            for word in range(min(4, size - 4 * quarter)):
                 for s in range(steps):
                     counts[j, s] += words[word, s] < limits[j]
     for j in range(points - 1, 0, -1):

@@ -72,30 +72,34 @@ def draws_of(
     networks: int,
     width: int,
     points: int,
-    samples: int,
+    samples: int | None,
+    minibatch: int = MINIBATCH,
 ) -> Draws:
     """The draws of a block, a function of (rng, seed, stream of the cell, block) alone.
 
     ``rng`` is "philox4x32" or "philox"; ``samples`` is N, the size of the training and of the
-    validation sample.
+    validation sample, or None for samples that have each point once.
     """
     kinds: dict[str, Callable[[np.random.SeedSequence, int, int], Normals]]
     kinds = {"philox4x32": CounterNormals, "philox": RedrawnNormals}
     normals = kinds[rng]
     root = np.random.SeedSequence(seed, spawn_key=(stream, block))
-    train, validation, a, w, minibatch = root.spawn(5)
-    uniform = np.full(points, 1.0 / points)
+    train, validation, a, w, batches = root.spawn(5)
 
-    def generator(child: np.random.SeedSequence) -> np.random.Generator:
-        return np.random.Generator(np.random.Philox(child))
+    def sample(child: np.random.SeedSequence) -> Ints:
+        if samples is None:
+            return np.ones((networks, points), dtype=np.int64)
+        uniform = np.full(points, 1.0 / points)
+        generator = np.random.Generator(np.random.Philox(child))
+        return generator.multinomial(samples, uniform, size=networks)
 
-    counts = generator(train).multinomial(samples, uniform, size=networks)
+    counts = sample(train)
     return Draws(
         counts=counts,
-        validation_counts=generator(validation).multinomial(samples, uniform, size=networks),
+        validation_counts=sample(validation),
         a_normals=normals(a, networks, width),
         w_normals=normals(w, networks, width),
-        minibatches=PhiloxMinibatches(minibatch, counts),
+        minibatches=PhiloxMinibatches(batches, counts, minibatch),
     )
 
 
@@ -219,7 +223,8 @@ class HeldNormals:
 class PhiloxMinibatches:
     """Counter-based minibatches: any window of any network can be drawn at any time."""
 
-    def __init__(self, seed: np.random.SeedSequence, counts: Ints) -> None:
+    def __init__(self, seed: np.random.SeedSequence, counts: Ints, size: int = MINIBATCH) -> None:
+        self._size = size
         self._key = seed.generate_state(2, np.uint32).astype(np.uint64)
         cumulative = counts.cumsum(axis=1)
         # Exact where N is a power of two, within 2^-32 otherwise.
@@ -231,7 +236,9 @@ class PhiloxMinibatches:
         window = np.empty((len(networks), self._limits.shape[1], steps), dtype=np.uint8)
         for row, network in enumerate(networks):
             limits = self._limits[network]
-            minibatch_counts(k0, k1, np.uint64(network), limits, first_step, window[row])
+            minibatch_counts(
+                k0, k1, np.uint64(network), limits, self._size, first_step, window[row]
+            )
         return window
 
 

@@ -116,7 +116,7 @@ def test_a_word_on_the_limit_belongs_to_the_next_point() -> None:
     for word in words:
         counts = np.empty((2, 1), dtype=np.uint8)
         limits = np.array([word, 2**32], dtype=np.uint64)
-        minibatch_counts(first, second, np.uint64(2), limits, 5, counts)
+        minibatch_counts(first, second, np.uint64(2), limits, 16, 5, counts)
         assert counts[0, 0] == sum(other < word for other in words)
 
 

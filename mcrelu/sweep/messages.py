@@ -10,23 +10,33 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+MOST_PROBLEMS = 5
+MOST_SHOWN = 120  # characters of a value
+
 
 def explain(error: ValidationError, root: type[BaseModel]) -> str:
-    """The first problem that pydantic found, and how many more there are."""
+    """All problems that pydantic found, or the first few of many."""
     details = error.errors(include_url=False)
-    line = _line(details[0], root)
-    return line if len(details) == 1 else f"{line} (and {len(details) - 1} more)"
+    lines = [_line(detail, root) for detail in details[:MOST_PROBLEMS]]
+    more = len(details) - len(lines)
+    return "; also ".join(lines) + (f" (and {more} more)" if more else "")
 
 
 def _line(detail: ErrorDetails, root: type[BaseModel]) -> str:
-    field = _field(detail["loc"])
+    field, shown = _field(detail["loc"]), _shortened(detail["input"])
     if detail["type"] == "value_error" and not field:
         return str(detail["ctx"]["error"])
     if detail["type"] == "missing":
         return f"{field}: is missing; add it"
     if detail["type"] == "extra_forbidden":
-        return f"{field} = {detail['input']!r}: unknown key{_known_keys(detail['loc'], root)}"
-    return f"{field} = {detail['input']!r}: {_remedy(detail)}"
+        return f"{field} = {shown}: unknown key{_known_keys(detail['loc'], root)}"
+    return f"{field} = {shown}: {_remedy(detail)}"
+
+
+def _shortened(value: object) -> str:
+    """A value as Python writes it, without the middle of long lists and texts."""
+    shown = repr(value)
+    return shown if len(shown) <= MOST_SHOWN else f"{shown[: MOST_SHOWN // 2]} .. {shown[-20:]}"
 
 
 def _field(loc: tuple[int | str, ...]) -> str:

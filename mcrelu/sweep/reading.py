@@ -58,7 +58,7 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
         If the file is missing, unreadable, not YAML, has unsafe tags, or is no mapping.
     """
     try:
-        content = _read(str(path))
+        content = read_content(str(path))
         text = content.decode()
     except FileNotFoundError:
         raise SpecError(f"{path}: no such file; give the path of a sweep spec") from None
@@ -67,7 +67,8 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
     return parse_yaml(text, str(path))
 
 
-def _read(where: str) -> bytes:
+def read_content(where: str) -> bytes:
+    """The content of a file at a path or URI; FileNotFoundError if there is none."""
     if "://" not in where:
         return Path(where).read_bytes()
     folder, _, name = where.rpartition("/")

@@ -16,6 +16,8 @@ from mcrelu.sweep.cell import Cell
 
 T = TypeVar("T")
 
+FOLDER = "folder"  # of the validation context: what the paths in a spec are relative to
+
 
 def _distinct(values: list[T]) -> list[T]:
     for k, value in enumerate(values):
@@ -77,6 +79,10 @@ class CommonSpec(Model, ABC):
     @abstractmethod
     def block_size_of(self, cell: Cell) -> int:
         """Networks per block of a cell."""
+
+    def notes(self) -> Iterator[str]:
+        """What a user should know of the sweep before it runs, a sentence each."""
+        yield from ()
 
     @abstractmethod
     def settings(self) -> dict[str, Any]:

@@ -35,7 +35,7 @@ class Sweep:
         SpecError
             In one line: what is wrong with the file or a field of it, and what would be right.
         """
-        return cls.of(apply_settings(read_yaml(path), settings), str(path))
+        return cls.of(apply_settings(read_yaml(path), settings), str(path), _folder_of(str(path)))
 
     @classmethod
     def from_text(cls, text: str, name: str = "spec") -> Sweep:
@@ -43,10 +43,13 @@ class Sweep:
         return cls.of(parse_yaml(text, name), name)
 
     @classmethod
-    def of(cls, values: dict[str, Any], name: str = "spec") -> Sweep:
-        """Validate plain values, as YAML would give them."""
+    def of(cls, values: dict[str, Any], name: str = "spec", folder: str | Path = ".") -> Sweep:
+        """Validate plain values, as YAML would give them.
+
+        Files that the spec names (data) are relative to ``folder``.
+        """
         try:
-            spec = validate(values)
+            spec = validate(values, folder)
             sweep = cls(spec, tuple(spec.expand()))
             sweep._check_sizes()
         except SpecError as error:
@@ -97,6 +100,10 @@ class Sweep:
         for cell in self.cells:
             yield from self.blocks(cell)
 
+    def notes(self) -> list[str]:
+        """What a user should know of the sweep before it runs, a sentence each."""
+        return list(self.spec.notes())
+
     def to_yaml(self) -> str:
         """The spec with its defaults spelled out; reading it gives the same sweep."""
         spec = self.spec.model_dump(mode="json", exclude_none=True)
@@ -109,3 +116,8 @@ class Sweep:
                 f"networks = {self.spec.networks}: makes {blocks} blocks, more than {MAX_BLOCKS}; "
                 "ask for fewer networks or raise block_size"
             )
+
+
+def _folder_of(path: str) -> str:
+    """The folder, or prefix, that a path or URI is in."""
+    return path.rpartition("/")[0] if "://" in path else str(Path(path).parent)

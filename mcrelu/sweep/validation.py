@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
@@ -9,11 +10,11 @@ from pydantic import ValidationError
 from mcrelu.errors import SpecError, UserError
 from mcrelu.experiments.base import REGISTRY, experiment
 from mcrelu.sweep.messages import explain
-from mcrelu.sweep.spec import CommonSpec
+from mcrelu.sweep.spec import FOLDER, CommonSpec
 
 
-def validate(values: dict[str, Any]) -> CommonSpec:
-    """The spec in plain values, as YAML gives them.
+def validate(values: dict[str, Any], folder: str | Path = ".") -> CommonSpec:
+    """The spec in plain values, as YAML gives them; files it names are relative to ``folder``.
 
     Raises
     ------
@@ -22,7 +23,7 @@ def validate(values: dict[str, Any]) -> CommonSpec:
     """
     model = _model(values)
     try:
-        return model.model_validate(values)
+        return model.model_validate(values, context={FOLDER: folder})
     except ValidationError as error:
         raise SpecError(explain(error, model)) from None
 

@@ -12,8 +12,8 @@ import yaml
 from small_sweeps import crossing_cells, spec, sweep
 
 from mcrelu.errors import ExitCode, SpecError
+from mcrelu.experiments.crossing.block_sizes import default_block_size
 from mcrelu.experiments.crossing.cell import CrossingCell, StepRule
-from mcrelu.experiments.crossing.spec import default_block_size
 from mcrelu.experiments.crossing.stopping import Crossing, EarlyStopping, Sufficient
 from mcrelu.experiments.crossing.train import Checks
 from mcrelu.sweep.reading import parse_yaml
@@ -206,7 +206,7 @@ BAD = {
     "nothing for a number": (changed("seed: 7", "seed:"), ["seed", "None", "whole number"]),
     "list for cells": (
         GOOD.replace("cells:", "cells: [1]\nunused:", 1),
-        ["cells", "[1]", "mapping of keys to values"],
+        ["cells[0] = 1", "mapping of keys to values"],
     ),
     # names
     "unknown version": (changed("version: 1", "version: 2"), ["version", "2", "must be 1"]),
@@ -440,10 +440,10 @@ def test_bad_spec(
     assert list(tmp_path.iterdir()) == [path]  # nothing was executed or left behind
 
 
-def test_several_problems_are_counted(tmp_path: Path) -> None:
+def test_several_problems_are_all_named(tmp_path: Path) -> None:
     path = tmp_path / "bad.yaml"
     path.write_text(changed("[16]", "[0]") + "zebra: 5\n")
-    assert_says(refusal(path), ["cells.width[0]", "(and 1 more)"])
+    assert_says(refusal(path), ["cells.width[0] = 0", "; also zebra = 5"])
 
 
 def test_missing_file(tmp_path: Path) -> None:
@@ -541,9 +541,9 @@ def test_a_setting_may_add_a_mapping(tmp_path: Path) -> None:
 )
 def test_sweeps_of_figures_5_and_6_have_the_paper_s_size(path: Path) -> None:
     shipped = Sweep.from_yaml(path)
-    offsets = {cell.offset for cell in crossing_cells(shipped)}
-    widths = [2**k for k in range(4, 12)]
-    assert [cell.width for cell in shipped.cells] == widths * len(offsets)
+    cells = crossing_cells(shipped)
+    series = {(cell.offset, cell.optimizer, cell.step_rule, cell.criteria) for cell in cells}
+    assert [cell.width for cell in cells] == [2**k for k in range(4, 12)] * len(series)
     assert shipped.spec.networks == 10_000
 
 

@@ -10,7 +10,7 @@ from functools import cache
 import numpy as np
 import pyarrow as pa
 
-from mcrelu.data import point_weights, sample_size, standard_points
+from mcrelu.data import point_weights, sample_size
 from mcrelu.engines.one_d.registry import get_engine
 from mcrelu.experiments.base import BlockTask
 from mcrelu.experiments.crossing.cell import CrossingCell, StepRule
@@ -69,10 +69,11 @@ def train_block(block: Block, provenance: Provenance) -> tuple[Floats, Outcome]:
 
 def draw_block(block: Block, provenance: Provenance) -> Draws:
     """Everything random about a block."""
-    width, points = block.cell.width, len(standard_points().x)
-    samples = sample_size(width)
+    cell = block.cell
+    assert isinstance(cell, CrossingCell)
+    width, points = cell.width, cell.distinct
     if provenance.rng != "legacy":
-        seed, stream, index = provenance.seed, block.cell.stream, block.index
+        seed, stream, index = provenance.seed, cell.stream, block.index
         return draws_of(
             provenance.rng,
             seed=seed,
@@ -81,18 +82,20 @@ def draw_block(block: Block, provenance: Provenance) -> Draws:
             networks=block.networks,
             width=width,
             points=points,
-            samples=samples,
+            samples=cell.samples.size(width),
+            minibatch=cell.minibatch,
         )
     batches = [batch for batch in _legacy_batches(provenance.seed) if batch.width == width]
     batch = batches[block.index]
-    return legacy_draws(batch.seed, batch.networks, width, points, samples)
+    return legacy_draws(batch.seed, batch.networks, width, points, sample_size(width))
 
 
 def problem_of(cell: CrossingCell, draws: Draws) -> Problem:
     """The training problems that a cell makes of its draws."""
-    points = standard_points(cell.offset)
+    points = cell.point_set()
     p = point_weights(draws.counts)
-    weights = DrawnWeights(INITIALIZERS[cell.init], draws.a_normals, draws.w_normals)
+    initializer = INITIALIZERS[cell.init].scaled(*cell.scales)
+    weights = DrawnWeights(initializer, draws.a_normals, draws.w_normals)
     over_width = cell.step_rule.over_width
     if over_width is None:
         step_size = inv_lambda_max(weights, points, p, cell.leaky_slope)

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from mcrelu.data import SQUARED
+from mcrelu.experiments.crossing.cell import PLAIN
 from mcrelu.experiments.published import Paper
+from mcrelu.philox import MINIBATCH
+
+STANDARD = "standard"  # the six points
 
 
 class Setting(NamedTuple):
@@ -16,6 +21,11 @@ class Setting(NamedTuple):
     step_rule: str
     stop: str
     leaky_slope: float = 0.0
+    data: str = STANDARD
+    samples: str = str(SQUARED)
+    minibatch: int = MINIBATCH
+    input_scale: float = PLAIN.input
+    output_scale: float = PLAIN.output
 
 
 _SUFFICIENT = "crossing+sufficient"

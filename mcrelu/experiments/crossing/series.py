@@ -8,9 +8,11 @@ from typing import Any
 
 import pyarrow as pa
 
-from mcrelu.experiments.crossing.paper import PAPER, Setting
+from mcrelu.data import SQUARED
+from mcrelu.experiments.crossing.paper import PAPER, STANDARD, Setting
 from mcrelu.experiments.crossing.tables import MOST_UNFINISHED, setting_of
 from mcrelu.figures.ticks import all_of
+from mcrelu.philox import MINIBATCH
 from mcrelu.stats.powerlaw import PowerLaw
 
 _OPTIMIZERS = {"gd": "GD", "sgd": "SGD", "adam": "Adam"}
@@ -69,9 +71,25 @@ def label_of(setting: Setting) -> str:
         parts.append(f"{setting.init} variances")
     if setting.leaky_slope:
         parts.append(rf"$\alpha = {setting.leaky_slope:g}$")
+    parts += _unlike_the_paper(setting)
     if setting.offset:
         parts.append(rf"$\Delta = {setting.offset:g}$")
     return ", ".join(parts)
+
+
+def _unlike_the_paper(setting: Setting) -> list[str]:
+    """What sets a sweep of the user's own apart."""
+    parts = []
+    if setting.data != STANDARD:
+        parts.append(setting.data)
+    if setting.samples != str(SQUARED):
+        parts.append(f"N = {setting.samples}")
+    if setting.minibatch != MINIBATCH:
+        parts.append(f"minibatches of {setting.minibatch}")
+    for name, scale in (("a", setting.input_scale), ("w", setting.output_scale)):
+        if scale != 1.0:
+            parts.append(f"${name}$ scaled by {scale:g}")
+    return parts
 
 
 def series_of(cells: pa.Table, laws: pa.Table) -> list[Series]:

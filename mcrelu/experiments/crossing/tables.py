@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
+from mcrelu.data import SampleRule, describe_points
 from mcrelu.errors import UserError
 from mcrelu.experiments.base import CELLS, BlockReader, CellRecord, Count, Estimate, Point, Tables
-from mcrelu.experiments.crossing.cell import StepRule
-from mcrelu.experiments.crossing.paper import Setting
+from mcrelu.experiments.crossing.cell import PLAIN, Scales, StepRule
+from mcrelu.experiments.crossing.paper import STANDARD, Setting
+from mcrelu.philox import MINIBATCH
 from mcrelu.problems.one_d import StopReason
 from mcrelu.stats import intervals
 from mcrelu.stats.powerlaw import fit_power_law
@@ -85,7 +88,7 @@ def points(cells: pa.Table) -> dict[Point, Estimate]:
 
 def setting_of(row: dict[str, Any]) -> Setting:
     """The series that a row of a table belongs to."""
-    return Setting(*(row[name] for name in SETTING))
+    return Setting(**{name: row[name] for name in SETTING if name in row})
 
 
 def power_laws(cells: pa.Table) -> pa.Table:
@@ -119,6 +122,11 @@ _LAW_SCHEMA = pa.schema(
         ("step_rule", pa.string()),
         ("stop", pa.string()),
         ("leaky_slope", pa.float64()),
+        ("data", pa.string()),
+        ("samples", pa.string()),
+        ("minibatch", pa.int64()),
+        ("input_scale", pa.float64()),
+        ("output_scale", pa.float64()),
         ("amplitude", pa.float64()),
         ("exponent", pa.float64()),
         ("exponent_low", pa.float64()),
@@ -149,6 +157,7 @@ def _row(reader: BlockReader, cell: CellRecord) -> dict[str, Any]:
         "step_rule": str(StepRule(parameters["step_size"])),
         "stop": "+".join(name for criterion in parameters["stop"] for name in criterion),
         "leaky_slope": float(parameters.get("leaky_slope", 0.0)),
+        **_unlike_the_paper(parameters),
         "engine": parameters["engine"],
         "networks": int(by_reason.sum()),
         **{reason.name.lower(): int(by_reason[reason]) for reason in StopReason},
@@ -156,6 +165,18 @@ def _row(reader: BlockReader, cell: CellRecord) -> dict[str, Any]:
         "k_high": int(by_reason.sum() - by_reason[list(_STAYED)].sum()),
         **_percentiles(CROSSING, crossing),
         **_percentiles(CERTIFICATION, certification),
+    }
+
+
+def _unlike_the_paper(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """What cells of the paper's setting do not say of themselves."""
+    data, scales = parameters.get("data"), Scales(*parameters.get("scales", PLAIN))
+    return {
+        "data": STANDARD if data is None else describe_points(data["points"], data["digest"]),
+        "samples": str(SampleRule(**parameters.get("samples", {}))),
+        "minibatch": parameters.get("minibatch", MINIBATCH),
+        "input_scale": scales.input,
+        "output_scale": scales.output,
     }
 
 

@@ -1,0 +1,70 @@
+"""Data points of the user's own from a file: columns of a CSV or a Parquet file."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from io import BytesIO
+from pathlib import Path, PurePath
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv as pacsv
+import pyarrow.parquet as pq
+
+from mcrelu.errors import UserError
+from mcrelu.sweep.reading import read_content
+from mcrelu.types import Floats
+
+MOST_POINTS = 10_000  # every task carries them, and every check evaluates networks at all
+
+
+def read_columns(file: str, names: Sequence[str], folder: str | Path) -> list[Floats]:
+    """The columns ``names`` of a CSV (with a header) or Parquet file, (D,) each.
+
+    ``file`` is a path, relative to ``folder``, or a URI.
+
+    Raises
+    ------
+    ValueError
+        If the file is missing or unreadable, or a column is, has no numbers, or gaps; in one line.
+    """
+    where = _where(file, str(folder))
+    table = _table(where)
+    if not 0 < table.num_rows <= MOST_POINTS:
+        raise ValueError(f"{where}: has {table.num_rows} rows; give 1 to {MOST_POINTS} points")
+    return [_column(table, name, where) for name in names]
+
+
+def _where(file: str, folder: str) -> str:
+    if "://" in file:
+        return file
+    return f"{folder}/{file}" if "://" in folder else str(Path(folder) / file)
+
+
+def _table(where: str) -> pa.Table:
+    try:
+        content = BytesIO(read_content(where))
+        if PurePath(where).suffix == ".parquet":
+            return pq.read_table(content)
+        return pacsv.read_csv(content)
+    except FileNotFoundError:
+        raise ValueError(f"{where}: no such file; give a CSV or Parquet file") from None
+    except (OSError, pa.ArrowException, UserError) as error:
+        reason = str(error).splitlines()[0]
+        raise ValueError(f"{where}: cannot be read ({reason}); give CSV or Parquet") from None
+
+
+def _column(table: pa.Table, name: str, where: str) -> Floats:
+    if table.column_names.count(name) != 1:
+        known = ", ".join(table.column_names)
+        raise ValueError(f"{where}: no (single) column {name!r}; it has {known}")
+    column = table[name]
+    if not (pa.types.is_integer(column.type) or pa.types.is_floating(column.type)):
+        raise ValueError(f"{where}: column {name!r} holds {column.type}; give numbers")
+    values = column.cast(pa.float64()).to_numpy()
+    bad = np.flatnonzero(~np.isfinite(values))
+    if len(bad):
+        raise ValueError(
+            f"{where}: column {name!r} has no finite number in row {bad[0] + 1}; remove the row"
+        )
+    return values
