@@ -100,7 +100,7 @@ def power_laws(cells: pa.Table) -> pa.Table:
     series: dict[tuple[Any, ...], list[dict[str, Any]]] = defaultdict(list)
     for row in cells.to_pylist():
         if row["networks"] and row["unfinished"] <= MOST_UNFINISHED * row["networks"]:
-            series[tuple(row[name] for name in SETTING)].append(row)
+            series[tuple(setting_of(row))].append(row)
     fitted = []
     for setting, rows in series.items():
         width, k, n = (
