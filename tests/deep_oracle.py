@@ -6,9 +6,10 @@ A network is a list of (weight (inputs, outputs), bias (outputs,)), float64.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+from scipy.special import erf
 
 from mcrelu.problems.r_d import Layer, Layers, Problem, State
 from mcrelu.types import Bools, Floats
@@ -41,11 +42,36 @@ def batch(nets: list[Net]) -> Layers:
     )
 
 
+def activated(z: Any, activation: str) -> Any:
+    match activation:
+        case "relu":
+            return np.maximum(z, 0.0)
+        case "leaky_relu":
+            return np.where(z > 0.0, z, 0.01 * z)
+        case "tanh":
+            return np.tanh(z)
+        case "gelu":
+            return 0.5 * z * (1.0 + erf(z / np.sqrt(2.0)))
+        case "silu":
+            return z / (1.0 + np.exp(-z))
+    raise ValueError(activation)
+
+
+def slope(z: Floats, activation: str) -> Floats:
+    match activation:
+        case "relu":
+            return (z > 0.0).astype(float)
+        case "leaky_relu":
+            return np.where(z > 0.0, 1.0, 0.01)
+    step = 1e-30  # imaginary: no difference is taken, so nothing cancels
+    return activated(z + 1j * step, activation).imag / step
+
+
 def forward(net: Net, x: Floats, activation: str) -> Pass:
     inputs, pre = [x], []
     for weight, bias in net[:-1]:
         pre.append(inputs[-1] @ weight + bias)
-        inputs.append(np.tanh(pre[-1]) if activation == "tanh" else np.maximum(pre[-1], 0.0))
+        inputs.append(activated(pre[-1], activation))
     weight, bias = net[-1]
     return Pass(inputs, pre, (inputs[-1] @ weight + bias)[:, 0])
 
@@ -58,8 +84,7 @@ def backward(net: Net, seen: Pass, errors: Floats, activation: str) -> Net:
         gradient.append((seen.inputs[layer].T @ delta, delta.sum(axis=0)))
         if layer > 0:
             z = seen.z[layer - 1]
-            slope = 1.0 - np.tanh(z) ** 2 if activation == "tanh" else (z > 0.0).astype(float)
-            delta = (delta @ net[layer][0].T) * slope
+            delta = (delta @ net[layer][0].T) * slope(z, activation)
     return gradient[::-1]
 
 

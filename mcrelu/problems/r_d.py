@@ -16,7 +16,8 @@ import numpy as np
 
 from mcrelu.types import Array, Floats, Ints
 
-Activation = Literal["relu", "tanh"]
+Activation = Literal["relu", "leaky_relu", "tanh", "gelu", "silu"]
+LEAK = 0.01  # slope of leaky_relu on its inactive side
 Precision = Literal["float64", "float32"]  # of parameters and training
 
 NEVER = -1  # in arrays of epochs; rows have nulls instead

@@ -13,17 +13,22 @@ from __future__ import annotations
 import numpy as np
 
 from mcrelu.problems.r_d import Activation, Layer, Layers, Problem
-from mcrelu.types import Floats
+from mcrelu.theory.activations import activate, slope
+from mcrelu.types import Bools, Floats
 
 
 def hidden_outputs(layers: Layers, x: Floats, activation: Activation) -> list[Floats]:
     """H_0 .. H_{L-1} at the points x (D, d)."""
     hidden = [np.broadcast_to(x, (len(layers[0].weight), *x.shape))]
     for layer in layers[:-1]:
-        z = hidden[-1] @ layer.weight
-        z += layer.bias[:, None, :]
-        hidden.append(np.maximum(z, 0.0, out=z) if activation == "relu" else np.tanh(z, out=z))
+        hidden.append(activate(activation, _preactivations(layer, hidden[-1])))
     return hidden
+
+
+def _preactivations(layer: Layer, inputs: Floats) -> Floats:
+    z: Floats = inputs @ layer.weight
+    z += layer.bias[:, None, :]
+    return z
 
 
 def outputs(layers: Layers, hidden: list[Floats]) -> Floats:
@@ -34,10 +39,19 @@ def outputs(layers: Layers, hidden: list[Floats]) -> Floats:
 def deltas(layers: Layers, hidden: list[Floats], activation: Activation) -> list[Floats]:
     """Delta_1 .. Delta_L."""
     backwards = [np.ones((*hidden[0].shape[:2], 1))]
-    for layer, h in zip(layers[:0:-1], hidden[:0:-1], strict=True):
-        slope = (h > 0.0) if activation == "relu" else 1.0 - h**2
-        backwards.append(backwards[-1] @ layer.weight.transpose(0, 2, 1) * slope)
+    for place in range(len(layers) - 1, 0, -1):
+        above = backwards[-1] @ layers[place].weight.transpose(0, 2, 1)
+        backwards.append(above * _slope(layers[place - 1], hidden[place - 1 :], activation))
     return backwards[::-1]
+
+
+def _slope(layer: Layer, hidden: list[Floats], activation: Activation) -> Floats | Bools:
+    """Derivatives of a hidden layer's outputs, hidden[1], at its inputs, hidden[0]."""
+    if activation == "relu":
+        return hidden[1] > 0.0
+    if activation == "tanh":
+        return 1.0 - hidden[1] ** 2
+    return slope(activation, _preactivations(layer, hidden[0]))
 
 
 def gradient(

@@ -27,6 +27,10 @@ KINDS = [
     ((2, 9, 7, 1), "relu"),
     ((1, 8, 6, 7, 1), "relu"),
     ((2, 8, 6, 7, 1), "tanh"),
+    ((2, 20, 1), "gelu"),
+    ((2, 9, 7, 1), "gelu"),
+    ((2, 9, 7, 1), "silu"),
+    ((2, 9, 7, 1), "leaky_relu"),
 ]
 each_kind = pytest.mark.parametrize(("sizes", "activation"), KINDS, ids=str)
 each_precision = pytest.mark.parametrize("precision", ["float64", "float32"])
@@ -113,7 +117,7 @@ def test_step_is_the_gradient_of_autograd(sizes: tuple[int, ...], activation: Ac
     parameters = [[torch.tensor(part, requires_grad=True) for part in layer] for layer in layers]
     h = torch.tensor(problem.x).expand(len(problem.p), *problem.x.shape)
     for weight, bias in parameters[:-1]:
-        h = getattr(torch, activation)(h @ weight + bias[:, None])
+        h = getattr(torch.nn.functional, activation)(h @ weight + bias[:, None])
     weight, bias = parameters[-1]
     residuals = (h @ weight + bias[:, None])[:, :, 0] - torch.tensor(problem.y)
     (0.5 * torch.tensor(problem.p) * residuals**2).sum().backward()

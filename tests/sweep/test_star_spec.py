@@ -126,7 +126,10 @@ PLAIN = {"width": [4], "data": ["star-3"]}
         ({"cells": PLAIN | {"data": ["star"]}}, "cells.data[0] = 'star': no such point set; use"),
         ({"cells": PLAIN | {"data": ["star-0"]}}, "cells.data[0] = 'star-0': no such point set"),
         ({"cells": PLAIN | {"depth": [0]}}, "cells.depth[0] = 0: too small; use 1 or more"),
-        ({"cells": PLAIN | {"activation": ["gelu"]}}, "must be 'relu' or 'tanh'"),
+        (
+            {"cells": PLAIN | {"activation": ["swish"]}},
+            "must be 'relu', 'leaky_relu', 'tanh', 'gelu' or 'silu'",
+        ),
         ({"cells": PLAIN | {"step_factor": [0]}}, "cells.step_factor[0] = 0: too small; use more"),
         ({"cells": PLAIN | {"step_factor": [float("nan")]}}, "must be finite"),
         (

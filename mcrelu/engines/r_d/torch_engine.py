@@ -27,7 +27,7 @@ EPOCHS_AT_ONCE = 50  # that run before their losses and patterns are read back
 
 
 class TorchEngine:
-    """Any depth, relu or tanh; parameters are kept in ``precision``, also between segments."""
+    """Any depth and activation; parameters are kept in ``precision``, also between segments."""
 
     name: ClassVar[str] = "torch"
 

@@ -17,12 +17,13 @@ e : (C, D), minus the step size times the derivatives of the loss by the outputs
 from __future__ import annotations
 
 from itertools import pairwise
+from math import pi, sqrt
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from mcrelu.problems.r_d import Activation, Layer, Layers, Problem
+from mcrelu.problems.r_d import LEAK, Activation, Layer, Layers, Problem
 from mcrelu.types import Array
 
 BUFFERS_PER_LAYER = 4
@@ -87,7 +88,7 @@ class Passes:
         """Outputs and slopes at the present parameters; the loss (C,) is written to ``loss``."""
         for layer, h in enumerate(self._h):
             torch.bmm(self._inputs[layer], self._matrices[layer], out=h)
-            self._activate(h, self._slopes[layer])
+            self._activate(h, self._slopes[layer], self._work[layer])
             if layer < self._top:
                 self._inputs[layer + 1][:, :, :-1] = h
         work, u = self._work[self._top], self._residuals
@@ -151,14 +152,28 @@ class Passes:
         torch.mul(self._inputs[layer], self._e[:, :, None], out=self._scaled[layer])
         return self._scaled[layer].transpose(1, 2)
 
-    def _activate(self, z: Tensor, slope: Tensor) -> None:
-        """Pre-activations become outputs, in place."""
-        if self._activation == "relu":
-            torch.gt(z, 0.0, out=slope)
-            z.relu_()
-        else:
-            z.tanh_()
-            torch.mul(z, z, out=slope).neg_().add_(1.0)
+    def _activate(self, z: Tensor, slope: Tensor, work: Tensor) -> None:
+        """Pre-activations become outputs, in place; see mcrelu.theory.activations."""
+        match self._activation:
+            case "relu":
+                torch.gt(z, 0.0, out=slope)
+                z.relu_()
+            case "leaky_relu":
+                torch.gt(z, 0.0, out=slope)
+                z.mul_(slope.mul_(1.0 - LEAK).add_(LEAK))
+            case "tanh":
+                z.tanh_()
+                torch.mul(z, z, out=slope).neg_().add_(1.0)
+            case "gelu":
+                torch.mul(z, z, out=slope).mul_(-0.5).exp_().mul_(1.0 / sqrt(2.0 * pi))
+                slope.mul_(z)
+                torch.special.ndtr(z, out=work)
+                slope.add_(work)
+                z.mul_(work)
+            case "silu":
+                torch.sigmoid(z, out=work)
+                z.mul_(work)
+                torch.neg(work, out=slope).add_(1.0).mul_(z).add_(work)
 
     def _pattern(self, layer: int) -> Tensor:
         """1 where a neuron is active, 0 elsewhere; an output has the sign of its pre-activation."""

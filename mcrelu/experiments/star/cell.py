@@ -30,7 +30,7 @@ class StarCell(Cell):
     checkpoint_every: int  # epochs
 
     def drawn(self) -> dict[str, Any]:
-        """Networks are the same at every step size and for both activations."""
+        """Networks are the same at every step size and for all activations."""
         return {
             "experiment": self.experiment,
             "data": self.data,

@@ -12,7 +12,7 @@ from mcrelu.data import KNOWN, is_point_set
 from mcrelu.engines.r_d.protocol import SEGMENT
 from mcrelu.engines.r_d.registry import SEMANTICS
 from mcrelu.experiments.star.cell import StarCell, StepSize
-from mcrelu.problems.r_d import Precision
+from mcrelu.problems.r_d import Activation, Precision
 from mcrelu.sweep.cell import Cell
 from mcrelu.sweep.spec import CommonSpec, Model, Values
 
@@ -37,7 +37,7 @@ class StarLists(Model):
     width: Values[Annotated[int, Field(ge=1, le=MAX_WIDTH)]]
     data: Values[Annotated[str, AfterValidator(_known)]]
     depth: Values[Annotated[int, Field(ge=1, le=16)]] = [1]
-    activation: Values[Literal["relu", "tanh"]] = ["relu"]
+    activation: Values[Activation] = ["relu"]
     step_size: Values[StepSize] = ["inv_lambda_max"]
     step_factor: Values[Annotated[float, Field(gt=0)]] = [1.0]
     random_bias: Values[bool] = [False]
