@@ -18,6 +18,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -44,9 +45,9 @@ def standard_points(offset: float = 0.0) -> PointSet:
 
 @dataclass(frozen=True)
 class OwnPoints:
-    """Points in one dimension other than the six, none of them 0."""
+    """Points of the user's own; in one dimension none of them is 0."""
 
-    x: tuple[float, ...]
+    x: tuple[Any, ...]  # D numbers, or D tuples of d
     y: tuple[float, ...]
 
     def with_offset(self, offset: float) -> PointSet:
@@ -56,8 +57,8 @@ class OwnPoints:
     @cached_property
     def digest(self) -> str:
         """A stable hash of the points in their order, 16 hexadecimal digits."""
-        content = np.array([self.x, self.y], dtype="<f8").tobytes()
-        return hashlib.blake2b(content, digest_size=8).hexdigest()
+        content = [np.array(part, dtype="<f8").tobytes() for part in (self.x, self.y)]
+        return hashlib.blake2b(b"".join(content), digest_size=8).hexdigest()
 
     def __str__(self) -> str:
         return describe_points(len(self.x), self.digest)

@@ -18,10 +18,12 @@ from mcrelu.types import Floats
 MOST_POINTS = 10_000  # every task carries them, and every check evaluates networks at all
 
 
-def read_columns(file: str, names: Sequence[str], folder: str | Path) -> list[Floats]:
+def read_columns(
+    file: str, names: Sequence[str], folder: str | Path, most: int = MOST_POINTS
+) -> list[Floats]:
     """The columns ``names`` of a CSV (with a header) or Parquet file, (D,) each.
 
-    ``file`` is a path, relative to ``folder``, or a URI.
+    ``file`` is a path, relative to ``folder``, or a URI; D is at most ``most``.
 
     Raises
     ------
@@ -30,8 +32,8 @@ def read_columns(file: str, names: Sequence[str], folder: str | Path) -> list[Fl
     """
     where = _where(file, str(folder))
     table = _table(where)
-    if not 0 < table.num_rows <= MOST_POINTS:
-        raise ValueError(f"{where}: has {table.num_rows} rows; give 1 to {MOST_POINTS} points")
+    if not 0 < table.num_rows <= most:
+        raise ValueError(f"{where}: has {table.num_rows} rows; give 1 to {most} points")
     return [_column(table, name, where) for name in names]
 
 

@@ -9,6 +9,7 @@ import pytest
 from star_sweeps import star_cells, star_spec, star_sweep
 
 from mcrelu.errors import SpecError
+from mcrelu.experiments.star.block import points_of
 from mcrelu.experiments.star.cell import StarCell
 from mcrelu.sweep.sweep import Sweep
 
@@ -125,6 +126,14 @@ PLAIN = {"width": [4], "data": ["star-3"]}
         ({"cells": PLAIN | {"width": [4, 4]}}, "4 is listed twice"),
         ({"cells": PLAIN | {"data": ["star"]}}, "cells.data[0] = 'star': no such point set; use"),
         ({"cells": PLAIN | {"data": ["star-0"]}}, "cells.data[0] = 'star-0': no such point set"),
+        ({"cells": PLAIN | {"data": [{"x": [[1, 2]]}]}}, "cells.data[0].y: is missing; add it"),
+        (
+            {"cells": PLAIN | {"data": [{"x": [[1], [1, 2]], "y": [1, 2]}]}},
+            "rows of [1, 2]",
+        ),
+        ({"cells": PLAIN | {"data": [{"x": [[1]], "y": [1, 2]}]}}, "has 1 x and 2 y"),
+        ({"cells": PLAIN | {"data": [{"file": "p.csv"}]}}, "cells.data[0].inputs: is missing"),
+        ({"cells": PLAIN | {"data": [{"file": "p.csv", "inputs": ["a"]}]}}, "p.csv: no such file"),
         ({"cells": PLAIN | {"depth": [0]}}, "cells.depth[0] = 0: too small; use 1 or more"),
         (
             {"cells": PLAIN | {"activation": ["swish"]}},
@@ -157,3 +166,41 @@ def test_what_is_wrong_is_one_line(changes: dict[str, Any], message: str) -> Non
     assert text.startswith("sweep.yaml: ")
     assert message in text
     assert len(text.splitlines()) == 1
+
+
+ROWS: dict[str, Any] = {
+    "x": [[0.0, 1.0], [0.0, 2.0], [0.0, 3.0], [1.0, 0.5]],
+    "y": [1.0, -1.0, 1.0, 0.0],
+}
+
+
+def own(data: Any, folder: Path | str = ".") -> Sweep:
+    return Sweep.of(star_spec(cells=PLAIN | {"data": [data]}), folder=folder)
+
+
+def test_points_of_a_file_are_those_written_out(tmp_path: Path) -> None:
+    (tmp_path / "p.csv").write_text("b,name,a,y\n1,i,0,1\n2,j,0,-1\n3,k,0,1\n0.5,l,1,0\n")
+    read = own({"file": "p.csv", "inputs": ["a", "b"]}, tmp_path)
+    written = own(ROWS)
+    assert read == written
+    assert [cell.id for cell in read.cells] == [cell.id for cell in written.cells]
+    assert Sweep.from_text(read.to_yaml()) == written
+    other = own({"file": "p.csv", "inputs": ["b", "a"]}, tmp_path)
+    assert other.cells[0].id != written.cells[0].id
+    assert other.cells[0].stream != written.cells[0].stream
+
+
+def test_cells_train_on_own_points() -> None:
+    sweep = own(ROWS)
+    cell = sweep.cells[0]
+    assert isinstance(cell, StarCell)
+    assert cell.sizes[0] == 2
+    points = points_of(cell, sweep.provenance(cell))
+    assert points.x.tolist() == ROWS["x"]
+    assert points.y.tolist() == ROWS["y"]
+
+
+def test_points_without_rays_are_named() -> None:
+    assert own(ROWS).notes() == []
+    (note,) = own({"x": ROWS["x"][1:], "y": ROWS["y"][1:]}).notes()
+    assert "no three points lie on a ray" in note

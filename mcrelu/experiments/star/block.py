@@ -125,6 +125,8 @@ def start_of(block: Block, provenance: Provenance) -> Start:
 
 def points_of(cell: StarCell, provenance: Provenance) -> PointSet:
     """The data; random points are a function of the seed and their name alone."""
+    if cell.points is not None:
+        return cell.points.with_offset(0.0)
     root = np.random.SeedSequence(provenance.seed, spawn_key=(cell.data_stream,))
     return point_set(cell.data, np.random.Generator(np.random.Philox(root)))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
-from mcrelu.data import inputs_of
+from mcrelu.data import OwnPoints, inputs_of
 from mcrelu.engines.r_d.protocol import block_memory
 from mcrelu.problems.r_d import Activation, Precision
 from mcrelu.sweep.cell import Cell, digest
@@ -19,7 +19,7 @@ class StarCell(Cell):
 
     experiment: ClassVar[str] = "star"
 
-    data: str  # name of the point set, as in data.point_set
+    data: str  # name of the point set, as in data.point_set, or of the points below
     depth: int  # hidden layers, of ``width`` neurons each
     activation: Activation
     step_size: StepSize
@@ -28,6 +28,7 @@ class StarCell(Cell):
     precision: Precision
     epochs: int
     checkpoint_every: int  # epochs
+    points: OwnPoints | None = None
 
     def drawn(self) -> dict[str, Any]:
         """Networks are the same at every step size and for all activations."""
@@ -37,6 +38,7 @@ class StarCell(Cell):
             "width": self.width,
             "depth": self.depth,
             "random_bias": self.random_bias,
+            **({} if self.points is None else {"data_digest": self.points.digest}),
         }
 
     def trained(self) -> dict[str, Any]:
@@ -69,7 +71,8 @@ class StarCell(Cell):
     @property
     def sizes(self) -> tuple[int, ...]:
         """Numbers of inputs, of neurons of each hidden layer, and of outputs."""
-        return (inputs_of(self.data), *[self.width] * self.depth, 1)
+        inputs = inputs_of(self.data) if self.points is None else len(self.points.x[0])
+        return (inputs, *[self.width] * self.depth, 1)
 
     def memory(self, networks: int) -> int:
         """Peak bytes that a block of so many networks needs."""

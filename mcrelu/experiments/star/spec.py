@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from itertools import product
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import Field, model_validator
 
-from mcrelu.data import KNOWN, is_point_set
 from mcrelu.engines.r_d.protocol import SEGMENT
 from mcrelu.engines.r_d.registry import SEMANTICS
 from mcrelu.experiments.star.cell import StarCell, StepSize
+from mcrelu.experiments.star.own_points import Data, PointRows, notes_on
 from mcrelu.problems.r_d import Activation, Precision
 from mcrelu.sweep.cell import Cell
 from mcrelu.sweep.spec import CommonSpec, Model, Values
@@ -25,17 +25,11 @@ MOST_NEURONS_PER_BLOCK = 2**18
 MOST_WEIGHTS_PER_BLOCK = 2**22  # between hidden layers
 
 
-def _known(name: str) -> str:
-    if not is_point_set(name):
-        raise ValueError(f"no such point set; use one of {KNOWN}")
-    return name
-
-
 class StarLists(Model):
     """The cells are the product of these lists."""
 
     width: Values[Annotated[int, Field(ge=1, le=MAX_WIDTH)]]
-    data: Values[Annotated[str, AfterValidator(_known)]]
+    data: Values[Data]
     depth: Values[Annotated[int, Field(ge=1, le=16)]] = [1]
     activation: Values[Activation] = ["relu"]
     step_size: Values[StepSize] = ["inv_lambda_max"]
@@ -71,11 +65,13 @@ class StarSpec(CommonSpec):
             lists.step_size, lists.step_factor, lists.width,
         ):  # fmt: skip
             engine = self._engine(depth, activation)
+            points = data.points if isinstance(data, PointRows) else None
             yield StarCell(
                 width=width,
                 engine=engine,
                 semantics=SEMANTICS[engine],
-                data=data,
+                data=data if isinstance(data, str) else str(points),
+                points=points,
                 depth=depth,
                 activation=activation,
                 step_size=step_size,
@@ -92,6 +88,12 @@ class StarSpec(CommonSpec):
         weights = max(1, (cell.depth - 1) * cell.width**2)
         by_size = min(MOST_NEURONS_PER_BLOCK // cell.width, MOST_WEIGHTS_PER_BLOCK // weights)
         return self.block_size or max(1, min(MOST_NETWORKS_PER_BLOCK, by_size))
+
+    def notes(self) -> Iterator[str]:
+        """Own points on which no loss can cross the threshold."""
+        for data in self.cells.data:
+            if isinstance(data, PointRows):
+                yield from notes_on(data.points)
 
     def settings(self) -> dict[str, Any]:
         """What all cells share and an output cannot change, unless the cells say it clearer."""
