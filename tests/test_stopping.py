@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from one_d_problems import select, standard_problem, weights_of, with_steps
 
 from mcrelu.engines.one_d.dense import DenseEngine
+from mcrelu.engines.one_d.grouped import GroupedEngine
 from mcrelu.experiments.crossing.stopping import (
     Check,
     Criterion,
@@ -21,7 +22,7 @@ from mcrelu.experiments.crossing.stopping import (
     few_points,
     one_sided_weights,
 )
-from mcrelu.experiments.crossing.train import Checks, train
+from mcrelu.experiments.crossing.train import Checks, Moment, train
 from mcrelu.problems.one_d import Info, Problem, StopReason, Weights
 from mcrelu.rng import PhiloxMinibatches
 from mcrelu.theory.criterion import Form, MotionBound
@@ -534,6 +535,35 @@ def test_outcome_is_that_of_the_oracle() -> None:
         assert got.training_loss[k] == pytest.approx((problem.p[k] * error**2).sum() / 2, rel=1e-9)
         assert got.validation_loss[k] == pytest.approx((validation[k] * error**2).sum(), rel=1e-9)
     assert {R.CROSSED, R.UNFINISHED} == set(got.status.tolist())
+
+
+@pytest.mark.parametrize("engine", [DenseEngine(), GroupedEngine()])
+def test_every_check_can_be_watched(engine: Any) -> None:
+    """All networks that trained up to it, with their true states, and what was decided."""
+    problem, validation = standard_problem(seed=8, networks=12, width=8), validation_weights(12)
+    criteria, checks = (Crossing(), Sufficient()), Checks(50, 4, early=(0, 3))
+    seen: list[Moment] = []
+    watched = train(engine, problem, validation, criteria, checks, on_check=seen.append)
+    unwatched = train(engine, problem, validation, criteria, checks)
+    assert_same_outcome(unwatched, watched, np.arange(12))
+    assert [moment.step for moment in seen] == [0, 3, 50, 100, 150, 200][: len(seen)]
+    nets = [problem.weights.rows(np.arange(12)), *oracle.trajectory(problem, None, 200)]
+    going = np.arange(12)
+    for moment in seen:
+        np.testing.assert_array_equal(moment.rows, going)
+        net = nets[moment.step].rows(going)
+        for got, expected in zip(moment.weights(), net, strict=True):
+            np.testing.assert_allclose(got, expected, rtol=1e-7, atol=1e-9)
+        error = oracle.outputs(net, problem.points.x) - problem.points.y
+        training = (problem.p[going] * error**2).sum(axis=1) / 2
+        validated = (validation[going] * error**2).sum(axis=1)
+        np.testing.assert_allclose(moment.training_loss, training, rtol=1e-7)
+        np.testing.assert_allclose(moment.validation_loss, validated, rtol=1e-7)
+        np.testing.assert_array_equal(
+            watched.status[going[moment.status != 0]], moment.status[moment.status != 0]
+        )
+        going = going[moment.status == 0]
+    assert len(seen[-1].rows) < 12
 
 
 def test_a_diverged_network_does_not_take_its_neighbours_along() -> None:

@@ -48,6 +48,22 @@ class Stopped(NamedTuple):
     weights: Callable[[], Weights]  # their parameters, on demand
 
 
+class Moment(NamedTuple):
+    """The networks that still trained when a check came, before any is dropped."""
+
+    step: int
+    rows: Ints  # (k,) of the problem
+    status: Status  # (k,) what the check decided: a StopReason, or 0 for those that go on
+    info: Info
+    outputs: Floats  # (k, D)
+    training_loss: Floats  # (k,) 1/2 sum_j p_j (f(x_j) - y_j)^2
+    validation_loss: Floats  # (k,) sum_j v_j (f(x_j) - y_j)^2
+    weights: Callable[[], Weights]  # (k, n) their parameters, on demand
+
+
+OnCheck = Callable[[Moment], None]
+
+
 def train(
     engine: AnyEngine,
     problem: Problem,
@@ -55,6 +71,7 @@ def train(
     criteria: Sequence[Criterion],
     checks: Checks,
     minibatches: MinibatchStream | None = None,
+    on_check: OnCheck | None = None,
 ) -> Outcome:
     """Train all networks of a batch to their end.
 
@@ -65,6 +82,8 @@ def train(
     criteria : in order of precedence
         The first criterion that stops a network at a check decides.
     minibatches : None for full-batch training
+    on_check : called at every check, with all networks that trained up to it
+        Its result is ignored. A list's ``append`` keeps the whole trajectory.
     """
     m = len(problem.p)
     outcome = Outcome(
@@ -76,7 +95,7 @@ def train(
         validation_loss=np.zeros(m),
     )
     y = problem.points.y
-    for stopped in stops(engine, problem, validation_p, criteria, checks, minibatches):
+    for stopped in stops(engine, problem, validation_p, criteria, checks, minibatches, on_check):
         k = stopped.rows
         outcome.status[k] = stopped.status
         outcome.stop_iteration[k] = stopped.step
@@ -93,6 +112,7 @@ def stops(
     criteria: Sequence[Criterion],
     checks: Checks,
     minibatches: MinibatchStream | None = None,
+    on_check: OnCheck | None = None,
 ) -> Iterator[Stopped]:
     """Train and yield the networks as they stop; arguments as for :func:`train`."""
     rows = np.arange(len(problem.p))
@@ -101,6 +121,8 @@ def stops(
     for step in checks.steps():
         running.advance(step - running.steps, minibatches)
         status = running.judge(criteria, early=step < checks.interval)
+        if on_check is not None:
+            on_check(running.moment(status))
         done = (status != 0) | (step == checks.last)
         if done.any():
             yield running.stopped(done, status)
@@ -143,6 +165,20 @@ class Running:
                 column[undecided] = new
             status[undecided] = verdict
         return status
+
+    def moment(self, status: Status) -> Moment:
+        """What a check sees, with what it decided."""
+        state, outputs, y = self.state, self.engine.outputs(self.state), self.problem.points.y
+        return Moment(
+            step=self.steps,
+            rows=self.index.copy(),
+            status=status.copy(),
+            info=self.engine.info(state),
+            outputs=outputs,
+            training_loss=squared_error(self.problem.p, outputs, y) / 2.0,
+            validation_loss=squared_error(self.validation_p, outputs, y),
+            weights=lambda: self.engine.neurons(state),
+        )
 
     def stopped(self, done: Bools, status: Status) -> Stopped:
         """The record of the networks where ``done`` is true."""
