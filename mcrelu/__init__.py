@@ -1,13 +1,16 @@
 """mcrelu: Monte Carlo on Ray over the training of ReLU networks.
 
 >>> import mcrelu
->>> sweep = mcrelu.Sweep.from_yaml("jobs/sweeps/fig5-gd.yaml")
->>> run = mcrelu.run(sweep, out="results/fig5-gd")
+>>> run = mcrelu.run("jobs/sweeps/fig5-gd.yaml", settings={"networks": 1000})
 >>> run.table(), run.compare("paper:fig5")
 """
 
 from __future__ import annotations
 
-from mcrelu.api import Run, Sweep, UserError, compare_runs, run
+from importlib.metadata import version
 
-__all__ = ["Run", "Sweep", "UserError", "compare_runs", "run"]
+from mcrelu.api import Run, Sweep, UserError, compare_runs, plan, run
+
+__version__ = version("mcrelu")
+
+__all__ = ["Run", "Sweep", "UserError", "__version__", "compare_runs", "plan", "run"]

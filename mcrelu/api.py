@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path, PurePath
 from typing import Any
 
 import pyarrow as pa
@@ -12,6 +12,9 @@ from mcrelu.errors import ExitCode, UserError
 from mcrelu.experiments.base import CELLS, Tables
 from mcrelu.runtime.executors import executor_starter
 from mcrelu.runtime.heartbeat import RUNNING, is_running
+from mcrelu.runtime.notebook import default_display
+from mcrelu.runtime.plan import Plan
+from mcrelu.runtime.plan import plan as plan_sweep
 from mcrelu.runtime.progress import Display
 from mcrelu.runtime.submit import Executor
 from mcrelu.runtime.sweeping import ERRORS, do_sweep
@@ -23,6 +26,7 @@ from mcrelu.store.files import Files
 from mcrelu.store.output import STATUS, Output
 from mcrelu.store.reduce import cell_table, reduce
 from mcrelu.sweep.cell import Cell
+from mcrelu.sweep.reading import Settings, apply_settings
 from mcrelu.sweep.sweep import Sweep
 
 PAPER = "paper:"
@@ -95,9 +99,52 @@ class Run:
             "last_run": last,
         }
 
-    def networks(self, cell: Cell | StoredCell) -> pa.Table:
-        """One row per network of a cell, of those that its row in :meth:`table` counts."""
-        return self.output.networks(cell)
+    def tables(self) -> dict[str, pa.Table]:
+        """All tables, by name: ``cells``, which is :meth:`table`, and those of the experiment."""
+        return self.output.experiment.tables(self.output.reader())
+
+    def power_laws(self) -> pa.Table:
+        """The power law of each series of widths of a crossing sweep, one row each."""
+        return self._table("power_laws")
+
+    def progress(self) -> pa.Table:
+        """How losses of a star sweep went: one row per cell and thousand epochs."""
+        return self._table("progress")
+
+    def networks(self, cell: Cell | StoredCell | None = None, **parameters: Any) -> pa.Table:
+        """One row per network, of those that :meth:`table` counts.
+
+        Parameters
+        ----------
+        cell : whose networks
+            By default those of all cells with these ``parameters``, as in networks(width=16).
+
+        Raises
+        ------
+        UserError
+            If there is no such cell, or cells have no such parameter.
+        """
+        if cell is not None:
+            return self.output.networks(cell)
+        chosen = [one for one in self.cells if self._fits(one, parameters)]
+        if not chosen:
+            asked = ", ".join(f"{name} = {value!r}" for name, value in parameters.items())
+            raise UserError(f"{self.out}: no cell with {asked}; run.cells has those there are")
+        return pa.concat_tables(self.output.networks(one) for one in chosen)
+
+    def _fits(self, cell: StoredCell, parameters: Mapping[str, Any]) -> bool:
+        for name in parameters:
+            if name not in cell.parameters:
+                known = ", ".join(cell.parameters)
+                raise UserError(f"{name}: cells have no such parameter; they have {known}")
+        return all(cell.parameters[name] == value for name, value in parameters.items())
+
+    def _table(self, name: str) -> pa.Table:
+        tables = self.tables()
+        if name not in tables:
+            known = ", ".join(tables)
+            raise UserError(f"{name}: {self.output.experiment.name} sweeps have {known}")
+        return tables[name]
 
     def compare(self, other: str | Run) -> pa.Table:
         """Compare with ``paper``, ``paper:fig5``, or another run (object, path or URI)."""
@@ -127,25 +174,34 @@ def compare_runs(runs: Sequence[Run], other: str | Run) -> pa.Table:
     return compare(ours, theirs, experiment.abscissa)
 
 
+Source = Sweep | Mapping[str, Any] | str | Path
+
+
 def run(
-    sweep: Sweep,
-    out: str | Path,
+    sweep: Source,
+    out: str | Path | None = None,
     executor: str = "ray",
     *,
+    settings: Settings = (),
     address: str | None = None,
     workers: int | None = None,
     display: Display | None = None,
+    progress: bool = True,
     join: bool = False,
 ) -> Run:
-    """Run what of a sweep is not in ``out`` yet, and write its tables unless it was interrupted.
+    """Run what of a sweep is not in ``out`` yet, and write its tables.
 
     Parameters
     ----------
+    sweep : a Sweep, the path or URI of its spec, or a spec as a mapping
     out : path or URI
         A new folder or prefix, or the output of the same sweep with fewer cells, networks or
-        epochs, or with another relative_width.
+        epochs, or with another relative_width. By default results/<name of the spec>.
     executor : "ray" or "serial"
         Ray joins the cluster at ``address`` (or RAY_ADDRESS), else starts one of ``workers`` CPUs.
+    settings : keys of the spec to change, as {"networks": 100, "cells.width": [16]}
+    display : where to show progress, in place of the notebook or stderr
+    progress : whether to show any
     join : whether to help a run that writes the output now, rather than refuse
 
     Raises
@@ -154,7 +210,40 @@ def run(
         If the output belongs to another spec or program, or another run writes it now.
     ResourceError
         If the cluster or the store is not there.
+    KeyboardInterrupt
+        After Ctrl-C, once the output is in order. The same call goes on from there.
+    SystemExit
+        Likewise after SIGTERM.
     """
+    if display is None and progress:
+        display = default_display()
+    done = execute(
+        sweep_of(sweep, settings),
+        _place(sweep, out),
+        executor,
+        address=address,
+        workers=workers,
+        display=display,
+        join=join,
+    )
+    if done.exit_code is ExitCode.INTERRUPTED:
+        raise KeyboardInterrupt
+    if done.exit_code is ExitCode.TERMINATED:
+        raise SystemExit(ExitCode.TERMINATED)
+    return done
+
+
+def execute(
+    sweep: Sweep,
+    out: str | Path,
+    executor: str,
+    *,
+    address: str | None = None,
+    workers: int | None = None,
+    display: Display | None = None,
+    join: bool = False,
+) -> Run:
+    """As :func:`run`, silently by default, and with an interrupt as an exit code."""
     start = executor_starter(executor, str(out), address, workers, sweep.device)
     files = Files.at(out)
     while True:
@@ -168,6 +257,46 @@ def run(
             return Run(output, code)
         if display is not None:
             display.say(f"the results ask for {more} more cells")
+
+
+def plan(sweep: Source, settings: Settings = ()) -> Plan:
+    """What a sweep will take: cells, blocks and core-seconds, from training a few networks.
+
+    ``sweep`` and ``settings`` as for :func:`run`; writes nothing.
+    """
+    return plan_sweep(sweep_of(sweep, settings))
+
+
+def sweep_of(source: Source, settings: Settings = ()) -> Sweep:
+    """The sweep of a path, of a mapping, or itself.
+
+    Raises
+    ------
+    SpecError
+        If the spec is not valid.
+    UserError
+        If there are settings for what is a Sweep already.
+    """
+    if isinstance(source, Sweep):
+        if settings:
+            raise UserError("settings: go with a path or a mapping; this sweep is made already")
+        return source
+    if isinstance(source, Mapping):
+        return Sweep.of(apply_settings(source, settings))
+    return Sweep.from_yaml(source, settings)
+
+
+def _place(source: Source, out: str | Path | None) -> str | Path:
+    if out is not None:
+        return out
+    if isinstance(source, str | Path):
+        return default_out(source)
+    raise UserError("out: is missing; say where the output shall be")
+
+
+def default_out(spec: str | Path) -> str:
+    """Where the output of a spec goes unless it is said."""
+    return f"results/{PurePath(spec).stem}"
 
 
 def _do_stage(
@@ -186,4 +315,4 @@ def _do_stage(
     return code, reduction.tables
 
 
-__all__ = ["Run", "Sweep", "UserError", "compare_runs", "run"]
+__all__ = ["Run", "Sweep", "UserError", "compare_runs", "plan", "run"]

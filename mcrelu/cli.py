@@ -7,15 +7,14 @@ import math
 import sys
 from collections.abc import Callable
 from dataclasses import asdict
-from pathlib import Path, PurePath
+from pathlib import Path
 from typing import Any
 
 import click
 from rich.console import Console, Group
 from rich.table import Table
 
-import mcrelu
-from mcrelu.api import PAPER, Run, compare_runs
+from mcrelu.api import PAPER, Run, compare_runs, default_out, execute
 from mcrelu.errors import ExitCode, UserError
 from mcrelu.experiments.base import Tables
 from mcrelu.figures.plot import draw, draw_together
@@ -79,10 +78,10 @@ def run_command(
 ) -> ExitCode:
     """Run what is missing of the sweep SPEC, then write its tables, figures and report."""
     sweep = Sweep.from_yaml(spec, settings)
-    where = out or f"results/{PurePath(spec).stem}"
+    where = out or default_out(spec)
     log = _console(stderr=True)
     _note(log, sweep)
-    run = mcrelu.run(
+    run = execute(
         sweep,
         where,
         "serial" if serial else "ray",

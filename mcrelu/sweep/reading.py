@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -86,22 +86,36 @@ def parse_yaml(text: str, name: str) -> dict[str, Any]:
     return value
 
 
-def apply_settings(spec: dict[str, Any], settings: Iterable[str]) -> dict[str, Any]:
-    """The spec with ``key=value`` settings applied; dots go into mappings, values are YAML."""
-    result: dict[str, Any] = _deep_copy(spec)
+Settings = Iterable[str] | Mapping[str, Any]
+
+
+def apply_settings(spec: Mapping[str, Any], settings: Settings) -> dict[str, Any]:
+    """The spec with settings applied: ``key=value`` with values in YAML, or a mapping.
+
+    Dots in keys go into mappings.
+    """
+    result: dict[str, Any] = _deep_copy(dict(spec))
+    if isinstance(settings, Mapping):
+        for key, value in settings.items():
+            _set(result, key, value, f"settings[{key!r}]")
+        return result
     for setting in settings:
         key, equals, text = setting.partition("=")
         if not equals or not all(key.split(".")):
             raise SpecError(f"--set {setting}: write key=value, as in --set networks=1000")
-        *parents, last = key.split(".")
-        target = result
-        for parent in parents:
-            inner = target.setdefault(parent, {})
-            if not isinstance(inner, dict):
-                raise SpecError(f"--set {setting}: {parent} has no keys; it is {inner!r}")
-            target = inner
-        target[last] = _load(text, f"--set {key}")
+        _set(result, key, _load(text, f"--set {key}"), f"--set {setting}")
     return result
+
+
+def _set(spec: dict[str, Any], key: str, value: Any, place: str) -> None:
+    *parents, last = key.split(".")
+    target = spec
+    for parent in parents:
+        inner = target.setdefault(parent, {})
+        if not isinstance(inner, dict):
+            raise SpecError(f"{place}: {parent} has no keys; it is {inner!r}")
+        target = inner
+    target[last] = value
 
 
 def _load(text: str, name: str) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ import yaml
 from mcrelu.errors import SpecError
 from mcrelu.rng import stream_version
 from mcrelu.sweep.cell import Block, Cell, Provenance
-from mcrelu.sweep.reading import apply_settings, parse_yaml, read_yaml
+from mcrelu.sweep.reading import Settings, apply_settings, parse_yaml, read_yaml
 from mcrelu.sweep.spec import CommonSpec
 from mcrelu.sweep.validation import validate
 
@@ -27,8 +27,8 @@ class Sweep:
     cells: tuple[Cell, ...]
 
     @classmethod
-    def from_yaml(cls, path: str | Path, settings: Iterable[str] = ()) -> Sweep:
-        """Read the spec at a path or URI, with ``key=value`` settings on top.
+    def from_yaml(cls, path: str | Path, settings: Settings = ()) -> Sweep:
+        """Read the spec at a path or URI, with settings on top: ``key=value``, or a mapping.
 
         Raises
         ------
@@ -43,13 +43,13 @@ class Sweep:
         return cls.of(parse_yaml(text, name), name)
 
     @classmethod
-    def of(cls, values: dict[str, Any], name: str = "spec", folder: str | Path = ".") -> Sweep:
+    def of(cls, values: Mapping[str, Any], name: str = "spec", folder: str | Path = ".") -> Sweep:
         """Validate plain values, as YAML would give them.
 
         Files that the spec names (data) are relative to ``folder``.
         """
         try:
-            spec = validate(values, folder)
+            spec = validate(dict(values), folder)
             sweep = cls(spec, tuple(spec.expand()))
             sweep._check_sizes()
         except SpecError as error:
