@@ -9,9 +9,9 @@ from pathlib import Path, PurePath
 import numpy as np
 import pyarrow as pa
 import pyarrow.csv as pacsv
-import pyarrow.parquet as pq
 
 from mcrelu.errors import UserError
+from mcrelu.store.parquet import DAMAGED, table_of
 from mcrelu.sweep.reading import read_content
 from mcrelu.types import Floats
 
@@ -45,13 +45,13 @@ def _where(file: str, folder: str) -> str:
 
 def _table(where: str) -> pa.Table:
     try:
-        content = BytesIO(read_content(where))
+        content = read_content(where)
         if PurePath(where).suffix == ".parquet":
-            return pq.read_table(content)
-        return pacsv.read_csv(content)
+            return table_of(content)
+        return pacsv.read_csv(BytesIO(content))
     except FileNotFoundError:
         raise ValueError(f"{where}: no such file; give a CSV or Parquet file") from None
-    except (OSError, pa.ArrowException, UserError) as error:
+    except (*DAMAGED, UserError) as error:
         reason = str(error).splitlines()[0]
         raise ValueError(f"{where}: cannot be read ({reason}); give CSV or Parquet") from None
 
