@@ -56,13 +56,17 @@ def mcrelu(*arguments: str | Path, cwd: Path) -> Said:
 
 def mcrelu_in_a_shell(*arguments: str | Path, cwd: Path) -> Said:
     """Run a command in a process of its own."""
+    return in_a_shell(*arguments, cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+
+def in_a_shell(*arguments: str | Path, cwd: Path, stdout: int, stderr: int) -> Said:
     command = [sys.executable, "-m", "mcrelu", *map(str, arguments)]
     environment = {k: v for k, v in os.environ.items() if k != "RAY_ADDRESS"}
     environment["PYTHONPATH"] = str(ROOT)  # whatever else is installed
     done = subprocess.run(
-        command, capture_output=True, text=True, cwd=cwd, env=environment, check=False
+        command, stdout=stdout, stderr=stderr, text=True, cwd=cwd, env=environment, check=False
     )
-    return Said(done.returncode, done.stdout, done.stderr)
+    return Said(done.returncode, done.stdout or "", done.stderr or "")
 
 
 @pytest.fixture(scope="module")
@@ -358,6 +362,50 @@ def test_a_foreign_output_is_refused_with_what_differs(finished: Path) -> None:
     assert said.returncode == 6
     assert len(said.stderr.splitlines()) == 1
     assert "seed: 7 there, 8 here" in json.loads(said.stdout)["error"]
+
+
+def mcrelu_without_a_reader(*arguments: str, cwd: Path, stream: str) -> Said:
+    """Run a command in a process of its own that prints into a pipe whose reader has gone."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | {stream: writer}
+    said = in_a_shell(*arguments, cwd=cwd, **streams)
+    os.close(writer)
+    return said
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["check", "out"], ["check", "out", "--json"], ["--help"], ["status", "none", "--json"]],
+)
+def test_a_closed_pipe_is_no_disagreement(arguments: list[str], finished: Path) -> None:
+    """Their exit code was 1, which says that sides disagree or shards are damaged."""
+    said = mcrelu_without_a_reader(*arguments, cwd=finished, stream="stdout")
+    assert (said.returncode, said.stderr) == (141, "")
+
+
+def test_a_run_that_nobody_listens_to_ends_and_goes_on(spec: Path) -> None:
+    command = ("run", "spec.yaml", "--out", "out", "--serial")
+    said = mcrelu_without_a_reader(*command, cwd=spec.parent, stream="stderr")
+    assert (said.returncode, said.stdout) == (141, "")
+    status = json.loads((spec.parent / "out" / "status.json").read_text())
+    assert (status["state"], status["exit_code"]) == ("closed_pipe", 141)
+    assert mcrelu(*command, cwd=spec.parent).returncode == 0
+
+
+def test_an_unexpected_error_has_a_code_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail() -> None:
+        raise ZeroDivisionError("in the doctor")
+
+    monkeypatch.setattr("mcrelu.cli.examine", fail)
+    said = mcrelu("doctor", "--json", cwd=tmp_path)
+    assert said.returncode == 70
+    first, *_, last = said.stderr.splitlines()
+    assert first.startswith("Traceback")
+    assert last == "mcrelu: unexpected error: ZeroDivisionError: in the doctor; please report it"
+    assert json.loads(said.stdout)["exit_code"] == 70
 
 
 @pytest.mark.ray
