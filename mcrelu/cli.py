@@ -17,7 +17,7 @@ from rich.console import Console, Group
 from rich.table import Table
 
 import mcrelu
-from mcrelu.api import PAPER, Run, compare_runs
+from mcrelu.api import PAPER, Run, compare_runs, is_paper
 from mcrelu.errors import ExitCode, UserError, by_closed_pipe
 from mcrelu.experiments.base import Tables
 from mcrelu.figures.plot import draw, draw_together
@@ -218,9 +218,11 @@ def compare_command(outs: tuple[str, ...], as_json: bool) -> ExitCode:
         raise UserError(
             f"{shown(other)}: nothing to compare it with; give two outputs, or paper:fig5"
         )
+    for out in filter(is_paper, ours):
+        raise UserError(f"{out}: stands before an output; give the paper last: OUT... {out}")
     comparison = compare_runs([Run.open(out) for out in ours], other)
     agrees = all(comparison["agrees"].to_pylist())
-    name = other.removeprefix(PAPER) if f"{other}:".startswith(PAPER) else "other"
+    name = other.removeprefix(PAPER) if is_paper(other) else "other"
     value = {"agrees": agrees, "points": comparison.to_pylist()}
     _emit(as_json, value, comparison_table(comparison, name))
     return ExitCode.DONE if agrees else ExitCode.DISAGREEMENT

@@ -30,6 +30,12 @@ class StoredCell:
     parameters: Mapping[str, Any]
     extent: Mapping[str, int]
     block_size: int
+    draws: str = ""  # digest of what the random streams depend on
+
+    def __post_init__(self) -> None:
+        """Outputs that do not say what was drawn say what was trained, which is more."""
+        if not self.draws:
+            object.__setattr__(self, "draws", self.training)
 
 
 @dataclass(frozen=True)
@@ -59,6 +65,7 @@ class Contents:
                 parameters=cell.parameters(),
                 extent=cell.extent(),
                 block_size=sweep.block_size(cell),
+                draws=digest(cell.drawn()),
             )
             for cell in sweep.cells
         )

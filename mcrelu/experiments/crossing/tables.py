@@ -9,7 +9,16 @@ import numpy as np
 import pyarrow as pa
 
 from mcrelu.errors import UserError
-from mcrelu.experiments.base import CELLS, BlockReader, CellRecord, Count, Estimate, Point, Tables
+from mcrelu.experiments.base import (
+    CELLS,
+    BlockReader,
+    CellRecord,
+    Count,
+    Estimate,
+    Point,
+    Source,
+    Tables,
+)
 from mcrelu.experiments.crossing.cell import StepRule
 from mcrelu.experiments.crossing.paper import Setting
 from mcrelu.problems.one_d import StopReason
@@ -17,6 +26,7 @@ from mcrelu.stats import intervals
 from mcrelu.stats.powerlaw import fit_power_law
 from mcrelu.stats.sequential import confidence_sequence
 from mcrelu.stats.step_histogram import StepHistogram
+from mcrelu.types import Floats
 
 # Of unfinished networks nobody knows what they would do; a fit must not take them for crossed.
 MOST_UNFINISHED = 0.01
@@ -65,7 +75,7 @@ def cell_table(reader: BlockReader) -> pa.Table:
         full = np.full(len(n), np.nan)
         full[some] = column
         table = table.append_column(name, pa.array(full, mask=np.isnan(full)))
-    wanted = pa.array([reader.relative_width] * len(n), pa.float64())
+    wanted = pa.array([reader.relative_width(cell) for cell in reader.cells], pa.float64())
     return table.append_column("relative_width_wanted", wanted)
 
 
@@ -79,6 +89,18 @@ def points(cells: pa.Table) -> dict[Point, Estimate]:
     """The counts behind the estimates of a cell table."""
     return {
         (setting_of(row), row["width"]): Count(row["k_high"], row["networks"])
+        for row in cells.to_pylist()
+    }
+
+
+def sources(cells: pa.Table) -> dict[Point, Source]:
+    """The networks behind them: those that may cross."""
+
+    def may_cross(rows: pa.Table) -> Floats:
+        return np.isin(rows["status"].to_numpy(), _STAYED, invert=True).astype(float)
+
+    return {
+        (setting_of(row), row["width"]): Source(row["cell"], ("status",), may_cross)
         for row in cells.to_pylist()
     }
 
