@@ -186,6 +186,28 @@ def test_a_law_that_does_not_fit_is_not_drawn() -> None:
     assert "x^(-" not in crossing_tex([bent]).replace("x^(-0.5)", "")
 
 
+@pytest.mark.parametrize(
+    ("crossed", "unfinished", "reason"),
+    [
+        ([546], 0, "No power law: one width alone fixes no exponent."),
+        ([546, 500], 400, "No power law: one width alone fixes no exponent."),
+        ([3, 0, 0], 0, "No power law: the estimate is 0 at all widths but one."),
+        ([1000, 1000], 0, "No power law: the estimate is 1 at all widths."),
+    ],
+)
+def test_why_there_is_no_law(crossed: list[int], unfinished: int, reason: str) -> None:
+    """All of these were called too few crossings."""
+    (one,) = series(crossed, unfinished)
+    assert law_sentence(one) == reason
+
+
+def test_how_well_a_law_fits_is_said() -> None:
+    (good,), (bad,), (two,) = (series(k) for k in ([360, 250, 180, 130], [360, 100, 200], [9, 4]))
+    assert "at 2 degrees of freedom, p = 0." in law_sentence(good)
+    assert "at 1 degrees of freedom, p = 1" in law_sentence(bad)
+    assert "nothing tests it" in law_sentence(two)
+
+
 def test_few_unfinished_networks_are_no_matter() -> None:
     (one,) = series([360, 250, 180, 130], unfinished=10)
     assert doubts(one) == ""

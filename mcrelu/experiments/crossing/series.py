@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 from mcrelu.experiments.crossing.paper import PAPER, Setting
 from mcrelu.experiments.crossing.tables import MOST_UNFINISHED, setting_of
 from mcrelu.figures.ticks import all_of
-from mcrelu.stats.powerlaw import PowerLaw
+from mcrelu.stats.powerlaw import PowerLaw, obstacle
 
 _OPTIMIZERS = {"gd": "GD", "sgd": "SGD", "adam": "Adam"}
 
@@ -25,6 +26,7 @@ class Series:
     estimate: list[float]
     low: list[float]  # 95 % interval: Wilson's, or the sequence where the sample ended by it
     high: list[float]
+    k: list[int]  # networks that may cross, of ``networks``
     networks: list[int]
     crossed: list[float]  # fraction of networks that did cross
     unfinished: list[float]  # fraction that no criterion stopped
@@ -93,6 +95,7 @@ def series_of(cells: pa.Table, laws: pa.Table) -> list[Series]:
                 estimate=[row["estimate"] for row in rows],
                 low=[row[f"{_interval(row)}_low"] for row in rows],
                 high=[row[f"{_interval(row)}_high"] for row in rows],
+                k=[row["k_high"] for row in rows],
                 networks=[row["networks"] for row in rows],
                 crossed=[row["k_low"] / row["networks"] for row in rows],
                 unfinished=[row["unfinished"] / row["networks"] for row in rows],
@@ -113,16 +116,29 @@ def law_sentence(series: Series) -> str:
     """The fitted law in words, or why there is none."""
     law = series.law
     if law is None:
-        return "Too few crossings for a power law."
+        return f"No power law: {_obstacle(series)}."
+    fit = _fit(law)
     if not law.fits:
-        return (
-            f"No power law: the best, n^({-law.exponent:.3f}), misses the estimates by a deviance "
-            f"of {law.deviance:.0f} at {law.points - 2} degrees of freedom."
-        )
+        return f"No power law: the best, n^({-law.exponent:.3f}), misses the estimates ({fit})."
     return (
-        f"P = {law.amplitude:.3f} n^({-law.exponent:.4f}), 95 % interval of the exponent "
-        f"{law.exponent_low:.4f} .. {law.exponent_high:.4f}."
+        f"P = {law.amplitude:.3g} n^({-law.exponent:.4f}), 95 % interval of the exponent "
+        f"{law.exponent_low:.4f} .. {law.exponent_high:.4f} ({fit})."
     )
+
+
+def _fit(law: PowerLaw) -> str:
+    """How well a law fits."""
+    if law.p_value is None:
+        return "it goes through both points, so nothing tests it"
+    deviance = f"deviance {law.deviance:.1f} at {law.freedom} degrees of freedom"
+    return f"{deviance}, p = {law.p_value:.2g}"
+
+
+def _obstacle(series: Series) -> str | None:
+    """Why there is no law of the widths that may be fitted."""
+    places = [k for k in range(len(series.width)) if k not in series.doubtful]
+    columns = (series.width, series.k, series.networks)
+    return obstacle(*(np.array([column[k] for k in places]) for column in columns))
 
 
 def doubts(series: Series) -> str:

@@ -114,7 +114,7 @@ def power_laws(cells: pa.Table) -> pa.Table:
     """The law P = amplitude n^(-exponent) of each series of widths that allows a fit.
 
     Cells with more than MOST_UNFINISHED unfinished networks are left out; ``points`` says how many
-    are left.
+    are left. ``p_value`` is null where there are two.
     """
     series: dict[tuple[Any, ...], list[dict[str, Any]]] = defaultdict(list)
     for row in cells.to_pylist():
@@ -129,7 +129,8 @@ def power_laws(cells: pa.Table) -> pa.Table:
             law = fit_power_law(width, k, n)
         except UserError:
             continue
-        fitted.append(dict(zip(SETTING, setting, strict=True)) | law._asdict())
+        named = dict(zip(SETTING, setting, strict=True))
+        fitted.append(named | law._asdict() | {"p_value": law.p_value})
     return pa.Table.from_pylist(fitted, schema=_LAW_SCHEMA)
 
 
@@ -148,6 +149,7 @@ _LAW_SCHEMA = pa.schema(
         ("level", pa.float64()),
         ("deviance", pa.float64()),
         ("points", pa.int64()),
+        ("p_value", pa.float64()),  # of the deviance at points - 2 degrees of freedom
     ]
 )
 
