@@ -12,7 +12,9 @@ import pyarrow as pa
 from mcrelu.experiments.crossing.paper import PAPER, Setting
 from mcrelu.experiments.crossing.tables import MOST_UNFINISHED, setting_of
 from mcrelu.figures.ticks import all_of
+from mcrelu.stats.intervals import CHOICE, CLOPPER_PEARSON, SEQUENCE, shown_interval
 from mcrelu.stats.powerlaw import PowerLaw, obstacle
+from mcrelu.stats.sequential import SMALL_BIAS, stopping_bias
 
 _OPTIMIZERS = {"gd": "GD", "sgd": "SGD", "adam": "Adam"}
 
@@ -24,8 +26,9 @@ class Series:
     setting: Setting
     width: list[int]
     estimate: list[float]
-    low: list[float]  # 95 % interval: Wilson's, or the sequence where the sample ended by it
+    low: list[float]  # 95 % interval
     high: list[float]
+    interval: list[str]  # which one: by its name in tables
     k: list[int]  # networks that may cross, of ``networks``
     networks: list[int]
     crossed: list[float]  # fraction of networks that did cross
@@ -88,13 +91,15 @@ def series_of(cells: pa.Table, laws: pa.Table) -> list[Series]:
     for setting, rows in by_setting.items():
         paper = sorted(published.get(setting, {}).items())
         law = fitted.get(setting)
+        shown = [_interval(row) for row in rows]
         found.append(
             Series(
                 setting=setting,
                 width=[row["width"] for row in rows],
                 estimate=[row["estimate"] for row in rows],
-                low=[row[f"{_interval(row)}_low"] for row in rows],
-                high=[row[f"{_interval(row)}_high"] for row in rows],
+                low=[row[f"{name}_low"] for row, name in zip(rows, shown, strict=True)],
+                high=[row[f"{name}_high"] for row, name in zip(rows, shown, strict=True)],
+                interval=shown,
                 k=[row["k_high"] for row in rows],
                 networks=[row["networks"] for row in rows],
                 crossed=[row["k_low"] / row["networks"] for row in rows],
@@ -152,6 +157,20 @@ def doubts(series: Series) -> str:
     )
 
 
+def interval_sentences(series: Series) -> list[str]:
+    """What to know of the intervals and of estimates whose samples ended by theirs."""
+    found = [CHOICE] if CLOPPER_PEARSON in series.interval else []
+    ended = [k for k, name in zip(series.k, series.interval, strict=True) if name == SEQUENCE]
+    bias = stopping_bias(min((k for k in ended if k), default=0))
+    if bias > SMALL_BIAS:
+        found.append(
+            "Samples that end where they are narrow enough tend to give too large estimates, here "
+            f"by up to about {bias:.0%}; ask for a smaller relative_width, or for a fixed number "
+            "of networks."
+        )
+    return found
+
+
 def paper_figure(setting: Setting) -> str | None:
     """``fig5`` or ``fig6`` where the paper has the setting."""
     place = PAPER.series.get(setting)
@@ -159,8 +178,10 @@ def paper_figure(setting: Setting) -> str | None:
 
 
 def _interval(row: dict[str, Any]) -> str:
-    """Wilson's interval does not hold where a sample ended because it was narrow enough."""
-    return "wilson" if row.get("relative_width_wanted") is None else "sequence"
+    """Only the sequence holds where a sample ended because it was narrow enough."""
+    if row.get("relative_width_wanted") is not None:
+        return SEQUENCE
+    return shown_interval(row["k_high"], row["networks"])
 
 
 def _published() -> dict[Setting, dict[int, float]]:
