@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -63,27 +63,21 @@ def paired_points(ours: Side, theirs: Side) -> dict[Point, Pairs]:
             by_cells[our_sources[point][1].cell, their_sources[point][1].cell].append(point)
     found: dict[Point, Pairs] = {}
     for points in by_cells.values():
-        our_parts = _parts_by_draws(ours, our_sources[points[0]][0])
-        their_parts = _parts_by_draws(theirs, their_sources[points[0]][0])
-        if not our_parts.keys() & their_parts.keys():
+        parts = ours.reader.parts(our_sources[points[0]][0])
+        others = theirs.reader.parts(their_sources[points[0]][0])
+        matched = [(one, other) for one in parts for other in others if one.draws_as(other)]
+        if not matched:
             continue
-        _refuse_partly_shared(our_parts, their_parts)
-        matched = [(our_parts[draws], their_parts[draws]) for draws in our_parts]
+        if not len(parts) == len(matched) == len(others):
+            _refuse_partly_shared(matched[0][0])
         found |= _pairs(matched, {p: (our_sources[p][1], their_sources[p][1]) for p in points})
     return found
 
 
-def _parts_by_draws(side: Side, cell: StoredCell) -> dict[Any, Part]:
-    return {part.draws: part for part in side.reader.parts(cell)}
-
-
-def _refuse_partly_shared(ours: Mapping[Any, Part], theirs: Mapping[Any, Part]) -> None:
-    if ours.keys() == theirs.keys():
-        return
-    (seed, _), part = next((draws, ours[draws]) for draws in ours if draws in theirs)
+def _refuse_partly_shared(part: Part) -> None:
     raise UserError(
-        f"seed {seed}: is on both sides of {part.cell.label}, beside other seeds; give the same "
-        "seeds on both sides, or none in common"
+        f"seed {part.seed}: is on both sides of {part.cell.label}, beside other seeds; give the "
+        "same seeds on both sides, or none in common"
     )
 
 

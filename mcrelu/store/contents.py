@@ -30,12 +30,14 @@ class StoredCell:
     parameters: Mapping[str, Any]
     extent: Mapping[str, int]
     block_size: int
-    draws: str = ""  # digest of what the random streams depend on
+    draws: str = ""  # digest of what the random streams depend on; older outputs do not say
 
-    def __post_init__(self) -> None:
-        """Outputs that do not say what was drawn say what was trained, which is more."""
-        if not self.draws:
-            object.__setattr__(self, "draws", self.training)
+    def draws_as(self, other: StoredCell) -> bool:
+        """Whether both have the same networks, if they have the same seed.
+
+        Where it is not known what was drawn, it is where the same is trained.
+        """
+        return self.training == other.training or self.draws == other.draws != ""
 
 
 @dataclass(frozen=True)

@@ -24,9 +24,13 @@ class Part(NamedTuple):
     cell: StoredCell
 
     @property
-    def draws(self) -> tuple[int, str]:
-        """Parts that agree in it draw the same networks, so they are not independent."""
-        return self.output.contents.seed, self.cell.draws
+    def seed(self) -> int:
+        """The seed of the output."""
+        return self.output.contents.seed
+
+    def draws_as(self, other: Part) -> bool:
+        """Whether both have the same networks, so that they are not independent."""
+        return self.seed == other.seed and self.cell.draws_as(other.cell)
 
     def sample(self, columns: Iterable[str]) -> Iterator[pa.Table]:
         """Some columns of the blocks that count, in index order."""
@@ -103,9 +107,9 @@ def _key(cell: StoredCell) -> Key:
 
 def _refuse_shared_networks(parts: Iterable[Part]) -> None:
     for one, other in combinations(parts, 2):
-        if one.draws == other.draws:
+        if one.draws_as(other):
             raise UserError(
-                f"seed {one.output.contents.seed}: the networks of {one.cell.label} are in "
+                f"seed {one.seed}: the networks of {one.cell.label} are in "
                 f"{one.output.files.shown} and in {other.output.files.shown}; give outputs of "
                 "different seeds"
             )

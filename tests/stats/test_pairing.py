@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 from setup_sweeps import setup_sweep
 from small_sweeps import run_serially, sweep
+from star_sweeps import star_sweep
 
 import mcrelu
 from mcrelu.errors import UserError
 from mcrelu.experiments.base import CELLS
 from mcrelu.problems.one_d import StopReason
 from mcrelu.stats.pairing import Side, paired_points
+from mcrelu.store.contents import CELLS_FILE
 from mcrelu.store.output import Output
 from mcrelu.store.pooled import PooledReader
 from mcrelu.sweep.sweep import Sweep
@@ -69,6 +72,18 @@ def test_networks_that_are_shared_in_part_are_refused(tmp_path: Path) -> None:
 
 def copy_of(output: Output, folder: Path) -> Output:
     return run_serially(folder / "copy", output.sweep)
+
+
+def test_an_older_output_has_the_networks_of_a_new_one(tmp_path: Path) -> None:
+    """Though it does not say what it drew."""
+    wanted = star_sweep(epochs=2000)
+    older, new = (run_serially(tmp_path / name, wanted) for name in ("a", "b"))
+    path = tmp_path / "a" / CELLS_FILE
+    contents = json.loads(path.read_text())
+    for cell in contents["cells"]:
+        del cell["draws"]
+    path.write_text(json.dumps(contents))
+    assert len(pairs(side(Output.open(older.files)), side(new))) == 4  # two events at two widths
 
 
 def with_rate(rate: float, common: bool = True) -> Sweep:
