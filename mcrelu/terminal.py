@@ -31,17 +31,8 @@ def comparison_table(comparison: pa.Table, other: str) -> Table:
     *setting, abscissa = names[: names.index("estimate")]
     varies = [name for name in setting if len(set(comparison[name].to_pylist())) > 1]
     headings = [
-        *varies,
-        abscissa,
-        "estimate",
-        "networks",
-        other,
-        "networks",
-        "test",
-        "z",
-        "p",
-        "verdict",
-    ]
+        *varies, abscissa, "estimate", "networks", other, "networks", "test", "z", "p", "verdict",
+    ]  # fmt: skip
     rows = [
         (
             *(_shown(row[name]) for name in varies),

@@ -238,7 +238,7 @@ def test_why_there_is_no_law(crossed: list[int], unfinished: int, reason: str) -
 def test_how_well_a_law_fits_is_said() -> None:
     (good,), (bad,), (two,) = (series(k) for k in ([360, 250, 180, 130], [360, 100, 200], [9, 4]))
     assert "at 2 degrees of freedom, p = 0." in law_sentence(good)
-    assert "at 1 degrees of freedom, p = 1" in law_sentence(bad)
+    assert "at 1 degree of freedom, p = 1" in law_sentence(bad)
     assert "nothing tests it" in law_sentence(two)
 
 

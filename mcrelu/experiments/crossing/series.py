@@ -135,8 +135,10 @@ def _fit(law: PowerLaw) -> str:
     """How well a law fits."""
     if law.p_value is None:
         return "it goes through both points, so nothing tests it"
-    deviance = f"deviance {law.deviance:.1f} at {law.freedom} degrees of freedom"
-    return f"{deviance}, p = {law.p_value:.2g}"
+    degrees = "degree" if law.freedom == 1 else "degrees"
+    return (
+        f"deviance {law.deviance:.1f} at {law.freedom} {degrees} of freedom, p = {law.p_value:.2g}"
+    )
 
 
 def _obstacle(series: Series) -> str | None:
