@@ -19,11 +19,13 @@ from mcrelu.runtime.progress import Display
 from mcrelu.runtime.submit import Executor
 from mcrelu.runtime.sweeping import ERRORS, do_sweep
 from mcrelu.runtime.work import tally_of
-from mcrelu.stats.comparison import compare, pool
+from mcrelu.stats.comparison import compare
+from mcrelu.stats.pairing import Side, paired_points
 from mcrelu.store.checkpoints import begun_blocks
 from mcrelu.store.contents import StoredCell
 from mcrelu.store.files import Files
 from mcrelu.store.output import STATUS, Output
+from mcrelu.store.pooled import PooledReader
 from mcrelu.store.reduce import cell_table, reduce
 from mcrelu.sweep.cell import Cell
 from mcrelu.sweep.reading import Settings, apply_settings
@@ -154,6 +156,9 @@ class Run:
 def compare_runs(runs: Sequence[Run], other: str | Run) -> pa.Table:
     """Compare all points of some runs with the paper or another run, Holm-corrected over all.
 
+    Runs of one sweep with different seeds are pooled. Where both sides have the same networks,
+    these are compared one by one (:mod:`mcrelu.stats.pairing`).
+
     Parameters
     ----------
     other : ``paper`` (all its figures), ``paper:fig5`` and the like, a run, its path or URI
@@ -161,17 +166,41 @@ def compare_runs(runs: Sequence[Run], other: str | Run) -> pa.Table:
     Raises
     ------
     UserError
-        If there is nothing to compare, or two of the runs have a cell in common.
+        If there is nothing to compare, a run stands on both sides, or networks are on one side
+        twice.
     """
-    experiment = runs[0].output.experiment
-    together = pool([one.output for one in runs], [one.table() for one in runs])
-    ours = experiment.points(together)
-    if isinstance(other, str) and f"{other}:".startswith(PAPER):
-        theirs = experiment.published(other.removeprefix(PAPER[:-1])[1:] or None)
-    else:
-        their_run = other if isinstance(other, Run) else Run.open(other)
-        theirs = their_run.output.experiment.points(their_run.table())
-    return compare(ours, theirs, experiment.abscissa)
+    outputs = [run.output for run in runs]
+    experiment = outputs[0].experiment
+    if isinstance(other, str) and is_paper(other):
+        published = experiment.published(other.removeprefix(PAPER[:-1])[1:] or None)
+        return compare(experiment.points(_side(outputs).cells), published, experiment.abscissa)
+    theirs = (other if isinstance(other, Run) else Run.open(other)).output
+    _refuse_the_same(outputs, theirs)
+    ours, others = _side(outputs), _side([theirs])
+    return compare(
+        experiment.points(ours.cells),
+        theirs.experiment.points(others.cells),
+        experiment.abscissa,
+        paired_points(ours, others),
+    )
+
+
+def is_paper(text: str) -> bool:
+    """Whether ``paper``, ``paper:fig5`` and the like are meant rather than an output."""
+    return f"{text}:".startswith(PAPER)
+
+
+def _refuse_the_same(ours: Sequence[Output], other: Output) -> None:
+    for one in ours:
+        if one.files.is_at(other.files):
+            raise UserError(
+                f"{other.files.shown}: stands on both sides; give another output, or paper"
+            )
+
+
+def _side(outputs: Sequence[Output]) -> Side:
+    reader = PooledReader(outputs)
+    return Side.of(reader, reader.experiment.tables(reader)[CELLS])
 
 
 Source = Sweep | Mapping[str, Any] | str | Path

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import sys
+import traceback
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -14,8 +16,8 @@ import click
 from rich.console import Console, Group
 from rich.table import Table
 
-from mcrelu.api import PAPER, Run, compare_runs, default_out, execute
-from mcrelu.errors import ExitCode, UserError
+from mcrelu.api import PAPER, Run, compare_runs, default_out, execute, is_paper
+from mcrelu.errors import ExitCode, UserError, by_closed_pipe
 from mcrelu.experiments.base import Tables
 from mcrelu.figures.plot import draw, draw_together
 from mcrelu.report import publish_report
@@ -174,7 +176,7 @@ def check_command(out: str, as_json: bool) -> ExitCode:
     rows = [("good blocks", str(good)), *(("refused", name) for name in damaged)]
     value = {"out": output.files.shown, "good_blocks": good, "refused": damaged}
     _emit(as_json, value, facts_table("Check", rows))
-    return ExitCode.FAILURE if damaged else ExitCode.DONE
+    return ExitCode.DISAGREEMENT if damaged else ExitCode.DONE
 
 
 @cli.command("compact")
@@ -218,12 +220,14 @@ def compare_command(outs: tuple[str, ...], as_json: bool) -> ExitCode:
         raise UserError(
             f"{shown(other)}: nothing to compare it with; give two outputs, or paper:fig5"
         )
+    for out in filter(is_paper, ours):
+        raise UserError(f"{out}: stands before an output; give the paper last: OUT... {out}")
     comparison = compare_runs([Run.open(out) for out in ours], other)
     agrees = all(comparison["agrees"].to_pylist())
-    name = other.removeprefix(PAPER) if f"{other}:".startswith(PAPER) else "other"
+    name = other.removeprefix(PAPER) if is_paper(other) else "other"
     value = {"agrees": agrees, "points": comparison.to_pylist()}
     _emit(as_json, value, comparison_table(comparison, name))
-    return ExitCode.DONE if agrees else ExitCode.FAILURE
+    return ExitCode.DONE if agrees else ExitCode.DISAGREEMENT
 
 
 @cli.command("verify")
@@ -237,7 +241,8 @@ def verify_command(files: tuple[Path, ...], as_json: bool) -> ExitCode:
     agreements = [verify_file(path) for path in files]
     value = {"files": [one._asdict() for one in agreements]}
     _emit(as_json, value, agreement_table(agreements))
-    return ExitCode.DONE if all(one.agrees for one in agreements) else ExitCode.FAILURE
+    same = all(one.agrees for one in agreements)
+    return ExitCode.DONE if same else ExitCode.DISAGREEMENT
 
 
 @cli.command("doctor")
@@ -254,14 +259,40 @@ def doctor_command(as_json: bool) -> ExitCode:
 def main() -> None:
     """Entry point: exit codes as in :class:`mcrelu.errors.ExitCode`, one line per user error."""
     try:
-        code = cli.main(standalone_mode=False)
+        code = _command()
+        sys.stdout.flush()
+    except BrokenPipeError:
+        code = ExitCode.CLOSED_PIPE
+    if code is ExitCode.CLOSED_PIPE:
+        _discard_output()
+    sys.exit(code)
+
+
+def _command() -> ExitCode:
+    """Do what the command line says; an error in words."""
+    try:
+        return ExitCode(cli.main(standalone_mode=False) or ExitCode.DONE)
     except UserError as error:
-        code = _say(error.exit_code, str(error))
+        return _say(error.exit_code, str(error))
     except click.ClickException as error:
-        code = _say(ExitCode.USAGE, f"{error.format_message()} (see mcrelu --help)")
+        return _say(ExitCode.USAGE, f"{error.format_message()} (see mcrelu --help)")
     except click.Abort:
-        code = _say(ExitCode.INTERRUPTED, "interrupted")
-    sys.exit(code or ExitCode.DONE)
+        return _say(ExitCode.INTERRUPTED, "interrupted")
+    except SystemExit as end:
+        if by_closed_pipe(end):
+            return ExitCode.CLOSED_PIPE
+        raise
+    except Exception as error:  # noqa: BLE001 - the last resort, which says what it was
+        traceback.print_exc()
+        what = traceback.format_exception_only(error)[-1].splitlines()[0]
+        return _say(ExitCode.UNEXPECTED, f"unexpected error: {what}; please report it")
+
+
+def _discard_output() -> None:
+    """Let what is still in buffers go nowhere when the interpreter flushes them at its end."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for stream in (sys.stdout, sys.stderr):
+        os.dup2(nowhere, stream.fileno())
 
 
 def _present(run: Run, as_json: bool) -> None:

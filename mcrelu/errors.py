@@ -9,19 +9,29 @@ class ExitCode(IntEnum):
     """What a command's exit code says."""
 
     DONE = 0
-    FAILURE = 1  # unexpected error; compare and verify: the two sides disagree
+    DISAGREEMENT = 1  # compare, verify: of the two sides; check: of shards with their checksums
     USAGE = 2
     RESOURCES = 3
     FAILED_BLOCKS = 4
     BUDGET = 5
     FOREIGN_OUTPUT = 6
+    UNEXPECTED = 70  # an error of the program: EX_SOFTWARE of sysexits.h
     INTERRUPTED = 130
+    CLOSED_PIPE = 141  # whoever read what is printed has gone: 128 + SIGPIPE
     TERMINATED = 143
 
     @property
     def interrupted(self) -> bool:
         """Whether a signal ended the run, so that whoever sent it waits for the end."""
         return self in (ExitCode.INTERRUPTED, ExitCode.TERMINATED)
+
+
+def by_closed_pipe(error: BaseException) -> bool:
+    """Whether this is how click and rich end a program whose reader has gone.
+
+    Both turn the BrokenPipeError into an exit with code 1, as nothing else here does.
+    """
+    return isinstance(error, SystemExit) and error.code == 1
 
 
 class UserError(Exception):

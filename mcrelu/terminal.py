@@ -30,7 +30,9 @@ def comparison_table(comparison: pa.Table, other: str) -> Table:
     names = comparison.column_names
     *setting, abscissa = names[: names.index("estimate")]
     varies = [name for name in setting if len(set(comparison[name].to_pylist())) > 1]
-    headings = [*varies, abscissa, "estimate", "networks", other, "networks", "z", "p", "verdict"]
+    headings = [
+        *varies, abscissa, "estimate", "networks", other, "networks", "test", "z", "p", "verdict",
+    ]  # fmt: skip
     rows = [
         (
             *(_shown(row[name]) for name in varies),
@@ -39,6 +41,7 @@ def comparison_table(comparison: pa.Table, other: str) -> Table:
             str(row["networks"]),
             f"{row['other_estimate']:.4f}",
             str(row["other_networks"]),
+            row["test"],
             f"{row['z']:+.2f}",
             f"{row['p']:.3g}",
             "agrees" if row["agrees"] else "DIFFERS",

@@ -17,9 +17,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import pyarrow.csv
 import pytest
 
 from mcrelu.cli import main
+from mcrelu.stats.intervals import wilson
 
 ROOT = Path(__file__).parent.parent
 GOLDEN = ROOT / "tests" / "golden" / "gd_swap_n16.npz"
@@ -56,13 +58,17 @@ def mcrelu(*arguments: str | Path, cwd: Path) -> Said:
 
 def mcrelu_in_a_shell(*arguments: str | Path, cwd: Path) -> Said:
     """Run a command in a process of its own."""
+    return in_a_shell(*arguments, cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+
+def in_a_shell(*arguments: str | Path, cwd: Path, stdout: int, stderr: int) -> Said:
     command = [sys.executable, "-m", "mcrelu", *map(str, arguments)]
     environment = {k: v for k, v in os.environ.items() if k != "RAY_ADDRESS"}
     environment["PYTHONPATH"] = str(ROOT)  # whatever else is installed
     done = subprocess.run(
-        command, capture_output=True, text=True, cwd=cwd, env=environment, check=False
+        command, stdout=stdout, stderr=stderr, text=True, cwd=cwd, env=environment, check=False
     )
-    return Said(done.returncode, done.stdout, done.stderr)
+    return Said(done.returncode, done.stdout or "", done.stderr or "")
 
 
 @pytest.fixture(scope="module")
@@ -240,8 +246,10 @@ def test_an_output_that_is_being_written_is_refused_unless_joined(copied: Path) 
 
 
 def test_compare_exits_1_where_the_sides_disagree(finished: Path, tmp_path: Path) -> None:
-    own = mcrelu("compare", finished / "out", finished / "out", cwd=tmp_path)
+    shutil.copytree(finished / "out", tmp_path / "copy")
+    own = mcrelu("compare", finished / "out", "copy", cwd=tmp_path)
     assert own.returncode == 0
+    assert own.stdout.count("McNemar") == 2
     other = tmp_path / "other.yaml"
     # One step is not enough to prove anything: nearly all networks stay unfinished.
     other.write_text(SPEC + "checks: {interval: 1, maximum: 1}\n")
@@ -259,13 +267,69 @@ def other_offset(finished: Path) -> Path:
     return finished
 
 
-def test_several_outputs_are_compared_at_once(other_offset: Path) -> None:
-    both = mcrelu("compare", "out", "other", "out", "--json", cwd=other_offset)
+def test_several_outputs_are_compared_at_once(other_offset: Path, tmp_path: Path) -> None:
+    shutil.copytree(other_offset / "out", tmp_path / "copy")
+    both = mcrelu("compare", "out", "other", tmp_path / "copy", "--json", cwd=other_offset)
     assert both.returncode == 0
     assert len(json.loads(both.stdout)["points"]) == 2  # those of the last one
     twice = mcrelu("compare", "out", "out", "other", cwd=other_offset)
     assert twice.returncode == 2
-    assert "in two of the outputs" in twice.stderr
+    assert "seed 7: the networks of gd n=4 offset=0 he are in" in twice.stderr
+
+
+@pytest.fixture(scope="module")
+def other_seed(finished: Path) -> Path:
+    """A second output beside the first, of the same sweep with another seed."""
+    command = ("run", "spec.yaml", "--out", "seed8", "--serial", "--set", "seed=8")
+    assert mcrelu(*command, cwd=finished).returncode == 0
+    return finished
+
+
+def test_outputs_of_several_seeds_are_one_sample(other_seed: Path, tmp_path: Path) -> None:
+    drawn = mcrelu("plot", "out", "seed8", "--to", tmp_path / "all", cwd=other_seed)
+    assert drawn.returncode == 0
+    first, second, together = (
+        pyarrow.csv.read_csv(path / "cells.csv").to_pylist()
+        for path in (other_seed / "out/tables", other_seed / "seed8/tables", tmp_path / "all")
+    )
+    assert [row["networks"] for row in together] == [120, 120]
+    counts = [one["k_high"] + two["k_high"] for one, two in zip(first, second, strict=True)]
+    assert [row["k_high"] for row in together] == counts
+    low, high = wilson(counts, 120)
+    assert [row["wilson_low"] for row in together] == pytest.approx(low)
+    assert [row["wilson_high"] for row in together] == pytest.approx(high)
+
+
+def test_outputs_of_other_seeds_are_independent(other_seed: Path) -> None:
+    said = mcrelu("compare", "out", "seed8", "--json", cwd=other_seed)
+    assert said.returncode == 0, said.stderr
+    assert [point["test"] for point in json.loads(said.stdout)["points"]] == ["Fisher"] * 2
+
+
+def test_a_seed_on_both_sides_beside_another_is_refused(other_seed: Path, tmp_path: Path) -> None:
+    shutil.copytree(other_seed / "out", tmp_path / "copy")
+    said = mcrelu("compare", "out", "seed8", tmp_path / "copy", cwd=other_seed)
+    assert said.returncode == 2
+    (line,) = said.stderr.splitlines()
+    assert "seed 7: is on both sides of gd n=4 offset=0 he, beside other seeds" in line
+
+
+@pytest.mark.parametrize("again", ["out", "./out", "../{name}/out/", "file://{folder}/out", "link"])
+def test_an_output_is_not_compared_with_itself(again: str, copied: Path) -> None:
+    """It used to agree, whatever it was."""
+    (copied / "link").symlink_to("out")
+    other = again.format(name=copied.name, folder=copied)
+    said = mcrelu("compare", "out", other, cwd=copied)
+    assert said.returncode == 2
+    (line,) = said.stderr.splitlines()
+    assert "stands on both sides; give another output, or paper" in line
+
+
+def test_the_paper_comes_last(finished: Path) -> None:
+    said = mcrelu("compare", "paper:fig5", "out", cwd=finished)
+    assert said.returncode == 2
+    (line,) = said.stderr.splitlines()
+    assert "paper:fig5: stands before an output; give the paper last: OUT... paper:fig5" in line
 
 
 def test_several_outputs_make_one_figure(other_offset: Path, tmp_path: Path) -> None:
@@ -360,6 +424,50 @@ def test_a_foreign_output_is_refused_with_what_differs(finished: Path) -> None:
     assert "seed: 7 there, 8 here" in json.loads(said.stdout)["error"]
 
 
+def mcrelu_without_a_reader(*arguments: str, cwd: Path, stream: str) -> Said:
+    """Run a command in a process of its own that prints into a pipe whose reader has gone."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | {stream: writer}
+    said = in_a_shell(*arguments, cwd=cwd, **streams)
+    os.close(writer)
+    return said
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["check", "out"], ["check", "out", "--json"], ["--help"], ["status", "none", "--json"]],
+)
+def test_a_closed_pipe_is_no_disagreement(arguments: list[str], finished: Path) -> None:
+    """Their exit code was 1, which says that sides disagree or shards are damaged."""
+    said = mcrelu_without_a_reader(*arguments, cwd=finished, stream="stdout")
+    assert (said.returncode, said.stderr) == (141, "")
+
+
+def test_a_run_that_nobody_listens_to_ends_and_goes_on(spec: Path) -> None:
+    command = ("run", "spec.yaml", "--out", "out", "--serial")
+    said = mcrelu_without_a_reader(*command, cwd=spec.parent, stream="stderr")
+    assert (said.returncode, said.stdout) == (141, "")
+    status = json.loads((spec.parent / "out" / "status.json").read_text())
+    assert (status["state"], status["exit_code"]) == ("closed_pipe", 141)
+    assert mcrelu(*command, cwd=spec.parent).returncode == 0
+
+
+def test_an_unexpected_error_has_a_code_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail() -> None:
+        raise ZeroDivisionError("in the doctor")
+
+    monkeypatch.setattr("mcrelu.cli.examine", fail)
+    said = mcrelu("doctor", "--json", cwd=tmp_path)
+    assert said.returncode == 70
+    first, *_, last = said.stderr.splitlines()
+    assert first.startswith("Traceback")
+    assert last == "mcrelu: unexpected error: ZeroDivisionError: in the doctor; please report it"
+    assert json.loads(said.stdout)["exit_code"] == 70
+
+
 @pytest.mark.ray
 def test_doctor_finds_this_installation_well(tmp_path: Path) -> None:
     said = mcrelu("doctor", "--json", cwd=tmp_path)
@@ -408,8 +516,9 @@ def test_commands_on_a_star_output(finished_star: Path, command: str) -> None:
     assert json.loads(done.stdout)
 
 
-def test_a_star_output_is_compared_with_another(finished_star: Path) -> None:
-    done = mcrelu("compare", "out", "out", "--json", cwd=finished_star)
+def test_a_star_output_is_compared_with_another(finished_star: Path, tmp_path: Path) -> None:
+    shutil.copytree(finished_star / "out", tmp_path / "copy")
+    done = mcrelu("compare", "out", tmp_path / "copy", "--json", cwd=finished_star)
     assert done.returncode == 0, done.stderr
     points = json.loads(done.stdout)["points"]
     assert {(point["event"], point["width"]) for point in points} == {

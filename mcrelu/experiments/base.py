@@ -7,7 +7,7 @@ Generic layers know no experiment, and an experiment knows no executor: a room
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
@@ -19,6 +19,7 @@ from mcrelu.errors import UserError
 from mcrelu.store.files import Files
 from mcrelu.sweep.cell import Block, Cell, Provenance
 from mcrelu.sweep.spec import CommonSpec
+from mcrelu.types import Floats
 
 CELLS = "cells"  # the table with one row per cell that every experiment has
 
@@ -76,6 +77,14 @@ Estimate = Count | Mean
 Point = tuple[Any, int]
 
 
+class Source(NamedTuple):
+    """What the estimate of a point is the mean of: a value per network of a cell."""
+
+    cell: str  # its id
+    columns: tuple[str, ...]  # of the rows, from which the values are made
+    values: Callable[[pa.Table], Floats]  # rows -> (m,); NaN where there is none
+
+
 class Agreement(Protocol):
     """How far we agree with results of the original program."""
 
@@ -122,9 +131,8 @@ class BlockReader(Protocol):
     def cells(self) -> tuple[Any, ...]:
         """The cells (CellRecord) of the output."""
 
-    @property
-    def relative_width(self) -> float | None:
-        """The relative width that the sweep asks for, if it does."""
+    def relative_width(self, cell: Any) -> float | None:
+        """The relative width that the sweep of a cell asks for, if it does."""
 
     def sample(self, cell: Any, columns: Iterable[str]) -> Iterator[pa.Table]:
         """Some columns of the blocks of a cell that count, in index order.
@@ -180,6 +188,9 @@ class Experiment(Protocol):
 
     def points(self, cells: pa.Table) -> dict[Point, Estimate]:
         """The estimates of a cell table that can be compared, by point; all of one kind."""
+
+    def sources(self, cells: pa.Table) -> Mapping[Point, Source]:
+        """Where the estimates of :meth:`points` come from."""
 
     def published(self, figure: str | None) -> Mapping[Point, Estimate]:
         """The paper's estimates in one of its figures, or in all of :attr:`figures_of_paper`."""

@@ -5,7 +5,7 @@ A room ``mcrelu/experiments/<name>/`` has
     spec.py       SPEC, the model of its specs
     block.py      do(task, files), warm_up_cells(cell), seconds(cell, provenance, networks)
     schema.py     SCHEMA and SCHEMA_VERSION of its rows
-    tables.py     tables(reader), derived(cells), summary(rows), points(cells)
+    tables.py     tables(reader), derived(cells), summary(rows), points(cells), sources(cells)
     sections.py   sections(tables)
     figures.py    drawings(tables)
     paper.py      PAPER, what of it was published; if anything was
@@ -34,6 +34,7 @@ from mcrelu.experiments.base import (
     Estimate,
     Point,
     Section,
+    Source,
     Tables,
 )
 from mcrelu.experiments.published import Published
@@ -100,6 +101,11 @@ class Room:
         """The estimates to compare, by point."""
         points: dict[Point, Estimate] = self._module("tables").points(cells)
         return points
+
+    def sources(self, cells: pa.Table) -> Mapping[Point, Source]:
+        """Where the estimates come from, by point."""
+        sources: Mapping[Point, Source] = self._module("tables").sources(cells)
+        return sources
 
     def sections(self, tables: Tables) -> list[Section]:
         """What the tables say."""

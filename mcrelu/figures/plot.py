@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 from mcrelu.experiments.base import CELLS, Experiment, Tables
 from mcrelu.figures.style import look, publish
-from mcrelu.stats.comparison import pool
 from mcrelu.store.files import Files
 from mcrelu.store.output import Output, csv_of
+from mcrelu.store.pooled import PooledReader
 from mcrelu.store.reduce import written_tables
 
 FIGURES = "figures"
@@ -31,15 +31,18 @@ def draw(output: Output) -> list[str]:
 def draw_together(outputs: Sequence[Output], files: Files) -> list[str]:
     """One figure of all cells of several outputs, and its tables, directly below a place.
 
+    Cells of one sweep at different seeds are one cell.
+
     Raises
     ------
     UserError
-        If an output has no tables yet, they are of different experiments, or two outputs have a
-        point in common.
+        If the outputs are of different experiments, two of them have the same networks, or they
+        mean different things by a point.
     """
-    experiment = outputs[0].experiment
-    cells = pool(outputs, [output.read_table(CELLS) for output in outputs])
-    tables = experiment.derived(cells)
+    reader = PooledReader(outputs)
+    experiment = reader.experiment
+    tables = experiment.tables(reader)
+    reader.refuse_ambiguous_points(tables[CELLS])
     paths = _draw(experiment, tables, files, "")
     for name, table in tables.items():
         files.publish(f"{name}.csv", csv_of(table))

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mcrelu.errors import ExitCode, ForeignOutputError, ResourceError
+from mcrelu.errors import ExitCode, ForeignOutputError, ResourceError, by_closed_pipe
 from mcrelu.experiments.base import BlockTask
 from mcrelu.runtime.block import versions
 from mcrelu.runtime.executors import check_memory
@@ -32,11 +32,12 @@ from mcrelu.store.output import STATUS, Output
 ERRORS = "errors"
 
 HOW_TO_GO_ON = {
-    ExitCode.FAILURE: "an unexpected error ended the run; report it, the same command goes on",
+    ExitCode.UNEXPECTED: "an unexpected error ended the run; report it, the same command goes on",
     ExitCode.RESOURCES: "a resource was missing; provide it, then give the same command again",
     ExitCode.FAILED_BLOCKS: "some blocks failed, see errors/; the same command tries them again",
     ExitCode.BUDGET: "raise networks or relative_width; the same command then goes on",
     ExitCode.INTERRUPTED: "interrupted; the same command goes on from here",
+    ExitCode.CLOSED_PIPE: "nobody read its messages any more; the same command goes on from here",
     ExitCode.TERMINATED: "terminated; the same command goes on from here",
 }
 
@@ -84,8 +85,9 @@ def do_sweep(
     except ResourceError:
         session.try_to_say_why_it_ended(ExitCode.RESOURCES)
         raise
-    except BaseException:
-        session.try_to_say_why_it_ended(ExitCode.FAILURE)
+    except BaseException as error:
+        closed = by_closed_pipe(error)
+        session.try_to_say_why_it_ended(ExitCode.CLOSED_PIPE if closed else ExitCode.UNEXPECTED)
         raise
 
 

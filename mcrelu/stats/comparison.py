@@ -1,49 +1,69 @@
-"""Do two sets of estimates agree? A test per point, Holm-corrected over all of them."""
+"""Do two sets of estimates agree? A test per point, Holm-corrected over all of them.
+
+Tests of proportions are exact, so that the level holds however few networks there are: Fisher's
+where both sides have networks of their own, McNemar's where they have the same. Means are compared
+by t-tests, Welch's or that of pairs.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
-from scipy import special
+from scipy import special, stats
 
 from mcrelu.errors import UserError
-from mcrelu.experiments.base import Count, Estimate, Experiment, Mean, Point
-from mcrelu.types import Bools, Floats
+from mcrelu.experiments.base import Count, Estimate, Mean, Point
+from mcrelu.types import Array, Bools, Floats
 
 LEVEL = 0.01  # of the whole comparison
 
-
-class OfExperiment(Protocol):
-    """Whatever belongs to an experiment: an output."""
-
-    @property
-    def experiment(self) -> Experiment:
-        """The experiment."""
+FISHER, MCNEMAR, WELCH, PAIRED_T = "Fisher", "McNemar", "Welch", "paired t"
 
 
 def compare(
-    ours: Mapping[Point, Estimate], theirs: Mapping[Point, Estimate], abscissa: str = "width"
+    ours: Mapping[Point, Estimate],
+    theirs: Mapping[Point, Estimate],
+    abscissa: str = "width",
+    paired: Mapping[Point, tuple[Array, Array]] | None = None,
 ) -> pa.Table:
     """Compare the points that both have; one row each, ``agrees`` by Holm's procedure at LEVEL.
 
-    Proportions by a pooled two-proportion z-test, means by Welch's t-test. Columns: the setting of
-    the point, ``abscissa``, then both estimates and the test (``z`` is the statistic of either).
+    Columns: the setting of the point, ``abscissa``, then both estimates, how many networks they are
+    over, and the ``test``. ``z`` is t or the standardised difference, ``p`` two-sided.
+
+    Parameters
+    ----------
+    paired : (m,) values of either side, for points that have the same networks on both sides
+        These alone are compared; the estimates in the table are over them.
 
     Raises
     ------
     UserError
         If they have no point in common.
     """
-    common = [point for point in ours if point in theirs and ours[point].n and theirs[point].n]
+    pairs = paired or {}
+    common = [
+        point
+        for point in ours
+        if point in theirs
+        and ours[point].n
+        and theirs[point].n
+        and (point not in pairs or len(pairs[point][0]))
+    ]
     if not common:
         raise UserError(
             f"nothing to compare: no setting and {abscissa} with a result on both sides"
         )
-    tests = [_test(ours[point], theirs[point]) for point in common]
+    tests = [
+        _paired_test(ours[point], *pairs[point])
+        if point in pairs
+        else _test(ours[point], theirs[point])
+        for point in common
+    ]
     settings = [setting for setting, _ in common]
     columns: dict[str, Any] = {
         **{name: [getattr(one, name) for one in settings] for name in settings[0]._fields},
@@ -61,19 +81,67 @@ class _Test(NamedTuple):
     networks: int
     other_estimate: float
     other_networks: int
+    test: str
     z: float
     p: float
 
 
 def _test(one: Estimate, other: Estimate) -> _Test:
     if isinstance(one, Mean) and isinstance(other, Mean):
-        z, p = welch(one, other)
-        return _Test(one.mean, one.n, other.mean, other.n, z, p)
+        return _Test(one.mean, one.n, other.mean, other.n, WELCH, *welch(one, other))
     assert isinstance(one, Count)
     assert isinstance(other, Count)
-    z = float(z_scores(*(np.array([float(part)]) for part in (*one, *other)))[0])
-    p = float(p_values(np.array([z]))[0])
-    return _Test(one.k / one.n, one.n, other.k / other.n, other.n, z, p)
+    return _Test(one.k / one.n, one.n, other.k / other.n, other.n, FISHER, *fisher(one, other))
+
+
+def _paired_test(kind: Estimate, ours: Array, theirs: Array) -> _Test:
+    test, found = (
+        (MCNEMAR, mcnemar(ours > 0, theirs > 0))
+        if isinstance(kind, Count)
+        else (PAIRED_T, paired_t(ours - theirs))
+    )
+    n = len(ours)
+    return _Test(float(ours.mean()), n, float(theirs.mean()), n, test, *found)
+
+
+def fisher(one: Count, other: Count) -> tuple[float, float]:
+    """Pooled two-proportion z statistic, and the two-sided p-value of Fisher's exact test.
+
+    The statistic is 0 where both proportions are 0 or 1. Some milliseconds at a million networks.
+    """
+    table = [[one.k, one.n - one.k], [other.k, other.n - other.k]]
+    p = (one.k + other.k) / (one.n + other.n)
+    error = math.sqrt(p * (1.0 - p) * (1.0 / one.n + 1.0 / other.n))
+    z = (one.k / one.n - other.k / other.n) / error if error > 0.0 else 0.0
+    return z, min(1.0, float(stats.fisher_exact(table).pvalue))
+
+
+def mcnemar(ours: Bools, theirs: Bools) -> tuple[float, float]:
+    """Statistic and two-sided p-value of McNemar's exact test (Psychometrika 12, 1947).
+
+    Networks that fared alike say nothing of a difference; of the others, as many should have fared
+    so as the other way. The statistic is 0 where there are none.
+    """
+    only_ours, only_theirs = int((ours & ~theirs).sum()), int((theirs & ~ours).sum())
+    discordant = only_ours + only_theirs
+    if not discordant:
+        return 0.0, 1.0
+    z = (only_ours - only_theirs) / math.sqrt(discordant)
+    return z, float(stats.binomtest(only_ours, discordant).pvalue)
+
+
+def paired_t(difference: Floats) -> tuple[float, float]:
+    """Statistic and two-sided p-value of the t-test of the pairs' differences (m,).
+
+    As :func:`welch` where they have no error. One pair alone tells no difference.
+    """
+    m, mean = len(difference), float(difference.mean())
+    if m < 2 or not difference.any():
+        return 0.0, 1.0
+    error = float(difference.std(ddof=1)) / math.sqrt(m)
+    if error == 0.0:
+        return math.copysign(math.inf, mean), 0.0
+    return mean / error, float(2.0 * special.stdtr(m - 1, -abs(mean / error)))
 
 
 def welch(one: Mean, other: Mean) -> tuple[float, float]:
@@ -92,45 +160,6 @@ def welch(one: Mean, other: Mean) -> tuple[float, float]:
     )
     t = difference / math.sqrt(total)
     return t, float(2.0 * special.stdtr(freedom, -abs(t)))
-
-
-def pool(owners: Sequence[OfExperiment], tables: Sequence[pa.Table]) -> pa.Table:
-    """The cell tables of several outputs as one.
-
-    Raises
-    ------
-    UserError
-        If two of them have the same point, or they are of different experiments.
-    """
-    kinds = [owner.experiment for owner in owners]
-    if any(kind.name != kinds[0].name for kind in kinds):
-        raise UserError("the outputs are of different experiments; give outputs of one")
-    # Tables of earlier versions lack columns; what they would hold is unknown.
-    together = pa.concat_tables(
-        (table.replace_schema_metadata(None) for table in tables), promote_options="default"
-    )
-    seen = set()
-    for point in together.select(list(kinds[0].point_columns)).to_pylist():
-        key = tuple(point.values())
-        if key in seen:
-            shown = ", ".join(f"{name} {value}" for name, value in point.items())
-            raise UserError(f"{shown} is in two of the outputs; give outputs without common cells")
-        seen.add(key)
-    return together
-
-
-def z_scores(k1: Floats, n1: Floats, k2: Floats, n2: Floats) -> Floats:
-    """Pooled two-proportion z statistic of each point; 0 where both proportions are 0 or 1."""
-    pooled = (k1 + k2) / (n1 + n2)
-    error = np.sqrt(pooled * (1.0 - pooled) * (1.0 / n1 + 1.0 / n2))
-    return np.asarray(
-        np.divide(k1 / n1 - k2 / n2, error, out=np.zeros(len(error)), where=error > 0)
-    )
-
-
-def p_values(z: Floats) -> Floats:
-    """Two-sided p-value of a z statistic."""
-    return np.asarray(2.0 * special.ndtr(-np.abs(z)))
 
 
 def holm_rejections(p: Floats, level: float = LEVEL) -> Bools:

@@ -15,6 +15,23 @@ from mcrelu.types import Floats
 
 LEVEL = 0.95
 
+# With fewer networks than this in the event, or out of it, Wilson's interval covers too little:
+# near p = 0.18/n in 84 % of samples at a level of 95 %. With the exact one there, no p and n are
+# covered in less than 93 %.
+FEW = 10
+
+WILSON, CLOPPER_PEARSON, SEQUENCE = "wilson", "clopper_pearson", "sequence"
+
+CHOICE = (
+    f"Intervals are Clopper and Pearson's where fewer than {FEW} networks are in the event or not "
+    "in it, else Wilson's."
+)
+
+
+def shown_interval(k: int, n: int) -> str:
+    """Which interval to show for k of n: columns of tables begin with its name."""
+    return CLOPPER_PEARSON if min(k, n - k) < FEW else WILSON
+
 
 class Interval(NamedTuple):
     """Lower and upper end."""

@@ -28,14 +28,33 @@ class PowerLaw(NamedTuple):
     points: int
 
     @property
+    def freedom(self) -> int:
+        """Degrees of freedom of the deviance; a law through two points has none."""
+        return self.points - 2
+
+    @property
+    def p_value(self) -> float | None:
+        """Of the chi-squared test of the deviance, None where there is nothing to test."""
+        return float(special.chdtrc(self.freedom, self.deviance)) if self.freedom else None
+
+    @property
     def fits(self) -> bool:
-        """Whether a chi-squared test of the deviance leaves the law standing at REJECTED."""
-        freedom = self.points - 2
-        return freedom == 0 or bool(special.chdtrc(freedom, self.deviance) > REJECTED)
+        """Whether the test of the deviance leaves the law standing at REJECTED."""
+        return self.p_value is None or self.p_value > REJECTED
 
     def __call__(self, width: Floats) -> Floats:
         """The fitted probability at a width."""
         return np.asarray(self.amplitude * np.asarray(width, dtype=float) ** -self.exponent)
+
+
+def obstacle(width: Ints, k: Ints, n: Ints) -> str | None:
+    """Why k successes among n networks at each width fix no exponent; None if they fix one."""
+    if len(np.unique(width)) < 2:
+        return "one width alone fixes no exponent" if len(width) else "no width is left to fit"
+    hit = len(np.unique(width[k > 0]))
+    if hit < 2:
+        return "the estimate is 0 at all widths" + (" but one" if hit else "")
+    return "the estimate is 1 at all widths" if (k == n).all() else None
 
 
 def fit_power_law(width: Ints, k: Ints, n: Ints, level: float = LEVEL) -> PowerLaw:
@@ -44,12 +63,11 @@ def fit_power_law(width: Ints, k: Ints, n: Ints, level: float = LEVEL) -> PowerL
     Raises
     ------
     UserError
-        With successes at fewer than two widths, or where every network is one: the exponent then
-        has no finite estimate.
+        Where there is an :func:`obstacle`: the exponent then has no finite estimate.
     """
     widths, hits, trials = (np.asarray(values, dtype=float) for values in (width, k, n))
-    if len(np.unique(widths[hits > 0])) < 2 or (hits == trials).all():
-        raise UserError("a power law needs successes at two widths, and some failures")
+    if reason := obstacle(widths, hits, trials):
+        raise UserError(f"no power law: {reason}")
     likelihood = _Likelihood(np.log(widths / widths.min()), hits, trials)
     start = likelihood.best_exponent()
     # Twice the drop of the log-likelihood is chi-squared with one degree of freedom (Wilks).
@@ -100,13 +118,12 @@ class _Likelihood:
     def best_exponent(self) -> float:
         """Where the profile likelihood, which is concave, has slope zero.
 
-        A root is found to rounding, a maximum only to the square root of it.
+        A root is found to rounding, a maximum only to the square root of it. There is one, since
+        the likelihood falls to zero in both directions where successes are at two widths.
         """
-        steepest = 5.0
-        if self._profile_slope(-steepest) <= 0.0:
-            return -steepest
-        if self._profile_slope(steepest) >= 0.0:
-            return steepest
+        steepest = 1.0
+        while self._profile_slope(-steepest) <= 0.0 or self._profile_slope(steepest) >= 0.0:
+            steepest *= 2.0
         return float(optimize.brentq(self._profile_slope, -steepest, steepest, **TO_ROUNDING))
 
     def _profile_slope(self, exponent: float) -> float:

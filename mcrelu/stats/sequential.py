@@ -21,6 +21,7 @@ from scipy import optimize, special
 from mcrelu.stats.intervals import LEVEL, Interval
 
 MOST_NAMED = 4  # cells in a line
+SMALL_BIAS = 0.01  # of estimates, relative: nobody need be told of less
 
 
 def confidence_sequence(k: ArrayLike, n: ArrayLike, level: float = LEVEL) -> Interval:
@@ -85,6 +86,16 @@ class Sample:
         """
         relative = self.relative_width if self.k else 1.0
         return self.n * (relative / target) ** 2
+
+
+def stopping_bias(k: int) -> float:
+    """Rough relative bias 1/k of an estimate whose sample ended with k networks in the event.
+
+    Samples in which the event comes early end sooner. By Wald's identity E[N (k/N - p)] = 0, so the
+    bias is -Cov(k/N, N) / E[N]; N is proportional to (1 - p)/p at the estimate p, which makes it
+    p/k. With none in the event, no sample ends: 0.
+    """
+    return 1.0 / k if k else 0.0
 
 
 def too_wide(row: dict[str, Any]) -> bool:

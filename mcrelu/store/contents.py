@@ -30,6 +30,14 @@ class StoredCell:
     parameters: Mapping[str, Any]
     extent: Mapping[str, int]
     block_size: int
+    draws: str = ""  # digest of what the random streams depend on; older outputs do not say
+
+    def draws_as(self, other: StoredCell) -> bool:
+        """Whether both have the same networks, if they have the same seed.
+
+        Where it is not known what was drawn, it is where the same is trained.
+        """
+        return self.training == other.training or self.draws == other.draws != ""
 
 
 @dataclass(frozen=True)
@@ -59,6 +67,7 @@ class Contents:
                 parameters=cell.parameters(),
                 extent=cell.extent(),
                 block_size=sweep.block_size(cell),
+                draws=digest(cell.drawn()),
             )
             for cell in sweep.cells
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -129,6 +130,14 @@ class Files:
         path = self.path(name)
         with _one_line(f"cannot delete {path}", _REMEDY):
             self._store.delete(path)
+
+    def is_at(self, other: Files) -> bool:
+        """Whether both are at one place, however its path is written."""
+        return self._place() == other._place()
+
+    def _place(self) -> str:
+        local = isinstance(self._store, LocalStore)
+        return os.path.realpath(self.root) if local else self.shown.rstrip("/")
 
     def path(self, name: str) -> str:
         """Full path of a file on its filesystem."""

@@ -45,8 +45,7 @@ class Reader:
         """The cells of the output."""
         return self._contents.cells
 
-    @property
-    def relative_width(self) -> float | None:
+    def relative_width(self, cell: StoredCell) -> float | None:
         """The relative width that the sweep asks for, if it does."""
         return self._contents.relative_width
 

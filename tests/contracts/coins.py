@@ -23,6 +23,7 @@ from mcrelu.experiments.base import (
     Drawing,
     Point,
     Section,
+    Source,
     Tables,
 )
 from mcrelu.stats.intervals import wilson
@@ -155,6 +156,15 @@ class CoinExperiment:
     def points(self, cells: pa.Table) -> dict[Point, Count]:
         return {
             (Coin(row["p"]), row["width"]): Count(row["k"], row["networks"])
+            for row in cells.to_pylist()
+        }
+
+    def sources(self, cells: pa.Table) -> dict[Point, Source]:
+        def heads(rows: pa.Table) -> np.ndarray:
+            return rows["heads"].to_numpy().astype(float)
+
+        return {
+            (Coin(row["p"]), row["width"]): Source(row["cell"], ("heads",), heads)
             for row in cells.to_pylist()
         }
 

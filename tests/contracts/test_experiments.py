@@ -4,27 +4,31 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import coins
+import numpy as np
 import pyarrow as pa
 import pytest
 
 import mcrelu
 from mcrelu.errors import ExitCode, UserError
-from mcrelu.experiments.base import CELLS, REGISTRY, BlockTask, Experiment, experiment
-from mcrelu.figures.plot import draw
+from mcrelu.experiments.base import CELLS, REGISTRY, BlockTask, Count, Experiment, experiment
+from mcrelu.figures.plot import draw, draw_together
 from mcrelu.report import publish_report
 from mcrelu.runtime.block import attempt
 from mcrelu.runtime.serial import SerialExecutor
 from mcrelu.runtime.sweeping import do_sweep
 from mcrelu.runtime.task import BlockDone
+from mcrelu.stats.comparison import FISHER, MCNEMAR, PAIRED_T, WELCH
 from mcrelu.store.contents import Contents
 from mcrelu.store.files import Files
 from mcrelu.store.output import Output
 from mcrelu.store.parquet import digest
+from mcrelu.store.pooled import PooledReader
 from mcrelu.store.reduce import reduce
 from mcrelu.store.shards import identity, read_block, shard_name, with_extent
 from mcrelu.sweep.cell import Block
@@ -175,14 +179,46 @@ def test_tables_sections_and_figures(one: Experiment, amount: str, tmp_path: Pat
 
 
 def test_counts_are_those_of_points(one: Experiment, tmp_path: Path) -> None:
-    run = mcrelu.run(example(one), tmp_path, executor="serial")
+    run = mcrelu.run(example(one), tmp_path / "out", executor="serial")
     counts = one.points(run.table())
     assert {count.n for count in counts.values()} == {run.sweep.spec.networks}
     assert {place for _, place in counts} == set(run.table()[one.abscissa].to_pylist())
-    comparison = run.compare(run)
+    shutil.copytree(tmp_path / "out", tmp_path / "copy")
+    comparison = run.compare(str(tmp_path / "copy"))
     assert comparison.num_rows == len(counts)
     assert comparison["z"].to_pylist() == [0.0] * len(counts)
     assert all(comparison["agrees"].to_pylist())
+    assert set(comparison["test"].to_pylist()) <= {MCNEMAR, PAIRED_T}
+
+
+def test_outputs_of_two_seeds_are_one_sample(one: Experiment, tmp_path: Path) -> None:
+    first, second, third = (
+        mcrelu.run(example(one, seed=seed), tmp_path / str(seed), executor="serial")
+        for seed in (1, 2, 3)
+    )
+    reader = PooledReader([first.output, second.output])
+    cells = one.tables(reader)[CELLS]
+    points, most = one.points(cells), first.sweep.spec.networks + second.sweep.spec.networks
+    by_id = {cell.id: cell for cell in reader.cells}
+    for point, source in one.sources(cells).items():
+        values = np.concatenate(
+            [source.values(rows) for rows in reader.sample(by_id[source.cell], source.columns)]
+        )
+        estimate = points[point]
+        mean = estimate.k / estimate.n if isinstance(estimate, Count) else estimate.mean
+        assert (len(values), np.mean(values)) == (estimate.n, pytest.approx(mean))
+    assert max(estimate.n for estimate in points.values()) == most
+    comparison = mcrelu.compare_runs([first, second], third)
+    assert max(comparison["networks"].to_pylist()) == most
+    assert set(comparison["test"].to_pylist()) <= {FISHER, WELCH}
+    assert draw_together([first.output, second.output], Files.at(tmp_path / "together"))
+
+
+def test_the_same_networks_are_not_counted_twice(one: Experiment, tmp_path: Path) -> None:
+    run = mcrelu.run(example(one), tmp_path / "out", executor="serial")
+    shutil.copytree(tmp_path / "out", tmp_path / "copy")
+    with pytest.raises(UserError, match=r"seed \d+: the networks of .* are in .*out and in .*copy"):
+        PooledReader([run.output, mcrelu.Run.open(tmp_path / "copy").output])
 
 
 def test_published_values_are_by_figure(one: Experiment) -> None:

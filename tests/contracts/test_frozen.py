@@ -14,6 +14,7 @@ import mcrelu
 from mcrelu.errors import ExitCode, ForeignOutputError
 from mcrelu.experiments.base import CELLS
 from mcrelu.figures.plot import draw
+from mcrelu.stats.comparison import MCNEMAR, PAIRED_T
 from mcrelu.store.reduce import reduce
 from mcrelu.sweep.sweep import Sweep
 
@@ -38,6 +39,14 @@ def test_its_blocks_are_good(frozen: Path) -> None:
     assert status["blocks_done"] == status["blocks"] > 2
     assert status["refused"] == []
     assert run.output.reader().damaged() == []
+
+
+def test_its_networks_are_those_of_its_copy(frozen: Path, tmp_path: Path) -> None:
+    """Even if it does not say what was drawn, as until 0.2.0."""
+    shutil.copytree(frozen, tmp_path / "copy")
+    comparison = mcrelu.Run.open(frozen).compare(str(tmp_path / "copy"))
+    assert set(comparison["test"].to_pylist()) <= {MCNEMAR, PAIRED_T}
+    assert all(comparison["agrees"].to_pylist())
 
 
 def test_its_blocks_are_good_without_its_manifest(frozen: Path) -> None:

@@ -16,7 +16,6 @@ from mcrelu.experiments.crossing.tables import PERCENTAGES
 from mcrelu.figures.plot import draw
 from mcrelu.figures.style import look
 from mcrelu.problems.one_d import StopReason
-from mcrelu.stats.comparison import pool
 from mcrelu.sweep.sweep import Sweep
 
 SPEC = {
@@ -83,15 +82,3 @@ def test_older_tables_and_other_criteria_have_none(run: mcrelu.Run) -> None:
     none = pa.array([0] * len(table))
     place = table.column_names.index("locally_converged")
     assert decision_steps_of(table.set_column(place, "locally_converged", none)) == []
-
-
-def test_outputs_of_earlier_versions_are_drawn_with_later_ones(run: mcrelu.Run) -> None:
-    """Their tables of cells lack columns, which are null in the common one."""
-    table = run.table()
-    new = table.filter(pa.compute.equal(table["offset"], 0.0))
-    old = table.filter(pa.compute.equal(table["offset"], 1.0)).drop_columns(["crossing_step_50"])
-    together = pool([run.output, run.output], [new, old])
-    assert together["crossing_step_50"].null_count == old.num_rows
-    assert [one.label for one in decision_steps_of(together)] == ["GD", r"GD, $\Delta = 1$"]
-    with look():
-        decision_figure(decision_steps_of(together))

@@ -16,11 +16,17 @@ from matplotlib.container import ErrorbarContainer
 
 from mcrelu.experiments.crossing.figures import crossing_figure
 from mcrelu.experiments.crossing.pgf import crossing_tex
-from mcrelu.experiments.crossing.series import Series, doubts, law_sentence, series_of
+from mcrelu.experiments.crossing.series import (
+    Series,
+    doubts,
+    interval_sentences,
+    law_sentence,
+    series_of,
+)
 from mcrelu.experiments.crossing.tables import power_laws
 from mcrelu.figures.style import look, publish
 from mcrelu.figures.ticks import width_ticks
-from mcrelu.stats.intervals import wilson
+from mcrelu.stats.intervals import clopper_pearson, wilson
 from mcrelu.stats.sequential import confidence_sequence
 from mcrelu.store.files import Files
 
@@ -33,6 +39,7 @@ def cells(crossed: list[int], unfinished: int = 0, **setting: object) -> pa.Tabl
     ``unfinished`` of those that count as possibly crossed at the last width did not cross yet.
     """
     low, high = wilson(crossed, 1000)
+    exact = clopper_pearson(crossed, 1000)
     base = {
         "offset": 0.0,
         "optimizer": "gd",
@@ -53,6 +60,8 @@ def cells(crossed: list[int], unfinished: int = 0, **setting: object) -> pa.Tabl
             "estimate": [k / 1000 for k in crossed],
             "wilson_low": low,
             "wilson_high": high,
+            "clopper_pearson_low": exact.low,
+            "clopper_pearson_high": exact.high,
         }
     )
 
@@ -88,6 +97,31 @@ def test_the_interval_is_one_that_holds_where_the_sample_was_ended_by_it() -> No
         assert one.high == pytest.approx(ends[1])
 
 
+def test_few_crossings_have_the_exact_interval_and_it_is_said() -> None:
+    (one,) = series([360, 5])
+    low, high = clopper_pearson(5, 1000)
+    assert (one.low[1], one.high[1]) == pytest.approx((float(low), float(high)))
+    assert one.low[0] == pytest.approx(float(wilson(360, 1000).low))
+    (sentence,) = interval_sentences(one)
+    assert "Clopper and Pearson's where fewer than 10" in sentence
+    assert interval_sentences(*series([360, 250])) == []
+
+
+@pytest.mark.parametrize(("crossed", "bias"), [([360, 20], "5%"), ([360, 250], ""), ([0, 0], "")])
+def test_estimates_whose_samples_ended_early_are_said_to_be_biased(
+    crossed: list[int], bias: str
+) -> None:
+    table = cells(crossed)
+    low, high = confidence_sequence(crossed, 1000)
+    for name, column in (
+        ("sequence_low", low), ("sequence_high", high), ("relative_width_wanted", [1.0, 1.0])
+    ):  # fmt: skip
+        table = table.append_column(name, pa.array(column))
+    (one,) = series_of(table, power_laws(table))
+    found = interval_sentences(one)
+    assert [bias in sentence for sentence in found] == [True] * bool(bias)
+
+
 def legend_of(axes: Axes) -> list[str]:
     legend = axes.get_legend()
     assert legend is not None
@@ -118,7 +152,7 @@ def test_an_estimate_of_zero_shows_the_end_of_its_interval() -> None:
     with look():
         axes = crossing_figure(series([5, 0])).axes[0]
     shown = [y for line in axes.lines for y in np.asarray(line.get_ydata()).tolist()]
-    assert wilson(0, 1000).high == pytest.approx(min(y for y in shown if y > 0.003))
+    assert clopper_pearson(0, 1000).high == pytest.approx(min(y for y in shown if y > 0.003))
 
 
 def test_the_same_table_draws_the_same_bytes(tmp_path: Path) -> None:
@@ -184,6 +218,28 @@ def test_a_law_that_does_not_fit_is_not_drawn() -> None:
     assert lines[0] == lines[1] + 1
     assert "x^(-" in crossing_tex([straight]).replace("x^(-0.5)", "")
     assert "x^(-" not in crossing_tex([bent]).replace("x^(-0.5)", "")
+
+
+@pytest.mark.parametrize(
+    ("crossed", "unfinished", "reason"),
+    [
+        ([546], 0, "No power law: one width alone fixes no exponent."),
+        ([546, 500], 400, "No power law: one width alone fixes no exponent."),
+        ([3, 0, 0], 0, "No power law: the estimate is 0 at all widths but one."),
+        ([1000, 1000], 0, "No power law: the estimate is 1 at all widths."),
+    ],
+)
+def test_why_there_is_no_law(crossed: list[int], unfinished: int, reason: str) -> None:
+    """All of these were called too few crossings."""
+    (one,) = series(crossed, unfinished)
+    assert law_sentence(one) == reason
+
+
+def test_how_well_a_law_fits_is_said() -> None:
+    (good,), (bad,), (two,) = (series(k) for k in ([360, 250, 180, 130], [360, 100, 200], [9, 4]))
+    assert "at 2 degrees of freedom, p = 0." in law_sentence(good)
+    assert "at 1 degree of freedom, p = 1" in law_sentence(bad)
+    assert "nothing tests it" in law_sentence(two)
 
 
 def test_few_unfinished_networks_are_no_matter() -> None:

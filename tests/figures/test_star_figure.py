@@ -15,7 +15,7 @@ from mcrelu.experiments.star.curves import curves_of
 from mcrelu.experiments.star.figures import star_figure
 from mcrelu.experiments.star.sections import sections
 from mcrelu.figures.style import look, publish
-from mcrelu.stats.intervals import wilson
+from mcrelu.stats.intervals import clopper_pearson, wilson
 from mcrelu.store.files import Files
 
 
@@ -26,11 +26,14 @@ def cell(width: int, kinks: int, losses: int, **changes: Any) -> dict[str, Any]:
         "networks": 100, "relative_loss": 0.5, "diverged": 0,
     }  # fmt: skip
     for event, k in (("kink", kinks), ("loss", losses)):
-        low, high = wilson(k, 100)
+        (low, high), exact = wilson(k, 100), clopper_pearson(k, 100)
         row |= {
+            f"{event}_k": k,
             f"{event}_estimate": k / 100,
             f"{event}_wilson_low": float(low),
             f"{event}_wilson_high": float(high),
+            f"{event}_clopper_pearson_low": float(exact.low),
+            f"{event}_clopper_pearson_high": float(exact.high),
         }
     return row | changes
 
@@ -71,6 +74,19 @@ def test_rows_have_both_fractions_with_intervals() -> None:
     kinks = ("0.900", "0.826 .. 0.945", "0.896")
     assert first == ("4096", "100", *kinks, "0.400", "0.309 .. 0.498", "0.367", "0.5")
     assert last[0] == "8192"
+
+
+def test_few_networks_have_the_exact_interval_and_it_is_said() -> None:
+    few = pa.Table.from_pylist([cell(16, 7, 3), cell(32, 50, 97)])
+    (curve,) = curves_of(few)
+    (first, second), losses = curve.fractions["kink"], curve.fractions["loss"]
+    assert (first.low, first.high) == pytest.approx(tuple(map(float, clopper_pearson(7, 100))))
+    assert (second.low, second.high) == pytest.approx(tuple(map(float, wilson(50, 100))))
+    assert losses[1].high == pytest.approx(float(clopper_pearson(97, 100).high))
+    (section,) = sections({CELL_TABLE: few})
+    assert any("Clopper and Pearson's where" in remark for remark in section.remarks)
+    (plain,) = sections({CELL_TABLE: pa.Table.from_pylist([cell(32, 50, 40)])})
+    assert plain.remarks == ()
 
 
 def test_error_bars_are_the_intervals() -> None:

@@ -135,7 +135,7 @@ def test_an_unexpected_exception_is_said_and_the_display_closed(tmp_path: Path) 
     display = Noting(fail)
     with pytest.raises(ZeroDivisionError):
         do_sweep(output(tmp_path, SMALL), SerialExecutor, display)
-    assert (status(tmp_path)["state"], status(tmp_path)["exit_code"]) == ("failure", 1)
+    assert (status(tmp_path)["state"], status(tmp_path)["exit_code"]) == ("unexpected", 70)
     assert "same command" in status(tmp_path)["go_on"]
     assert display.closed == 1
     assert mcrelu.Run.open(tmp_path).status()["blocks_done"] == 2

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
+from functools import cache
+
 import numpy as np
 import pytest
 import scipy.stats
+from statsmodels.stats.contingency_tables import mcnemar as statsmodels_mcnemar
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.proportion import proportions_ztest
 
@@ -12,28 +17,117 @@ from mcrelu.errors import UserError
 from mcrelu.experiments.base import Count, Mean, experiment
 from mcrelu.experiments.crossing.paper import PAPER, Setting
 from mcrelu.experiments.star.paper import PAPER as STAR_PAPER
-from mcrelu.stats.comparison import compare, holm_rejections, p_values, welch, z_scores
+from mcrelu.stats.comparison import (
+    LEVEL,
+    compare,
+    fisher,
+    holm_rejections,
+    mcnemar,
+    paired_t,
+    welch,
+)
 from mcrelu.types import Floats
 
 GD = Setting(0.0, "gd", "he", "inv_lambda_max", "crossing+sufficient")
 
 
-@pytest.mark.parametrize("seed", range(5))
-def test_z_test_equals_statsmodels(seed: int) -> None:
+def enumerated(one: Count, other: Count) -> float:
+    """Fisher's two-sided p-value from binomial coefficients: all tables at most as likely."""
+    both, n = one.k + other.k, one.n + other.n
+    ways = [math.comb(one.n, k) * math.comb(other.n, both - k) for k in range(both + 1)]
+    return sum(some for some in ways if some <= ways[one.k]) / math.comb(n, both)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_fisher_equals_enumeration_and_its_statistic_statsmodels(seed: int) -> None:
     rng = np.random.default_rng(seed)
-    n1, n2 = rng.integers(10, 1000, size=(2, 6)).astype(float)
-    k1, k2 = rng.binomial(n1.astype(int), 0.3), rng.binomial(n2.astype(int), 0.4)
-    z = z_scores(k1, n1, k2, n2)
-    for k in range(6):
-        theirs = proportions_ztest([k1[k], k2[k]], [n1[k], n2[k]])
-        assert (z[k], p_values(z)[k]) == pytest.approx(theirs, rel=1e-9)
+    n1, n2 = (int(n) for n in rng.integers(5, 200, size=2))
+    one, other = Count(int(rng.binomial(n1, 0.3)), n1), Count(int(rng.binomial(n2, 0.4)), n2)
+    z, p = fisher(one, other)
+    assert p == pytest.approx(enumerated(one, other), rel=1e-9)
+    expected = proportions_ztest([one.k, other.k], [one.n, other.n])
+    assert z == pytest.approx(expected[0], rel=1e-9)
+    # Negative control: the p-value of the normal approximation is another.
+    assert p != pytest.approx(expected[1], rel=1e-3)
+
+
+def test_fisher_agrees_with_the_z_test_where_there_are_many() -> None:
+    z, p = fisher(Count(360_000, 1_000_000), Count(361_500, 1_000_000))
+    assert p == pytest.approx(2.0 * scipy.stats.norm.sf(abs(z)), rel=0.01)
 
 
 def test_equal_certainties_do_not_differ() -> None:
-    z = z_scores(
-        np.array([0.0, 5.0]), np.array([5.0, 5.0]), np.array([0.0, 9.0]), np.array([9.0, 9.0])
-    )
-    assert z.tolist() == [0.0, 0.0]
+    assert fisher(Count(0, 5), Count(0, 9)) == fisher(Count(5, 5), Count(9, 9)) == (0.0, 1.0)
+
+
+def false_alarms(runs: int, networks: int, test: Callable[[Count, Count], float]) -> float:
+    """How often any of 14 points of equal laws differs, as in Figure 8: seven widths, two events.
+
+    Probabilities are those at which the normal approximation is worst.
+    """
+    p = np.array([0.003, 0.005, 0.008, 0.01, 0.015, 0.02, 0.03] * 2)
+    k = np.random.default_rng(3).binomial([[[networks]], [[1000]]], p, size=(2, runs, len(p)))
+    p_of = cache(lambda ours, theirs: test(Count(ours, networks), Count(theirs, 1000)))
+    return float(np.mean([holm_rejections(row).any() for row in np.vectorize(p_of)(*k)]))
+
+
+def test_small_samples_raise_no_more_false_alarms_than_the_level() -> None:
+    runs, networks = 1000, 30
+    allowed = LEVEL + 3.0 * math.sqrt(LEVEL * (1.0 - LEVEL) / runs)
+    assert false_alarms(runs, networks, lambda a, b: fisher(a, b)[1]) <= allowed
+
+    def approximate(one: Count, other: Count) -> float:
+        return float(2.0 * scipy.stats.norm.sf(abs(fisher(one, other)[0])))
+
+    assert false_alarms(runs, networks, approximate) > 5 * LEVEL  # the test it was
+
+
+# --------------------------------------------------------------------- the same networks
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_mcnemar_equals_statsmodels(seed: int) -> None:
+    ours, theirs = np.random.default_rng(seed).random((2, 80)) < [[0.3], [0.45]]
+    table = [[(ours & theirs).sum(), (ours & ~theirs).sum()],
+             [(~ours & theirs).sum(), (~ours & ~theirs).sum()]]  # fmt: skip
+    expected = statsmodels_mcnemar(table, exact=True)
+    z, p = mcnemar(ours, theirs)
+    assert p == pytest.approx(expected.pvalue, rel=1e-9)
+    assert math.copysign(1.0, z) == np.sign(ours.mean() - theirs.mean())
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_paired_t_equals_scipy(seed: int) -> None:
+    ours, theirs = np.random.default_rng(seed).normal([[0.5], [0.0]], size=(2, 12))
+    expected = scipy.stats.ttest_rel(ours, theirs)
+    assert paired_t(ours - theirs) == pytest.approx(tuple(expected), rel=1e-9)
+
+
+def test_pairs_without_a_difference_or_without_an_error() -> None:
+    assert mcnemar(np.array([True, False]), np.array([True, False])) == (0.0, 1.0)
+    assert paired_t(np.zeros(3)) == (0.0, 1.0)
+    assert paired_t(np.array([0.5])) == (0.0, 1.0)
+    assert paired_t(np.full(3, -0.5)) == (-np.inf, 0.0)
+
+
+def test_a_small_shift_of_the_same_networks_is_found() -> None:
+    """Of 1000 networks, 20 cross on one side alone: far less than what other networks vary by."""
+    ours = np.arange(1000) < 320
+    theirs = np.arange(1000) < 300
+    counts = {(GD, 16): Count(320, 1000)}, {(GD, 16): Count(300, 1000)}
+    independent, paired = compare(*counts), compare(*counts, paired={(GD, 16): (ours, theirs)})
+    assert independent["agrees"].to_pylist() == [True]
+    assert paired["agrees"].to_pylist() == [False]
+    assert [one["test"].to_pylist() for one in (independent, paired)] == [["Fisher"], ["McNemar"]]
+    assert paired["z"].to_pylist() == pytest.approx([20 / math.sqrt(20)])
+
+
+def test_pairs_are_compared_over_those_in_common() -> None:
+    paired = {(GD, 16): (np.array([1.0, 2.0, 4.0]), np.array([1.5, 2.0, 3.0]))}
+    table = compare({(GD, 16): Mean(9.0, 1.0, 5)}, {(GD, 16): Mean(8.0, 1.0, 3)}, paired=paired)
+    (row,) = table.drop_columns(list(GD._fields)).to_pylist()
+    assert (row["networks"], row["other_networks"], row["test"]) == (3, 3, "paired t")
+    assert row["estimate"] == pytest.approx(7.0 / 3.0)
 
 
 # ------------------------------------------------------------------------------ means

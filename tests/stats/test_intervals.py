@@ -9,7 +9,16 @@ import pytest
 from scipy import special
 from scipy.stats import binom, binomtest
 
-from mcrelu.stats.intervals import Interval, clopper_pearson, standard_error, wilson
+from mcrelu.stats.intervals import (
+    CLOPPER_PEARSON,
+    FEW,
+    WILSON,
+    Interval,
+    clopper_pearson,
+    shown_interval,
+    standard_error,
+    wilson,
+)
 from mcrelu.stats.sequential import confidence_sequence
 
 CASES = [(0, 1), (1, 1), (0, 50), (3, 50), (25, 50), (50, 50), (361, 1000), (1, 10_000)]
@@ -47,6 +56,35 @@ def test_wilson_covers_its_level_on_average() -> None:
 
 def test_clopper_pearson_is_needed_since_wilson_may_cover_less() -> None:
     assert min(coverage(wilson, 60, p) for p in np.linspace(0.001, 0.05, 50)) < 0.95
+
+
+def shown(k: np.ndarray, n: int) -> Interval:
+    """The interval of reports and figures."""
+    ends = {"wilson": wilson, "clopper_pearson": clopper_pearson}
+    low, high = zip(*(ends[shown_interval(int(j), n)](j, n) for j in k), strict=True)
+    return Interval(np.array(low), np.array(high))
+
+
+def least_coverage(interval: Callable[..., Interval], n: int) -> float:
+    """Over p up to 1/2, right beside the ends of intervals, where it jumps."""
+    k = np.arange(n + 1)
+    low, high = interval(k, n)
+    ends = np.concatenate([low, high])
+    near = np.concatenate([ends - 1e-9, ends + 1e-9])
+    p = near[(near > 0) & (near <= 0.5)]
+    holds = (low <= p[:, None]) & (p[:, None] <= high)
+    return float((binom.pmf(k, n, p[:, None]) * holds).sum(axis=1).min())
+
+
+@pytest.mark.parametrize("n", [20, 60, 250])
+def test_intervals_that_are_shown_cover_nearly_their_level(n: int) -> None:
+    assert least_coverage(shown, n) >= 0.93
+    assert least_coverage(wilson, n) < 0.84  # near p = 0.18/n
+
+
+def test_few_networks_in_the_event_or_out_of_it_have_the_exact_interval() -> None:
+    names = [shown_interval(k, 100) for k in (0, FEW - 1, FEW, 100 - FEW, 101 - FEW)]
+    assert names == [CLOPPER_PEARSON, CLOPPER_PEARSON, WILSON, WILSON, CLOPPER_PEARSON]
 
 
 @pytest.mark.parametrize(("k", "n"), [(3, 50), (25, 50), (361, 1000)])

@@ -72,9 +72,45 @@ def test_a_law_of_counts_that_follow_it_exactly() -> None:
 
 
 @pytest.mark.parametrize(
-    ("width", "k"),
-    [([16], [5]), ([16, 32], [0, 0]), ([16, 32], [10, 10]), ([16, 32], [5, 0]), ([8, 8], [5, 4])],
+    ("width", "k", "reason"),
+    [
+        ([16], [5], "one width alone fixes no exponent"),
+        ([8, 8], [5, 4], "one width alone fixes no exponent"),
+        ([], [], "no width is left to fit"),
+        ([16, 32], [0, 0], "the estimate is 0 at all widths$"),
+        ([16, 32], [5, 0], "the estimate is 0 at all widths but one"),
+        ([16, 32], [10, 10], "the estimate is 1 at all widths"),
+    ],
 )
-def test_counts_that_fix_no_exponent_are_refused(width: list[int], k: list[int]) -> None:
-    with pytest.raises(UserError, match="two widths"):
+def test_counts_that_fix_no_exponent_are_refused(
+    width: list[int], k: list[int], reason: str
+) -> None:
+    with pytest.raises(UserError, match=f"^no power law: {reason}"):
         fit_power_law(np.array(width), np.array(k), np.full(len(k), 10))
+
+
+@pytest.mark.parametrize("exponent", [13.1, 40.0, -7.3])
+def test_steep_laws_are_not_cut_off(exponent: float) -> None:
+    """Beyond 5 the exponent used to be 5, which "fits" two points at any deviance."""
+    width = np.array([16, 17, 19])
+    p = 0.9 * (width / (16 if exponent > 0 else 19)) ** -exponent
+    n = np.full(3, 1_000_000)
+    law = fit_power_law(width, np.round(p * n).astype(int), n)
+    assert law.exponent == pytest.approx(exponent, rel=1e-3)
+    assert law.exponent_low < law.exponent < law.exponent_high
+    assert law.deviance < 1.0
+    assert law.fits
+
+
+def test_a_law_of_two_points_goes_through_both() -> None:
+    k, n = np.array([900_000, 103]), np.array([1_000_000, 1_000_000])
+    law = fit_power_law(np.array([16, 32]), k, n)
+    assert law(np.array([16, 32])) == pytest.approx(k / n, rel=1e-6)
+    assert (law.freedom, law.p_value, law.fits) == (0, None, True)
+
+
+def test_the_test_of_the_deviance() -> None:
+    law = fit_power_law(WIDTH, PAPER, N)
+    assert law.p_value == pytest.approx(chi2.sf(law.deviance, 6), rel=1e-9)
+    bent = PAPER * np.array([1.0, 1.2, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0])
+    assert not fit_power_law(WIDTH, bent.astype(int), N).fits

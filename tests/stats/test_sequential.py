@@ -10,7 +10,7 @@ import pytest
 from scipy.stats import binom
 
 from mcrelu.stats.intervals import Interval, wilson
-from mcrelu.stats.sequential import Sample, confidence_sequence
+from mcrelu.stats.sequential import Sample, confidence_sequence, stopping_bias
 
 BLOCKS = [(k, 100) for k in (30, 40, 35, 36, 33, 38, 31, 40)]
 
@@ -122,3 +122,29 @@ def test_simulated_samples_hold_the_truth() -> None:
         low, high = confidence_sequence(sample.k, sample.n)
         held.append(low <= p <= high)
     assert np.mean(held) >= 0.95 - 3 * np.sqrt(0.05 * 0.95 / runs)
+
+
+def ended_samples(p: float, target: float, size: int, runs: int) -> list[Sample]:
+    """Samples of blocks of ``size`` networks, each up to the end of the first narrow enough."""
+    rng = np.random.default_rng(11)
+    found = []
+    for _ in range(runs):
+        sample = Sample()
+        while not sample.reaches(target):
+            sample = sample.grown([(int(rng.binomial(size, p)), size)], None)
+        found.append(sample)
+    return found
+
+
+@pytest.mark.parametrize("target", [1.0, 2.0])
+def test_the_bias_of_estimates_whose_samples_ended_early(target: float) -> None:
+    """Up to about 1/k; and none, by Wald's identity, where the counts of many are added."""
+    p, runs = 0.3, 1000
+    samples = ended_samples(p, target, size=10, runs=runs)
+    estimates = np.array([one.k / one.n for one in samples]) / p
+    error = estimates.std() / np.sqrt(runs)
+    expected = np.mean([stopping_bias(one.k) for one in samples])
+    assert estimates.mean() - 1.0 > 5 * error  # there is one
+    assert estimates.mean() - 1.0 == pytest.approx(expected, rel=0.5)
+    together = sum(one.k for one in samples) / sum(one.n for one in samples) / p
+    assert together == pytest.approx(1.0, abs=3 * error)

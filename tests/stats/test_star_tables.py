@@ -15,11 +15,12 @@ from mcrelu.errors import UserError
 from mcrelu.experiments.base import Count
 from mcrelu.experiments.star.paper import PAPER, Setting
 from mcrelu.experiments.star.rows import star_rows
-from mcrelu.experiments.star.tables import DECILES, points, summary
+from mcrelu.experiments.star.tables import DECILES, points, summary, tables
 from mcrelu.problems.r_d import NEVER, Info, Problem, State
-from mcrelu.stats.comparison import compare, pool
+from mcrelu.stats.comparison import compare
 from mcrelu.stats.intervals import clopper_pearson, wilson
 from mcrelu.store.output import Output
+from mcrelu.store.pooled import PooledReader
 from mcrelu.store.reduce import cell_table, reduce, written_tables
 from mcrelu.store.shards import publish_shard
 from mcrelu.sweep.sweep import Sweep
@@ -95,12 +96,12 @@ def test_progress_by_thousands_of_epochs(tmp_path: Path) -> None:
 
 def test_tables_are_written(tmp_path: Path) -> None:
     output = filled(tmp_path)
-    tables = reduce(output).tables
-    assert set(tables) == {"cells", "progress"}
-    for name, table in tables.items():
+    written = reduce(output).tables
+    assert set(written) == {"cells", "progress"}
+    for name, table in written.items():
         assert output.read_table(name).equals(table)
         assert (tmp_path / "tables" / f"{name}.csv").exists()
-    assert written_tables(output)["cells"].equals(tables["cells"])
+    assert written_tables(output)["cells"].equals(written["cells"])
 
 
 # --- comparison -----------------------------------------------------------------------------
@@ -137,9 +138,16 @@ def test_what_the_paper_has_not_is_left_out() -> None:
 
 
 def test_outputs_of_one_experiment_pool(tmp_path: Path) -> None:
-    star, crossing = claimed(tmp_path, SWEEP), claimed(tmp_path, crossing_sweep())
-    assert pool([star, star], [cells(), cells(width=16)]).num_rows == 2
-    with pytest.raises(UserError, match="width 8192 is in two of the outputs"):
-        pool([star, star], [cells(), cells()])
-    with pytest.raises(UserError, match="of different experiments"):
-        pool([star, crossing], [cells(), cell_table(crossing)])
+    star, crossing = claimed(tmp_path / "a", SWEEP), claimed(tmp_path / "b", crossing_sweep())
+    with pytest.raises(UserError, match="of crossing and star sweeps; give outputs of one exp"):
+        PooledReader([star, crossing])
+    other = claimed(tmp_path / "c", star_sweep(cells={"width": [11], "data": ["star-3"]}))
+    assert len(PooledReader([star, other]).cells) == len(SWEEP.cells) + 1
+
+
+def test_cells_of_other_epochs_do_not_pool(tmp_path: Path) -> None:
+    star = claimed(tmp_path / "a", SWEEP)
+    longer = claimed(tmp_path / "b", star_sweep(seed=6, epochs=4000))
+    reader = PooledReader([star, longer])
+    with pytest.raises(UserError, match=r"width 6 is in .*a and, with other epochs, in .*b; give"):
+        reader.refuse_ambiguous_points(tables(reader)["cells"])

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from small_sweeps import output, run_serially, sweep
+from star_sweeps import star_sweep
 
 import mcrelu
 from mcrelu.engines.one_d.grouped import GroupedEngine
@@ -149,3 +151,15 @@ def test_a_run_that_ended_between_spec_and_contents_goes_on(tmp_path: Path) -> N
     with pytest.raises(ForeignOutputError, match="seed"):
         output(tmp_path, sweep(seed=7))
     assert run_serially(tmp_path, SMALL).missing() == []
+
+
+def test_cells_draw_alike_where_they_say_so_or_train_the_same() -> None:
+    """Outputs until 0.2.0 say what is trained only."""
+    one, other = Contents.of(
+        star_sweep(cells={"width": [6], "data": ["star-3"], "step_factor": [1, 2]})
+    ).cells
+    assert one.training != other.training
+    assert one.draws_as(other)
+    older = replace(one, draws="")
+    assert older.draws_as(one)
+    assert not older.draws_as(replace(other, draws=""))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from mcrelu.experiments.crossing.paper import PAPER, Setting
 from mcrelu.experiments.crossing.schema import SCHEMA, SCHEMA_VERSION
 from mcrelu.experiments.room import Room
+from mcrelu.stats.intervals import CHOICE
 
 EXPERIMENT = Room(
     package=__name__,
@@ -12,8 +13,8 @@ EXPERIMENT = Room(
     title="P(a kink may cross a data point)",
     note=(
         "Estimates count networks not proved (or believed, with early stopping) to keep their "
-        "kinks away from the data; intervals are Wilson's at 95 %, or confidence sequences where "
-        "the sweep asks for a relative width."
+        "kinks away from the data; intervals are at 95 %, and confidence sequences where the sweep "
+        f"asks for a relative width. {CHOICE}"
     ),
     schema=SCHEMA,
     schema_version=SCHEMA_VERSION,

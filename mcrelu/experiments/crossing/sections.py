@@ -16,6 +16,7 @@ from mcrelu.experiments.crossing.decision_steps import (
 from mcrelu.experiments.crossing.series import (
     Series,
     doubts,
+    interval_sentences,
     law_sentence,
     paper_figure,
     series_of,
@@ -59,7 +60,9 @@ def _estimates(series: Series) -> Section:
         title=f"{series.name}: P(a kink may cross a data point)",
         headings=(*headings, f"paper ({paper})") if paper else headings,
         rows=tuple(rows),
-        remarks=tuple(filter(None, (law_sentence(series), doubts(series)))),
+        remarks=tuple(
+            filter(None, (law_sentence(series), doubts(series), *interval_sentences(series)))
+        ),
         figure=DRAWING,
     )
 

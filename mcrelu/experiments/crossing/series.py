@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 from mcrelu.data import SQUARED
@@ -13,7 +14,9 @@ from mcrelu.experiments.crossing.paper import PAPER, STANDARD, Setting
 from mcrelu.experiments.crossing.tables import MOST_UNFINISHED, setting_of
 from mcrelu.figures.ticks import all_of
 from mcrelu.philox import MINIBATCH
-from mcrelu.stats.powerlaw import PowerLaw
+from mcrelu.stats.intervals import CHOICE, CLOPPER_PEARSON, SEQUENCE, shown_interval
+from mcrelu.stats.powerlaw import PowerLaw, obstacle
+from mcrelu.stats.sequential import SMALL_BIAS, stopping_bias
 
 _OPTIMIZERS = {"gd": "GD", "sgd": "SGD", "adam": "Adam"}
 
@@ -25,8 +28,10 @@ class Series:
     setting: Setting
     width: list[int]
     estimate: list[float]
-    low: list[float]  # 95 % interval: Wilson's, or the sequence where the sample ended by it
+    low: list[float]  # 95 % interval
     high: list[float]
+    interval: list[str]  # which one: by its name in tables
+    k: list[int]  # networks that may cross, of ``networks``
     networks: list[int]
     crossed: list[float]  # fraction of networks that did cross
     unfinished: list[float]  # fraction that no criterion stopped
@@ -104,13 +109,16 @@ def series_of(cells: pa.Table, laws: pa.Table) -> list[Series]:
     for setting, rows in by_setting.items():
         paper = sorted(published.get(setting, {}).items())
         law = fitted.get(setting)
+        shown = [_interval(row) for row in rows]
         found.append(
             Series(
                 setting=setting,
                 width=[row["width"] for row in rows],
                 estimate=[row["estimate"] for row in rows],
-                low=[row[f"{_interval(row)}_low"] for row in rows],
-                high=[row[f"{_interval(row)}_high"] for row in rows],
+                low=[row[f"{name}_low"] for row, name in zip(rows, shown, strict=True)],
+                high=[row[f"{name}_high"] for row, name in zip(rows, shown, strict=True)],
+                interval=shown,
+                k=[row["k_high"] for row in rows],
                 networks=[row["networks"] for row in rows],
                 crossed=[row["k_low"] / row["networks"] for row in rows],
                 unfinished=[row["unfinished"] / row["networks"] for row in rows],
@@ -131,16 +139,31 @@ def law_sentence(series: Series) -> str:
     """The fitted law in words, or why there is none."""
     law = series.law
     if law is None:
-        return "Too few crossings for a power law."
+        return f"No power law: {_obstacle(series)}."
+    fit = _fit(law)
     if not law.fits:
-        return (
-            f"No power law: the best, n^({-law.exponent:.3f}), misses the estimates by a deviance "
-            f"of {law.deviance:.0f} at {law.points - 2} degrees of freedom."
-        )
+        return f"No power law: the best, n^({-law.exponent:.3f}), misses the estimates ({fit})."
     return (
-        f"P = {law.amplitude:.3f} n^({-law.exponent:.4f}), 95 % interval of the exponent "
-        f"{law.exponent_low:.4f} .. {law.exponent_high:.4f}."
+        f"P = {law.amplitude:.3g} n^({-law.exponent:.4f}), 95 % interval of the exponent "
+        f"{law.exponent_low:.4f} .. {law.exponent_high:.4f} ({fit})."
     )
+
+
+def _fit(law: PowerLaw) -> str:
+    """How well a law fits."""
+    if law.p_value is None:
+        return "it goes through both points, so nothing tests it"
+    degrees = "degree" if law.freedom == 1 else "degrees"
+    return (
+        f"deviance {law.deviance:.1f} at {law.freedom} {degrees} of freedom, p = {law.p_value:.2g}"
+    )
+
+
+def _obstacle(series: Series) -> str | None:
+    """Why there is no law of the widths that may be fitted."""
+    places = [k for k in range(len(series.width)) if k not in series.doubtful]
+    columns = (series.width, series.k, series.networks)
+    return obstacle(*(np.array([column[k] for k in places]) for column in columns))
 
 
 def doubts(series: Series) -> str:
@@ -154,6 +177,20 @@ def doubts(series: Series) -> str:
     )
 
 
+def interval_sentences(series: Series) -> list[str]:
+    """What to know of the intervals and of estimates whose samples ended by theirs."""
+    found = [CHOICE] if CLOPPER_PEARSON in series.interval else []
+    ended = [k for k, name in zip(series.k, series.interval, strict=True) if name == SEQUENCE]
+    bias = stopping_bias(min((k for k in ended if k), default=0))
+    if bias > SMALL_BIAS:
+        found.append(
+            "Samples that end where they are narrow enough tend to give too large estimates, here "
+            f"by up to about {bias:.0%}; ask for a smaller relative_width, or for a fixed number "
+            "of networks."
+        )
+    return found
+
+
 def paper_figure(setting: Setting) -> str | None:
     """``fig5`` or ``fig6`` where the paper has the setting."""
     place = PAPER.series.get(setting)
@@ -161,8 +198,10 @@ def paper_figure(setting: Setting) -> str | None:
 
 
 def _interval(row: dict[str, Any]) -> str:
-    """Wilson's interval does not hold where a sample ended because it was narrow enough."""
-    return "wilson" if row.get("relative_width_wanted") is None else "sequence"
+    """Only the sequence holds where a sample ended because it was narrow enough."""
+    if row.get("relative_width_wanted") is not None:
+        return SEQUENCE
+    return shown_interval(row["k_high"], row["networks"])
 
 
 def _published() -> dict[Setting, dict[int, float]]:

@@ -11,7 +11,16 @@ import pyarrow as pa
 
 from mcrelu.data import SampleRule, describe_points
 from mcrelu.errors import UserError
-from mcrelu.experiments.base import CELLS, BlockReader, CellRecord, Count, Estimate, Point, Tables
+from mcrelu.experiments.base import (
+    CELLS,
+    BlockReader,
+    CellRecord,
+    Count,
+    Estimate,
+    Point,
+    Source,
+    Tables,
+)
 from mcrelu.experiments.crossing.cell import PLAIN, Scales, StepRule
 from mcrelu.experiments.crossing.paper import STANDARD, Setting
 from mcrelu.philox import MINIBATCH
@@ -20,6 +29,7 @@ from mcrelu.stats import intervals
 from mcrelu.stats.powerlaw import fit_power_law
 from mcrelu.stats.sequential import confidence_sequence
 from mcrelu.stats.step_histogram import StepHistogram
+from mcrelu.types import Floats
 
 # Of unfinished networks nobody knows what they would do; a fit must not take them for crossed.
 MOST_UNFINISHED = 0.01
@@ -68,7 +78,7 @@ def cell_table(reader: BlockReader) -> pa.Table:
         full = np.full(len(n), np.nan)
         full[some] = column
         table = table.append_column(name, pa.array(full, mask=np.isnan(full)))
-    wanted = pa.array([reader.relative_width] * len(n), pa.float64())
+    wanted = pa.array([reader.relative_width(cell) for cell in reader.cells], pa.float64())
     return table.append_column("relative_width_wanted", wanted)
 
 
@@ -86,6 +96,18 @@ def points(cells: pa.Table) -> dict[Point, Estimate]:
     }
 
 
+def sources(cells: pa.Table) -> dict[Point, Source]:
+    """The networks behind them: those that may cross."""
+
+    def may_cross(rows: pa.Table) -> Floats:
+        return np.isin(rows["status"].to_numpy(), _STAYED, invert=True).astype(float)
+
+    return {
+        (setting_of(row), row["width"]): Source(row["cell"], ("status",), may_cross)
+        for row in cells.to_pylist()
+    }
+
+
 def setting_of(row: dict[str, Any]) -> Setting:
     """The series that a row of a table belongs to."""
     return Setting(**{name: row[name] for name in SETTING if name in row})
@@ -95,7 +117,7 @@ def power_laws(cells: pa.Table) -> pa.Table:
     """The law P = amplitude n^(-exponent) of each series of widths that allows a fit.
 
     Cells with more than MOST_UNFINISHED unfinished networks are left out; ``points`` says how many
-    are left.
+    are left. ``p_value`` is null where there are two.
     """
     series: dict[tuple[Any, ...], list[dict[str, Any]]] = defaultdict(list)
     for row in cells.to_pylist():
@@ -110,7 +132,8 @@ def power_laws(cells: pa.Table) -> pa.Table:
             law = fit_power_law(width, k, n)
         except UserError:
             continue
-        fitted.append(dict(zip(SETTING, setting, strict=True)) | law._asdict())
+        named = dict(zip(SETTING, setting, strict=True))
+        fitted.append(named | law._asdict() | {"p_value": law.p_value})
     return pa.Table.from_pylist(fitted, schema=_LAW_SCHEMA)
 
 
@@ -134,6 +157,7 @@ _LAW_SCHEMA = pa.schema(
         ("level", pa.float64()),
         ("deviance", pa.float64()),
         ("points", pa.int64()),
+        ("p_value", pa.float64()),  # of the deviance at points - 2 degrees of freedom
     ]
 )
 

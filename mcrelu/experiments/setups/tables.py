@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,10 +11,20 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mcrelu.distributions import family, inputs_of
-from mcrelu.experiments.base import CELLS, BlockReader, CellRecord, Estimate, Mean, Point, Tables
+from mcrelu.experiments.base import (
+    CELLS,
+    BlockReader,
+    CellRecord,
+    Estimate,
+    Mean,
+    Point,
+    Source,
+    Tables,
+)
 from mcrelu.experiments.setups.paper import MEASURES, Setting
 from mcrelu.experiments.setups.schema import METRICS
 from mcrelu.experiments.setups.search import GROUP, best_rows, group_of, on_edge
+from mcrelu.types import Floats
 
 BEST = "best_rates"
 
@@ -67,6 +77,19 @@ def points(cells: pa.Table) -> dict[Point, Estimate]:
             mean = Mean(row[column], row[f"{column}_se"] or 0.0, row["networks"])
             found[setting_of(row, measure), row["inputs"]] = mean
     return found
+
+
+def sources(cells: pa.Table) -> dict[Point, Source]:
+    """The networks behind them: those at the best rates."""
+
+    def rmses(column: str) -> Callable[[pa.Table], Floats]:
+        return lambda rows: rows[column].cast(pa.float64()).to_numpy()
+
+    return {
+        (setting_of(row, measure), row["inputs"]): Source(row["cell"], (column,), rmses(column))
+        for row in best_rows(cells.to_pylist()).values()
+        for measure, column in MEASURES.items()
+    }
 
 
 def setting_of(row: Mapping[str, Any], measure: str) -> Setting:

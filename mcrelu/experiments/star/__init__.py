@@ -5,6 +5,7 @@ from __future__ import annotations
 from mcrelu.experiments.room import Room
 from mcrelu.experiments.star.paper import PAPER, Setting
 from mcrelu.experiments.star.schema import SCHEMA, SCHEMA_VERSION
+from mcrelu.stats.intervals import CHOICE
 
 EXPERIMENT = Room(
     package=__name__,
@@ -13,7 +14,7 @@ EXPERIMENT = Room(
     note=(
         "Fractions of networks whose activation pattern on the data changed at any epoch, and "
         "whose loss fell below that of the best function that is affine on every ray; intervals "
-        "are Wilson's at 95 %."
+        f"are at 95 %. {CHOICE}"
     ),
     schema=SCHEMA,
     schema_version=SCHEMA_VERSION,

@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from mcrelu.experiments.star.paper import PAPER, Setting
 from mcrelu.experiments.star.tables import SETTING
+from mcrelu.stats.intervals import CLOPPER_PEARSON, shown_interval
 
 EVENT_NAMES = {
     "kink": "an activation pattern changed",
@@ -18,11 +19,12 @@ EVENT_NAMES = {
 
 @dataclass(frozen=True)
 class Fraction:
-    """A fraction of networks with its 95 % interval (Wilson), and what the paper has."""
+    """A fraction of networks with its 95 % interval, and what the paper has."""
 
     estimate: float
     low: float
     high: float
+    interval: str  # which one: by its name in tables
     paper: float | None
 
 
@@ -57,6 +59,12 @@ class Curve:
         return f"h = {factor:g}/{'λ_max' if rule == 'inv_lambda_max' else '|θ|²'}"
 
     @property
+    def has_few(self) -> bool:
+        """Whether so few networks are in an event, or not in it, that Wilson's interval fails."""
+        some = (one for part in self.fractions.values() for one in part)
+        return any(one.interval == CLOPPER_PEARSON for one in some)
+
+    @property
     def in_paper(self) -> bool:
         """Whether the paper has any of its points."""
         return any(one.paper is not None for part in self.fractions.values() for one in part)
@@ -73,10 +81,12 @@ def curves_of(cells: pa.Table) -> list[Curve]:
     def fraction(event: str, row: dict[str, Any]) -> Fraction:
         setting = Setting(event, *(row[name] for name in SETTING))
         paper = published.get((setting, row["width"]))
+        interval = shown_interval(row[f"{event}_k"], row["networks"])
         return Fraction(
             estimate=row[f"{event}_estimate"],
-            low=row[f"{event}_wilson_low"],
-            high=row[f"{event}_wilson_high"],
+            low=row[f"{event}_{interval}_low"],
+            high=row[f"{event}_{interval}_high"],
+            interval=interval,
             paper=paper and paper.estimate,
         )
 

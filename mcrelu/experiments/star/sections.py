@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from mcrelu.experiments.base import CELLS, Section, Tables
 from mcrelu.experiments.star.curves import EVENT_NAMES, Curve, curves_of
+from mcrelu.stats.intervals import CHOICE
 
 DRAWING = "star"
 
@@ -21,7 +22,7 @@ def _fractions(curve: Curve) -> Section:
         title=curve.name,
         headings=_headings(curve),
         rows=tuple(_row(curve, k) for k in range(len(curve.width))),
-        remarks=(f"Diverged: {lost}.",) if lost else (),
+        remarks=((f"Diverged: {lost}.",) if lost else ()) + ((CHOICE,) if curve.has_few else ()),
         figure=DRAWING,
     )
 

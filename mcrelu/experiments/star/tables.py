@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 
 from mcrelu.engines.r_d.protocol import LOSS_EVERY
-from mcrelu.experiments.base import CELLS, BlockReader, CellRecord, Count, Estimate, Point, Tables
+from mcrelu.experiments.base import (
+    CELLS,
+    BlockReader,
+    CellRecord,
+    Count,
+    Estimate,
+    Point,
+    Source,
+    Tables,
+)
 from mcrelu.experiments.star.paper import Setting
 from mcrelu.stats import intervals
 from mcrelu.types import Floats, Ints
@@ -61,6 +71,19 @@ def points(cells: pa.Table) -> dict[Point, Estimate]:
     return {
         (setting_of(row, event), row["width"]): Count(row[f"{event}_k"], row["networks"])
         for event in EVENTS
+        for row in cells.to_pylist()
+    }
+
+
+def sources(cells: pa.Table) -> dict[Point, Source]:
+    """The networks behind them: those in which the event ever happened."""
+
+    def happened(column: str) -> Callable[[pa.Table], Floats]:
+        return lambda rows: rows[column].is_valid().to_numpy().astype(float)
+
+    return {
+        (setting_of(row, event), row["width"]): Source(row["cell"], (column,), happened(column))
+        for event, column in EVENTS.items()
         for row in cells.to_pylist()
     }
 
