@@ -8,8 +8,9 @@ from html import escape
 from mcrelu.experiments.base import Section
 from mcrelu.figures.plot import FIGURES
 from mcrelu.runtime.block import versions
+from mcrelu.store.completeness import notices
 from mcrelu.store.output import Output
-from mcrelu.store.reduce import refused_section, written_tables
+from mcrelu.store.reduce import written_tables
 
 REPORT = "report.html"
 
@@ -30,13 +31,14 @@ def publish_report(output: Output) -> str:
 
 def _page(output: Output) -> str:
     experiment, tables = output.experiment, written_tables(output)
-    sections = [*experiment.sections(tables), *refused_section(tables)]
+    sections = experiment.sections(tables)
     figures = dict.fromkeys(section.figure for section in sections if section.figure)
     used = ", ".join(f"{name} {number}" for name, number in versions().items())
     return f"""<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>mcrelu report</title>
 <style>{_STYLE}</style></head><body>
 <h1>{escape(experiment.title)}</h1>
+{"".join(_section(one) for one in notices(output, tables))}
 {"".join(f"<figure>{_drawing(output, name)}</figure>" for name in figures)}
 {"".join(_section(one) for one in sections) or "<p>No block is complete yet.</p>"}
 <p>{escape(experiment.note)} Only complete blocks are counted.</p>
@@ -48,7 +50,7 @@ def _page(output: Output) -> str:
 
 def _section(section: Section) -> str:
     remarks = "".join(f"<p>{escape(text)}</p>" for text in section.remarks)
-    table = _table(section.headings, section.rows)
+    table = _table(section.headings, section.rows) if section.headings else ""
     return f"<h2>{escape(section.title)}</h2>{table}{remarks}"
 
 

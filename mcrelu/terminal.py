@@ -21,8 +21,10 @@ _NUMBER = re.compile(r"[-+]?[0-9.]|infinite|$")  # what a cell of a column of nu
 
 def section_table(section: Section) -> Group:
     """A section: its table, and its remarks below."""
-    table = _table(section.title, section.headings, section.rows)
-    return Group(table, *(f" {remark}" for remark in section.remarks))
+    remarks = (f" {remark}" for remark in section.remarks)
+    if not section.headings:
+        return Group(section.title, *remarks)
+    return Group(_table(section.title, section.headings, section.rows), *remarks)
 
 
 def comparison_table(comparison: pa.Table, other: str) -> Table:

@@ -14,8 +14,9 @@ import pytest
 from matplotlib.axes import Axes
 from matplotlib.container import ErrorbarContainer
 
-from mcrelu.experiments.crossing.figures import crossing_figure
+from mcrelu.experiments.crossing.figures import crossing_figure, drawings
 from mcrelu.experiments.crossing.pgf import crossing_tex
+from mcrelu.experiments.crossing.sections import sections
 from mcrelu.experiments.crossing.series import Series, doubts, law_sentence, series_of
 from mcrelu.experiments.crossing.tables import power_laws
 from mcrelu.figures.style import look, publish
@@ -86,6 +87,27 @@ def test_the_interval_is_one_that_holds_where_the_sample_was_ended_by_it() -> No
         (one,) = series_of(table.append_column("relative_width_wanted", column), power_laws(table))
         assert one.low == pytest.approx(ends[0])
         assert one.high == pytest.approx(ends[1])
+
+
+def test_widths_without_results_have_empty_rows_and_are_not_drawn() -> None:
+    table = cells([360, 250, 180])
+    none = dict.fromkeys(("estimate", "wilson_low", "wilson_high"))
+    rows = [*table.to_pylist(), table.to_pylist()[0] | none | {"width": 128, "networks": 0}]
+    rows += [rows[-1] | {"offset": 0.1, "width": 16}]
+    reasons: dict[str, int | None] = dict.fromkeys(
+        ("crossed", "locally_converged", "early_stopped"), 0
+    )
+    reasons |= {"a_degenerate": 0, "x_degenerate": 0, "relative_width_wanted": None}
+    waiting = pa.Table.from_pylist([row | reasons for row in rows])
+    tables = {"cells": waiting, "power_laws": power_laws(waiting)}
+    first, other, endings = sections(tables)
+    assert [row[:3] for row in first.rows][2:] == [("64", "1000", "0.1800"), ("128", "0", "")]
+    assert "So far of 3 widths" in first.remarks[0]
+    assert [row[:4] for row in other.rows] == [("16", "0", "", "")]
+    assert len(endings.rows) == 5
+    (drawing,) = drawings(tables)
+    with look():
+        assert len(drawing.figure.axes[0].containers) == 1
 
 
 def legend_of(axes: Axes) -> list[str]:

@@ -31,7 +31,7 @@ Legend = list[tuple[Artist | Container, str]]
 
 def drawings(tables: Tables) -> list[Drawing]:
     """The crossing figure and its LaTeX; none if no block is complete yet."""
-    series = series_of(tables[CELLS], tables[POWER_LAWS])
+    series = [one for one in series_of(tables[CELLS], tables[POWER_LAWS]) if one.width]
     if not series:
         return []
     # Not the figure's own name: compiling it must not overwrite crossing.pdf.

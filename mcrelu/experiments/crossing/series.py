@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import pyarrow as pa
@@ -31,6 +31,7 @@ class Series:
     law: PowerLaw | None
     paper_width: list[int]
     paper_estimate: list[float]
+    waiting: list[int] = field(default_factory=list)  # widths without results yet, ascending
 
     @property
     def sound_law(self) -> PowerLaw | None:
@@ -75,15 +76,18 @@ def label_of(setting: Setting) -> str:
 
 
 def series_of(cells: pa.Table, laws: pa.Table) -> list[Series]:
-    """The series in a table of cells and one of power laws, widths ascending."""
+    """The series in a table of cells and one of power laws, widths ascending.
+
+    Those without results have no widths but those that are waited for.
+    """
     by_setting: dict[Setting, list[dict[str, Any]]] = {}
     for row in sorted(cells.to_pylist(), key=lambda row: row["width"]):
-        if row["networks"]:
-            by_setting.setdefault(setting_of(row), []).append(row)
+        by_setting.setdefault(setting_of(row), []).append(row)
     fitted = {setting_of(row): row for row in laws.to_pylist()}
     published = _published()
     found = []
-    for setting, rows in by_setting.items():
+    for setting, every in by_setting.items():
+        rows = [row for row in every if row["networks"]]
         paper = sorted(published.get(setting, {}).items())
         law = fitted.get(setting)
         found.append(
@@ -99,6 +103,7 @@ def series_of(cells: pa.Table, laws: pa.Table) -> list[Series]:
                 law=law and PowerLaw(*(law[field] for field in PowerLaw._fields)),
                 paper_width=[width for width, _ in paper],
                 paper_estimate=[estimate for _, estimate in paper],
+                waiting=[row["width"] for row in every if not row["networks"]],
             )
         )
     return found
@@ -119,9 +124,10 @@ def law_sentence(series: Series) -> str:
             f"No power law: the best, n^({-law.exponent:.3f}), misses the estimates by a deviance "
             f"of {law.deviance:.0f} at {law.points - 2} degrees of freedom."
         )
+    so_far = f" So far of {law.points} widths." if series.waiting else ""
     return (
         f"P = {law.amplitude:.3f} n^({-law.exponent:.4f}), 95 % interval of the exponent "
-        f"{law.exponent_low:.4f} .. {law.exponent_high:.4f}."
+        f"{law.exponent_low:.4f} .. {law.exponent_high:.4f}.{so_far}"
     )
 
 

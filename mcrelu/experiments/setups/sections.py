@@ -38,13 +38,14 @@ def sections(tables: Tables) -> list[Section]:
     remarks = [] if not edge else [
         f"* first or last of the rates tried ({edge} of {len(best)}): a better one may lie beyond."
     ]  # fmt: skip
-    lost = [row for row in tables[CELLS].to_pylist() if row["diverged"]]
+    cells = tables[CELLS].to_pylist()
+    lost = [row for row in cells if row["diverged"]]
     if lost:
-        remarks.append(f"Some network diverged at {len(lost)} of {tables[CELLS].num_rows} rates.")
+        remarks.append(f"Some network diverged at {len(lost)} of {len(cells)} rates.")
     return [
-        _by_data("Test RMSE at the best learning rate", best, _rmse, (), DRAWING),
-        _by_data("Learning rates", best, _rate, tuple(remarks), None),
-        *_of_halving(halving_of(tables[CELLS].to_pylist())),
+        _by_data("Test RMSE at the best learning rate", cells, best, _rmse, (), DRAWING),
+        _by_data("Learning rates", cells, best, _rate, tuple(remarks), None),
+        *_of_halving(halving_of(cells)),
         *(_relative(one, f"{one.biases.name} biases") for one in over_inputs(best)),
         *(_relative(one, " ".join(one.curves[0].configuration.words()[:3]))
           for one in by_optimizer(best)),
@@ -69,14 +70,16 @@ def _of_halving(found: Halving | None) -> list[Section]:
 
 def _by_data(
     title: str,
+    cells: list[Row],
     best: list[Row],
     shown: Callable[[Row], str],
     remarks: tuple[str, ...],
     figure: str | None,
 ) -> Section:
-    columns = data_sets(best)
+    """What is shown of the best rates, with a place for every configuration and data set."""
+    columns = data_sets(cells)
     entries = {(configuration_of(row), row["data"]): shown(row) for row in best}
-    configurations = in_order({configuration_of(row) for row in best})
+    configurations = in_order({configuration_of(row) for row in cells})
     rows = tuple(
         (*one.words(), *(entries.get((one, data), "") for data in columns))
         for one in configurations

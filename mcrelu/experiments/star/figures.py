@@ -18,7 +18,7 @@ from mcrelu.figures.ticks import all_of
 
 def drawings(tables: Tables) -> list[Drawing]:
     """The star figure; none if no block is complete yet."""
-    curves = curves_of(tables[CELLS])
+    curves = [one for one in curves_of(tables[CELLS]) if one.width]
     return [Drawing(DRAWING, star_figure(curves))] if curves else []
 
 

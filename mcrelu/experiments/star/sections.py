@@ -10,6 +10,8 @@ DRAWING = "star"
 
 def sections(tables: Tables) -> list[Section]:
     """A section per curve: fractions of networks, beside the published values."""
+    if not any(tables[CELLS]["networks"].to_pylist()):
+        return []
     return [_fractions(curve) for curve in curves_of(tables[CELLS])]
 
 
@@ -20,7 +22,7 @@ def _fractions(curve: Curve) -> Section:
     return Section(
         title=curve.name,
         headings=_headings(curve),
-        rows=tuple(_row(curve, k) for k in range(len(curve.width))),
+        rows=_rows(curve),
         remarks=(f"Diverged: {lost}.",) if lost else (),
         figure=DRAWING,
     )
@@ -32,6 +34,14 @@ def _headings(curve: Curve) -> tuple[str, ...]:
         "width", "networks", "kink change", "95 % interval", *paper, "loss crossing",
         "95 % interval", *paper, "median loss / threshold",
     )  # fmt: skip
+
+
+def _rows(curve: Curve) -> tuple[tuple[str, ...], ...]:
+    """A row per width, those without results too."""
+    empty = ("",) * (len(_headings(curve)) - 2)
+    found = {width: (str(width), "0", *empty) for width in curve.waiting}
+    found |= {width: _row(curve, k) for k, width in enumerate(curve.width)}
+    return tuple(row for _, row in sorted(found.items()))
 
 
 def _row(curve: Curve, k: int) -> tuple[str, ...]:
