@@ -48,11 +48,12 @@ class Section:
 
 @dataclass(frozen=True)
 class Drawing:
-    """A figure, and other documents that show the same."""
+    """A figure, and LaTeX documents that show the same."""
 
     name: str
     figure: Any  # matplotlib.figure.Figure
-    documents: Mapping[str, str] = field(default_factory=dict)  # by file name, such as LaTeX
+    documents: Mapping[str, str] = field(default_factory=dict)  # LaTeX by file name
+    caption: str = ""  # how many networks a point is of, what its bars or bands are
 
 
 class Count(NamedTuple):

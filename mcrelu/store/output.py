@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from functools import cached_property
+from pathlib import PurePath
 from typing import Any
 
 import pyarrow as pa
@@ -108,6 +109,11 @@ class Output:
             sweep = Sweep.from_text(self.spec_text(), self.files.path(SPEC))
             self._sweep = _recalling(sweep, self.contents)
         return self._sweep
+
+    @property
+    def name(self) -> str:
+        """The last part of its path: that of the spec, unless the run was given another."""
+        return PurePath(self.files.root).name
 
     def spec_text(self) -> str:
         """The spec as it stands in the output."""

@@ -13,8 +13,11 @@ import pyarrow as pa
 import pytest
 from matplotlib.axes import Axes
 from matplotlib.container import ErrorbarContainer
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.path import Path as MarkerPath
 
-from mcrelu.experiments.crossing.figures import crossing_figure, drawings
+from mcrelu.experiments.crossing.figures import crossing_figure, dodges, drawings
 from mcrelu.experiments.crossing.pgf import crossing_tex
 from mcrelu.experiments.crossing.sections import sections
 from mcrelu.experiments.crossing.series import Series, doubts, law_sentence, series_of
@@ -24,8 +27,10 @@ from mcrelu.figures.ticks import width_ticks
 from mcrelu.stats.intervals import wilson
 from mcrelu.stats.sequential import confidence_sequence
 from mcrelu.store.files import Files
+from mcrelu.types import Floats
 
 WIDTHS = [16, 32, 64, 128]
+LIMIT = "no crossing: 95 % upper limit"
 
 
 def cells(crossed: list[int], unfinished: int = 0, **setting: object) -> pa.Table:
@@ -136,11 +141,70 @@ def test_axes_are_logarithmic_and_labelled() -> None:
     assert legend_of(axes)[0] == "GD"
 
 
-def test_an_estimate_of_zero_shows_the_end_of_its_interval() -> None:
+def legend_below(figure: Figure) -> dict[str, Line2D]:
+    (legend,) = figure.legends
+    names = [text.get_text() for text in legend.get_texts()]
+    return dict(zip(names, cast("list[Line2D]", legend.legend_handles), strict=True))
+
+
+def heights(line: Line2D) -> Floats:
+    """Ordinates of a marker that is a path."""
+    return np.asarray(cast("MarkerPath", line.get_marker()).vertices)[:, 1]
+
+
+def lines_called(axes: Axes, name: str) -> list[Line2D]:
+    return [line for line in axes.lines if line.get_label() == name]
+
+
+def test_no_crossing_is_an_upper_limit_and_the_legend_says_so() -> None:
     with look():
-        axes = crossing_figure(series([5, 0])).axes[0]
-    shown = [y for line in axes.lines for y in np.asarray(line.get_ydata()).tolist()]
-    assert wilson(0, 1000).high == pytest.approx(min(y for y in shown if y > 0.003))
+        figure = crossing_figure(series([5, 0]))
+    (limit,) = lines_called(figure.axes[0], LIMIT)
+    assert np.asarray(limit.get_xdata()).tolist() == [32]
+    assert np.asarray(limit.get_ydata()).tolist() == pytest.approx([float(wilson(0, 1000).high)])
+    arrow, shown = heights(limit), heights(legend_below(figure)[LIMIT])
+    assert arrow.min() < 0.0 == arrow.max()  # down from there
+    assert shown.tolist() == arrow.tolist()
+    low, _ = figure.axes[0].get_ylim()
+    assert low < wilson(0, 1000).high / 1.5
+    assert "coordinates {(32, 0.00382676)}" in crossing_tex(series([5, 0]))
+
+
+def test_without_zeros_there_are_no_upper_limits() -> None:
+    with look():
+        axes = crossing_figure(series([360, 250])).axes[0]
+    assert lines_called(axes, LIMIT) == []
+    assert LIMIT not in legend_of(axes)
+    assert "limit" not in crossing_tex(series([360, 250]))
+
+
+def test_series_of_the_same_widths_stand_side_by_side() -> None:
+    both = [*series([360, 250, 180]), *series([360, 250, 180], offset=0.5)]
+    left, right = dodges(both)
+    assert left == -right < 0.0
+    assert 2.0 * right < 0.5  # octaves: neighbouring widths stay apart
+    with look():
+        axes = crossing_figure(both).axes[0]
+    for dodge, container in zip((left, right), axes.containers, strict=True):
+        points = cast("ErrorbarContainer", container).lines[0]
+        assert np.log2(points.get_xdata()) == pytest.approx([4 + dodge, 5 + dodge, 6 + dodge])
+    assert dodges(both[:1]) == [0.0]
+    assert dodges([both[0], replace(both[1], width=[128, 256, 512])]) == [0.0, 0.0]
+
+
+def test_the_paper_s_points_look_as_in_the_legend_and_stand_beside_ours() -> None:
+    offsets = (0.0, 0.01, 0.1)
+    three = [series([360, 250], offset=offset)[0] for offset in offsets]
+    with look():
+        figure = crossing_figure(three)
+    papers = lines_called(figure.axes[0], "paper")
+    assert len(papers) == 3
+    handle = legend_below(figure)["paper"]
+    for line, dodge in zip(papers, dodges(three), strict=True):
+        for what in ("color", "marker", "markersize", "markerfacecolor", "markeredgewidth"):
+            getter = f"get_{what}"
+            assert getattr(line, getter)() == getattr(handle, getter)(), what
+        assert np.log2(line.get_xdata())[0] == pytest.approx(4 + dodge)
 
 
 def test_the_same_table_draws_the_same_bytes(tmp_path: Path) -> None:
@@ -169,7 +233,7 @@ def test_wide_widths_are_powers_of_two() -> None:
     assert [tick.get_text() for tick in axes.get_xticklabels()] == ["$2^{10}$", "$2^{16}$"]
 
 
-def test_many_series_have_their_legend_outside_and_one_entry_for_the_paper() -> None:
+def test_many_series_have_their_legend_below_and_one_entry_for_the_paper() -> None:
     offsets = (0.0, 0.01, 0.1)
     with look():
         figure = crossing_figure([series([360, 250], offset=offset)[0] for offset in offsets])
@@ -178,6 +242,11 @@ def test_many_series_have_their_legend_outside_and_one_entry_for_the_paper() -> 
     labels = [text.get_text() for text in legend.get_texts()]
     assert len(labels) == len(offsets) + 2
     assert labels.count("paper") == 1
+    with look():
+        figure.draw_without_rendering()
+    place = legend.get_window_extent().transformed(figure.transFigure.inverted())
+    assert place.y1 < figure.axes[0].get_position().y0
+    assert figure.axes[0].get_position().width > 0.85  # nothing beside them
 
 
 def test_unfinished_networks_are_shown_and_not_fitted() -> None:

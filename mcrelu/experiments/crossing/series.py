@@ -13,6 +13,7 @@ from mcrelu.experiments.crossing.tables import MOST_UNFINISHED, setting_of
 from mcrelu.figures.ticks import all_of
 from mcrelu.stats.powerlaw import PowerLaw
 
+_INTERVAL_NAMES = {"wilson": "Wilson intervals", "sequence": "confidence sequences"}
 _OPTIMIZERS = {"gd": "GD", "sgd": "SGD", "adam": "Adam"}
 
 
@@ -146,6 +147,12 @@ def paper_figure(setting: Setting) -> str | None:
     """``fig5`` or ``fig6`` where the paper has the setting."""
     place = PAPER.series.get(setting)
     return place and place[0]
+
+
+def interval_names(cells: pa.Table) -> str:
+    """What kinds of intervals the series of a table of cells have."""
+    used = {_interval(row) for row in cells.to_pylist()}
+    return " or ".join(name for kind, name in _INTERVAL_NAMES.items() if kind in used)
 
 
 def _interval(row: dict[str, Any]) -> str:

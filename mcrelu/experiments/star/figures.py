@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from mcrelu.experiments.base import CELLS, Drawing, Tables
 from mcrelu.experiments.star.curves import EVENT_NAMES, Curve, curves_of
 from mcrelu.experiments.star.sections import DRAWING
+from mcrelu.figures.captions import joined, networks_per_point
 from mcrelu.figures.panels import width_axis
 from mcrelu.figures.style import COLORS, COLUMN_WIDTH, GREY, MARKERS, PAGE_WIDTH
 from mcrelu.figures.ticks import all_of
@@ -19,7 +20,11 @@ from mcrelu.figures.ticks import all_of
 def drawings(tables: Tables) -> list[Drawing]:
     """The star figure; none if no block is complete yet."""
     curves = [one for one in curves_of(tables[CELLS]) if one.width]
-    return [Drawing(DRAWING, star_figure(curves))] if curves else []
+    if not curves:
+        return []
+    counts = networks_per_point(count for curve in curves for count in curve.networks)
+    caption = joined((counts, "bars are 95 % Wilson intervals"))
+    return [Drawing(DRAWING, star_figure(curves), caption=caption)]
 
 
 def star_figure(curves: Sequence[Curve]) -> Figure:
