@@ -430,7 +430,8 @@ def finished_star(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_star_run_writes_what_it_names(finished_star: Path) -> None:
     said = json.loads((finished_star / "run.json").read_text())
     assert [cell["networks"] for cell in said["cells"]] == [6] * 4
-    assert {Path(path).name for path in said["figures"]} == {"star.png", "star.pdf", "star.svg"}
+    drawn = {f"{name}.{kind}" for name in ("star", "losses") for kind in ("png", "pdf", "svg")}
+    assert {Path(path).name for path in said["figures"]} == drawn
     report = Path(said["report"]).read_text()
     assert "h = 2/λ_max" in report
     assert "<svg" in report

@@ -174,10 +174,13 @@ class Experiment(Protocol):
         """The tables that follow from the cell table alone, which is among them."""
 
     def sections(self, tables: Tables) -> list[Section]:
-        """What the tables say, for people; needs those of :meth:`derived`."""
+        """What the tables say, for people; needs those of :meth:`derived`, may use all."""
 
     def drawings(self, tables: Tables) -> list[Drawing]:
-        """Its figures; needs the tables of :meth:`derived`. None if nothing is complete yet."""
+        """Its figures; needs the tables of :meth:`derived`, may use all.
+
+        None if nothing is complete yet.
+        """
 
     def points(self, cells: pa.Table) -> dict[Point, Estimate]:
         """The estimates of a cell table that can be compared, by point; all of one kind."""

@@ -193,6 +193,11 @@ class Output:
         self.files.publish(f"tables/{name}.parquet", parquet_of(table))
         self.files.publish(f"tables/{name}.csv", csv_of(table))
 
+    def table_names(self) -> list[str]:
+        """Names of the tables that were written."""
+        names = self.files.names("tables")
+        return [PurePath(name).stem for name in names if name.endswith(".parquet")]
+
     def read_table(self, name: str) -> pa.Table:
         """The table tables/<name>.parquet.
 

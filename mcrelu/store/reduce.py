@@ -42,14 +42,18 @@ def cell_table(output: Output) -> pa.Table:
 
 
 def written_tables(output: Output) -> Tables:
-    """The cell table of an output as it was written last, and all that follows from it.
+    """The tables of an output as they were written last.
+
+    What follows from the cell table is made from it anew.
 
     Raises
     ------
     UserError
-        If it was not written yet.
+        If there are none yet, or one is damaged.
     """
-    return output.experiment.derived(output.read_table(CELLS))
+    derived = output.experiment.derived(output.read_table(CELLS))
+    others = (name for name in output.table_names() if name not in derived)
+    return derived | {name: output.read_table(name) for name in others}
 
 
 def refused_in(tables: Tables) -> list[str]:

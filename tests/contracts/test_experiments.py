@@ -158,14 +158,16 @@ def test_tables_sections_and_figures(one: Experiment, amount: str, tmp_path: Pat
     assert {name: table.equals(tables[name]) for name, table in derived.items()} == dict.fromkeys(
         derived, True
     )
-    sections = one.sections(derived)
+    assert bool(one.sections(derived)) == (number > 0)
+    sections = one.sections(tables)
     assert bool(sections) == (number > 0)
     for section in sections:
         assert section.title
         assert {len(row) for row in section.rows} <= {len(section.headings)}
     figures = draw(output)
     assert bool(figures) == (number > 0)
-    names = {drawing.name for drawing in one.drawings(derived)}
+    names = {drawing.name for drawing in one.drawings(tables)}
+    assert {drawing.name for drawing in one.drawings(derived)} <= names
     assert {section.figure for section in sections} - {None} <= names
     report = Path(publish_report(output)).read_text()
     assert one.title in report

@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.path import Path as MarkerPath
 
-from mcrelu.experiments.crossing.figures import crossing_figure, dodges, drawings
+from mcrelu.experiments.crossing.figures import crossing_figure, dodges_of, drawings
 from mcrelu.experiments.crossing.pgf import crossing_tex
 from mcrelu.experiments.crossing.sections import sections
 from mcrelu.experiments.crossing.series import Series, doubts, law_sentence, series_of
@@ -180,7 +180,7 @@ def test_without_zeros_there_are_no_upper_limits() -> None:
 
 def test_series_of_the_same_widths_stand_side_by_side() -> None:
     both = [*series([360, 250, 180]), *series([360, 250, 180], offset=0.5)]
-    left, right = dodges(both)
+    left, right = dodges_of(both)
     assert left == -right < 0.0
     assert 2.0 * right < 0.5  # octaves: neighbouring widths stay apart
     with look():
@@ -188,8 +188,8 @@ def test_series_of_the_same_widths_stand_side_by_side() -> None:
     for dodge, container in zip((left, right), axes.containers, strict=True):
         points = cast("ErrorbarContainer", container).lines[0]
         assert np.log2(points.get_xdata()) == pytest.approx([4 + dodge, 5 + dodge, 6 + dodge])
-    assert dodges(both[:1]) == [0.0]
-    assert dodges([both[0], replace(both[1], width=[128, 256, 512])]) == [0.0, 0.0]
+    assert dodges_of(both[:1]) == [0.0]
+    assert dodges_of([both[0], replace(both[1], width=[128, 256, 512])]) == [0.0, 0.0]
 
 
 def test_the_paper_s_points_look_as_in_the_legend_and_stand_beside_ours() -> None:
@@ -200,7 +200,7 @@ def test_the_paper_s_points_look_as_in_the_legend_and_stand_beside_ours() -> Non
     papers = lines_called(figure.axes[0], "paper")
     assert len(papers) == 3
     handle = legend_below(figure)["paper"]
-    for line, dodge in zip(papers, dodges(three), strict=True):
+    for line, dodge in zip(papers, dodges_of(three), strict=True):
         for what in ("color", "marker", "markersize", "markerfacecolor", "markeredgewidth"):
             getter = f"get_{what}"
             assert getattr(line, getter)() == getattr(handle, getter)(), what

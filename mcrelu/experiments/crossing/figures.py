@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -23,7 +22,7 @@ from mcrelu.experiments.crossing.sections import DRAWING
 from mcrelu.experiments.crossing.series import Series, all_widths, interval_names, series_of
 from mcrelu.experiments.crossing.tables import POWER_LAWS
 from mcrelu.figures.captions import joined, networks_per_point
-from mcrelu.figures.panels import width_axis
+from mcrelu.figures.panels import dodges, width_axis
 from mcrelu.figures.style import COLORS, COLUMN_WIDTH, GREY, MARKERS, PAGE_WIDTH
 from mcrelu.stats.powerlaw import PowerLaw
 from mcrelu.types import Floats
@@ -36,8 +35,6 @@ _ARROW = Path([(-0.5, 0), (0.5, 0), (0, 0), (0, -2), (-0.4, -1.4), (0, -2), (0.4
               [Path.MOVETO, Path.LINETO, Path.MOVETO, Path.LINETO, Path.MOVETO, Path.LINETO,
                Path.LINETO])  # fmt: skip
 _ARROW_ROOM = 1.6  # factor by which an arrow reaches down, about
-_MOST_DODGE = 0.12  # octaves between series of a width
-_DODGED_PART = 0.6  # of the way to the next width, for all series
 
 Legend = list[tuple[Artist | Container, str]]
 
@@ -53,7 +50,7 @@ def drawings(tables: Tables) -> list[Drawing]:
     caption = joined((
         counts,
         f"bars are 95 % {interval_names(tables[CELLS])}",
-        "series of a width are drawn side by side" if any(dodges(series)) else None,
+        "series of a width are drawn side by side" if any(dodges_of(series)) else None,
     ))  # fmt: skip
     found = [Drawing(DRAWING, crossing_figure(series), documents, caption)]
     if decided := decision_steps_of(tables[CELLS]):
@@ -72,7 +69,7 @@ def crossing_figure(series: Sequence[Series]) -> Figure:
     axes = figure.add_subplot()
     axes.set_yscale("log")
     legend: Legend = []
-    for k, (one, dodge) in enumerate(zip(series, dodges(series), strict=True)):
+    for k, (one, dodge) in enumerate(zip(series, dodges_of(series), strict=True)):
         look = {"color": COLORS[k % len(COLORS)], "marker": MARKERS[k % len(MARKERS)]}
         legend += _draw(axes, one, 2.0**dodge, look, few)
     widths = all_widths(series)
@@ -92,15 +89,9 @@ def crossing_figure(series: Sequence[Series]) -> Figure:
     return figure
 
 
-def dodges(series: Sequence[Series]) -> list[float]:
-    """How far to the right each series is drawn, in octaves: 0 if no two share a width."""
-    ours = [width for one in series for width in one.width]
-    if len(set(ours)) == len(ours):
-        return [0.0] * len(series)
-    widths = all_widths(series)
-    gap = min((np.log2(high / low) for low, high in pairwise(widths)), default=1.0)
-    step = min(_MOST_DODGE, _DODGED_PART * gap / len(series))
-    return [step * (k - (len(series) - 1) / 2.0) for k in range(len(series))]
+def dodges_of(series: Sequence[Series]) -> list[float]:
+    """How far to the right each series is drawn, in octaves, the paper's points with it."""
+    return dodges([one.width for one in series], all_widths(series))
 
 
 def _draw(axes: Axes, series: Series, dodge: float, look: Mapping[str, Any], few: bool) -> Legend:

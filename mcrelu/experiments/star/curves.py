@@ -52,6 +52,13 @@ class Curve:
         return ", ".join([*parts, self.step])
 
     @property
+    def formula(self) -> str:
+        """The same for a legend, with its formula as mathematics."""
+        pretty = self.name.replace("λ_max", r"\lambda_{\max}").replace("|θ|²", r"|\theta|^2")
+        words, _, formula = pretty.partition("h = ")
+        return f"{words}$h = {formula}$"
+
+    @property
     def step(self) -> str:
         """The step size as a formula."""
         factor, rule = self.setting["step_factor"], self.setting["step_rule"]
