@@ -13,6 +13,7 @@ from rich.table import Table
 from mcrelu.experiments.base import Agreement, Section
 from mcrelu.runtime.plan import Plan
 from mcrelu.runtime.progress import duration
+from mcrelu.stats.verdicts import comparison_section
 
 MANY_CORES = (1, 16, 1000)  # beside those of this machine, forecasts are for so many
 
@@ -27,33 +28,9 @@ def section_table(section: Section) -> Group:
     return Group(_table(section.title, section.headings, section.rows), *remarks)
 
 
-def comparison_table(comparison: pa.Table, other: str) -> Table:
+def comparison_table(comparison: pa.Table, other: str) -> Group:
     """Points compared, with the verdict of each; what all points share stands below."""
-    names = comparison.column_names
-    *setting, abscissa = names[: names.index("estimate")]
-    varies = [name for name in setting if len(set(comparison[name].to_pylist())) > 1]
-    headings = [*varies, abscissa, "estimate", "networks", other, "networks", "z", "p", "verdict"]
-    rows = [
-        (
-            *(_shown(row[name]) for name in varies),
-            str(row[abscissa]),
-            f"{row['estimate']:.4f}",
-            str(row["networks"]),
-            f"{row['other_estimate']:.4f}",
-            str(row["other_networks"]),
-            f"{row['z']:+.2f}",
-            f"{row['p']:.3g}",
-            "agrees" if row["agrees"] else "DIFFERS",
-        )
-        for row in comparison.to_pylist()
-    ]
-    table = _table(f"Comparison with {other}", headings, rows)
-    same = ", ".join(
-        f"{name} {_shown(comparison[name][0].as_py())}" for name in setting if name not in varies
-    )
-    if same:
-        table.caption = f" All points: {same}."
-    return table
+    return section_table(comparison_section(comparison, other))
 
 
 def agreement_table(agreements: Iterable[Agreement]) -> Table:
@@ -137,10 +114,6 @@ def _table(title: str, headings: Sequence[str], rows: Sequence[Sequence[str]]) -
     for row in rows:
         table.add_row(*row)
     return table
-
-
-def _shown(value: Any) -> str:
-    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _begun(status: dict[str, Any]) -> str:

@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from mcrelu.experiments.base import CELLS, Section, Tables
 from mcrelu.store.output import Output
+from mcrelu.store.timings import TIMINGS, timings
 
 _REFUSED = b"mcrelu.refused"  # metadata of the cell table: names of shards that it does not count
 
@@ -28,6 +29,8 @@ def reduce(output: Output) -> Reduction:
     """
     reader = output.reader()
     tables = output.experiment.tables(reader)
+    # Not among the results: those are a function of the rows.
+    output.publish_table(TIMINGS, timings(reader))
     refused = reader.refused
     noted = {_REFUSED: json.dumps(refused).encode()} if refused else {}
     tables[CELLS] = tables[CELLS].replace_schema_metadata(noted)
