@@ -59,7 +59,7 @@ def status_table(status: dict[str, Any]) -> Table:
         ("networks", f"{status['networks_done']} of {about}{status['networks']}"),
         *([("begun blocks", _begun(status))] if status["blocks_begun"] else []),
         ("failed blocks", str(status["failed_blocks"])),
-        *([("refused shards", str(len(status["refused"])))] if status["refused"] else []),
+        *([("damaged files", _damaged(status))] if status["refused"] else []),
         ("last run", f"{last['state']}, {duration(last['seconds'])}, {last['updated']}"),
     ]
     return facts_table(status["out"], rows)
@@ -114,6 +114,12 @@ def _table(title: str, headings: Sequence[str], rows: Sequence[Sequence[str]]) -
     for row in rows:
         table.add_row(*row)
     return table
+
+
+def _damaged(status: dict[str, Any]) -> str:
+    """How many, and what to do about them."""
+    count, out = len(status["refused"]), status["out"]
+    return f"{count} (mcrelu check {out} names them; the run's command replaces them)"
 
 
 def _begun(status: dict[str, Any]) -> str:

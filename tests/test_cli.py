@@ -117,6 +117,18 @@ def test_status_counts_what_is_there(finished: Path, tmp_path: Path) -> None:
     assert (status["networks_done"], status["networks"]) == (100, 120)
 
 
+def test_status_says_that_a_file_is_damaged_and_what_to_do(finished: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    shutil.copytree(finished / "out", out)
+    assert "damaged" not in mcrelu("status", "out", cwd=tmp_path).stdout
+    shard = next(out.glob("shards/*/*.parquet"))
+    shard.write_bytes(shard.read_bytes()[:-9])
+    said = mcrelu("status", "out", cwd=tmp_path).stdout
+    assert "5 of 6" in said
+    (line,) = [line for line in said.splitlines() if "damaged files" in line]
+    assert line.split()[2:6] == ["1", "(mcrelu", "check", str(out)]
+
+
 @pytest.mark.parametrize("content", ['{"state": "runn', ""])
 def test_a_torn_status_file_counts_as_none(content: str, finished: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"

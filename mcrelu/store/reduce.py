@@ -7,8 +7,11 @@ from typing import NamedTuple
 
 import pyarrow as pa
 
+from mcrelu.errors import UserError
 from mcrelu.experiments.base import CELLS, Section, Tables
+from mcrelu.store.inventory import Inventory
 from mcrelu.store.output import Output
+from mcrelu.store.shards import cell_in, checksum
 from mcrelu.store.timings import TIMINGS, timings
 
 _REFUSED = b"mcrelu.refused"  # metadata of the cell table: names of shards that it does not count
@@ -63,6 +66,28 @@ def refused_in(tables: Tables) -> list[str]:
     """Names of the shards that the tables do not count though they are there."""
     noted = (tables[CELLS].schema.metadata or {}).get(_REFUSED)
     return [] if noted is None else list(json.loads(noted))
+
+
+def known_damage(output: Output, inventory: Inventory) -> list[str]:
+    """Names of shards that are known not to be good, without reading those that seem so.
+
+    Those are what the inventory refused, and what the tables name and nobody replaced since.
+    """
+    try:
+        noted = refused_in({CELLS: output.read_table(CELLS)})
+    except UserError:  # no tables yet
+        noted = []
+    still = (name for name in noted if _is_damaged(output, inventory, name))
+    return list(dict.fromkeys((*inventory.refused, *still)))
+
+
+def _is_damaged(output: Output, inventory: Inventory, name: str) -> bool:
+    """Whether a shard is there and is none that the output vouches for."""
+    content, cell = output.files.read(name), inventory.cells.get(cell_in(name))
+    if content is None or cell is None:
+        return False
+    good = {entry.checksum for entry in inventory.entered} | set(cell.known.checksum.astype(str))
+    return checksum(content) not in good
 
 
 def refused_section(tables: Tables) -> list[Section]:

@@ -70,6 +70,11 @@ def file_name(cell: str, first: int, last: int) -> str:
     return f"{SHARDS}/{cell}/{first:06d}-{last:06d}.parquet"
 
 
+def cell_in(name: str) -> str:
+    """Id of the cell in the path of a shard."""
+    return name.split("/")[1]
+
+
 def shard_files(sizes: Mapping[str, int]) -> dict[str, ShardFiles]:
     """The shards by cell, in a listing of :data:`SHARDS` (path below it -> bytes)."""
     found: dict[str, tuple[list[int], list[int], list[int]]] = {}
