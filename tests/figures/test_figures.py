@@ -178,6 +178,17 @@ def test_without_zeros_there_are_no_upper_limits() -> None:
     assert "limit" not in crossing_tex(series([360, 250]))
 
 
+def test_a_law_is_marked_while_widths_are_waited_for() -> None:
+    (one,) = series([360, 250, 180, 130])
+    waiting = replace(one, waiting=[256])
+    for drawn, marked in ((one, False), (waiting, True)):
+        with look():
+            labels = legend_of(crossing_figure([drawn]).axes[0])
+        (law,) = [label for label in labels if "propto" in label]
+        assert law.endswith(" so far") == marked
+        assert (" so far}" in crossing_tex([drawn])) == marked
+
+
 def test_series_of_the_same_widths_stand_side_by_side() -> None:
     both = [*series([360, 250, 180]), *series([360, 250, 180], offset=0.5)]
     left, right = dodges_of(both)

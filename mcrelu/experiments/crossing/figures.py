@@ -109,11 +109,11 @@ def _draw(axes: Axes, series: Series, dodge: float, look: Mapping[str, Any], few
         _draw_on(axes, _limit(color), width[~shown], high[~shown], _NO_CROSSING)
         axes.update_datalim(np.column_stack((width[~shown], high[~shown] / _ARROW_ROOM)))
     law = series.sound_law
-    label = series.label if few or law is None else f"{series.label}: {_law_label(law)}"
+    label = series.label if few or law is None else f"{series.label}: {_law_label(law, series)}"
     legend: Legend = [(points, label)]
     if law is not None:
         (line,) = axes.plot(width, law(width / dodge), color=color, linewidth=0.9)
-        legend += [(line, _law_label(law))] if few else []
+        legend += [(line, _law_label(law, series))] if few else []
     if series.doubtful:
         legend.append((_unfinished(axes, series, dodge), "if no unfinished network crosses"))
     if series.paper_width:
@@ -154,9 +154,9 @@ def _unfinished(axes: Axes, series: Series, dodge: float) -> Artist:
     return ends
 
 
-def _law_label(law: PowerLaw) -> str:
+def _law_label(law: PowerLaw, series: Series) -> str:
     spread = (law.exponent_high - law.exponent_low) / 2
-    return rf"$\propto n^{{{-law.exponent:.3f} \pm {spread:.3f}}}$"
+    return rf"$\propto n^{{{-law.exponent:.3f} \pm {spread:.3f}}}${series.so_far}"
 
 
 def _reference_line(axes: Axes, widths: Sequence[int]) -> Legend:

@@ -68,7 +68,7 @@ def _plots(series: Series, k: int) -> list[str]:
         curve = f"{law.amplitude:.6g} * x^(-{law.exponent:.6g})"
         lines += [
             rf"\addplot[{color}, {domain}, samples=2] {{{curve}}};",
-            rf"\addlegendentry{{$\propto n^{{{-law.exponent:.3f}}}$}}",
+            rf"\addlegendentry{{$\propto n^{{{-law.exponent:.3f}}}${series.so_far}}}",
         ]
     if series.paper_width:
         places = _places(zip(series.paper_width, series.paper_estimate, strict=True))

@@ -40,6 +40,11 @@ class Series:
         return self.law if self.law is not None and self.law.fits else None
 
     @property
+    def so_far(self) -> str:
+        """What a law is marked with while there are widths that it does not know."""
+        return " so far" if self.waiting else ""
+
+    @property
     def doubtful(self) -> list[int]:
         """Places of the widths where unfinished networks matter."""
         return [k for k, part in enumerate(self.unfinished) if part > MOST_UNFINISHED]
