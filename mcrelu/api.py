@@ -26,7 +26,7 @@ from mcrelu.store.contents import StoredCell
 from mcrelu.store.files import Files
 from mcrelu.store.output import STATUS, Output
 from mcrelu.store.pooled import PooledReader
-from mcrelu.store.reduce import cell_table, reduce
+from mcrelu.store.reduce import cell_table, known_damage, reduce
 from mcrelu.sweep.cell import Cell
 from mcrelu.sweep.reading import Settings, apply_settings
 from mcrelu.sweep.sweep import Sweep
@@ -78,6 +78,8 @@ class Run:
         """What is there: blocks and networks done and wanted, and what status.json says.
 
         Where a relative width is asked for, what is wanted is projected from what is there.
+        ``refused`` names the shards that are known to be damaged without reading all of them:
+        their size is wrong, or they were when tables were made.
         """
         output = self.output
         inventory = output.inventory()
@@ -97,7 +99,7 @@ class Run:
             "blocks_begun": len(epochs),
             "epochs_of_begun": [min(epochs), max(epochs)] if epochs else None,
             "failed_blocks": len(output.files.names(ERRORS)),
-            "refused": inventory.refused,
+            "refused": known_damage(output, inventory),
             "last_run": last,
         }
 

@@ -18,7 +18,7 @@ from rich.table import Table
 
 from mcrelu.api import PAPER, Run, compare_runs, default_out, execute, is_paper
 from mcrelu.errors import ExitCode, UserError, by_closed_pipe
-from mcrelu.experiments.base import Tables
+from mcrelu.experiments.base import CELLS, Tables
 from mcrelu.figures.plot import draw, draw_together
 from mcrelu.report import publish_report
 from mcrelu.runtime.doctor import examine
@@ -26,9 +26,10 @@ from mcrelu.runtime.plan import local_cores, plan
 from mcrelu.runtime.progress import display_on
 from mcrelu.stats.sequential import shortfall
 from mcrelu.store.compact import compact
+from mcrelu.store.completeness import notices, unfinished
 from mcrelu.store.files import Files
 from mcrelu.store.output import Output
-from mcrelu.store.reduce import reduce, refused_section, written_tables
+from mcrelu.store.reduce import reduce, written_tables
 from mcrelu.store.uris import shown
 from mcrelu.sweep.sweep import Sweep
 from mcrelu.terminal import (
@@ -96,7 +97,7 @@ def run_command(
     if run.exit_code.interrupted:
         log.print(
             "Interrupted: the same command goes on from here; "
-            f"mcrelu reduce {run.out} makes tables of what is there.",
+            f"mcrelu report {run.out} makes tables, figures and a report of what is there.",
             highlight=False,
             soft_wrap=True,
         )
@@ -157,8 +158,19 @@ def reduce_command(out: str, as_json: bool) -> None:
         "out": output.files.shown,
         **_plain(reduction.tables),
         "refused": reduction.refused,
+        "unfinished": unfinished([(output.contents, reduction.tables[CELLS])]),
     }
     _emit(as_json, value, *_results(output, reduction.tables))
+
+
+@cli.command("report")
+@out_argument
+@json_option
+def report_command(out: str, as_json: bool) -> None:
+    """Write tables, figures and report of OUT anew from its shards, finished or not."""
+    run = Run.open(out)
+    reduce(run.output)
+    _present(run, as_json)
 
 
 @cli.command("check")
@@ -302,6 +314,7 @@ def _present(run: Run, as_json: bool) -> None:
     value = {
         "out": run.out,
         "exit_code": run.exit_code,
+        "unfinished": unfinished([(run.output.contents, tables[CELLS])]),
         **_plain(tables),
         "figures": figures,
         "report": report,
@@ -318,7 +331,7 @@ def _note(log: Console, sweep: Sweep) -> None:
 
 def _results(output: Output, tables: Tables) -> list[Group]:
     """What the tables say."""
-    sections = [*output.experiment.sections(tables), *refused_section(tables)]
+    sections = [*notices(output, tables), *output.experiment.sections(tables)]
     return [section_table(section) for section in sections]
 
 

@@ -1,25 +1,42 @@
-"""One HTML page per output: figures, estimates beside the paper's, how it was made."""
+"""One HTML page per output: how it was made, figures, estimates beside the paper's."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from html import escape
 
-from mcrelu.experiments.base import Section
+from mcrelu.errors import UserError
+from mcrelu.experiments.base import CELLS, Experiment, Section, Tables
+from mcrelu.facts import facts_section, time_section
 from mcrelu.figures.plot import FIGURES
-from mcrelu.runtime.block import versions
+from mcrelu.stats.comparison import compare
+from mcrelu.stats.verdicts import comparison_section
+from mcrelu.store.completeness import notices
 from mcrelu.store.output import Output
-from mcrelu.store.reduce import refused_section, written_tables
+from mcrelu.store.reduce import written_tables
 
 REPORT = "report.html"
 
+MOST_ROWS = 40  # of a table that is shown at once
+
+# What is wider than the screen scrolls by itself, so that the page never does.
 _STYLE = """
-body { font: 16px/1.5 system-ui, sans-serif; max-width: 46rem; margin: 2rem auto; padding: 0 1rem; }
-table { border-collapse: collapse; margin: 1rem 0; }
-td, th { padding: .2rem .8rem; text-align: right; border-bottom: 1px solid #ddd; }
-figure { margin: 1rem 0; } svg { width: 100%; height: auto; }
-pre { background: #f5f5f5; padding: .8rem; overflow-x: auto; }
+body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 1rem auto; padding: 0 1rem;
+       overflow-wrap: break-word; }
+h1 { font-size: 1.5rem; line-height: 1.2; } h2 { font-size: 1.15rem; margin-top: 2rem; }
+.wide { overflow-x: auto; margin: 1rem 0; }
+table { border-collapse: collapse; font-size: .9rem; font-variant-numeric: tabular-nums; }
+td, th { padding: .2rem .6rem; text-align: right; border-bottom: 1px solid #ddd;
+         white-space: nowrap; }
+td.word, th.word { text-align: left; }
+td:first-child, th:first-child { padding-left: 0; position: sticky; left: 0; background: #fff; }
+table.facts td { white-space: normal; text-align: left; vertical-align: top; }
+figure { margin: 1rem 0; } svg { display: block; height: auto; }
+pre { background: #f5f5f5; padding: .8rem; overflow-x: auto; font-size: .85rem; }
+@media (min-width: 50rem) { figure svg { zoom: 1.4; } }
 """
+_NUMBER = re.compile(r"[-+]?[0-9.]|infinite|$")  # what a cell of a column of numbers begins with
 
 
 def publish_report(output: Output) -> str:
@@ -30,34 +47,57 @@ def publish_report(output: Output) -> str:
 
 def _page(output: Output) -> str:
     experiment, tables = output.experiment, written_tables(output)
-    sections = [*experiment.sections(tables), *refused_section(tables)]
+    sections = experiment.sections(tables)
     figures = dict.fromkeys(section.figure for section in sections if section.figure)
-    used = ", ".join(f"{name} {number}" for name, number in versions().items())
+    first = [*notices(output, tables), facts_section(output, tables)]
+    last = [*_comparison(experiment, tables), *time_section(tables)]
     return f"""<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><title>mcrelu report</title>
+<html lang="en"><head><meta charset="utf-8"><title>{escape(output.name)}: mcrelu report</title>
+<meta name="viewport" content="width=device-width, initial-scale=1">
 <style>{_STYLE}</style></head><body>
 <h1>{escape(experiment.title)}</h1>
-{"".join(f"<figure>{_drawing(output, name)}</figure>" for name in figures)}
+{"".join(_section(one) for one in first)}
+{"".join(f'<figure class="wide">{_drawing(output, name)}</figure>' for name in figures)}
 {"".join(_section(one) for one in sections) or "<p>No block is complete yet.</p>"}
 <p>{escape(experiment.note)} Only complete blocks are counted.</p>
+{"".join(_section(one) for one in last)}
 <h2>Spec</h2><pre>{escape(output.spec_text())}</pre>
-<p>Reduced with {escape(used)}.</p>
 </body></html>
 """
 
 
+def _comparison(experiment: Experiment, tables: Tables) -> list[Section]:
+    """With the paper, if it has any of the points."""
+    if not experiment.figures_of_paper:
+        return []
+    ours, published = experiment.points(tables[CELLS]), experiment.published(None)
+    try:
+        return [comparison_section(compare(ours, published, experiment.abscissa), "paper")]
+    except UserError:  # no point in common
+        return []
+
+
 def _section(section: Section) -> str:
     remarks = "".join(f"<p>{escape(text)}</p>" for text in section.remarks)
-    table = _table(section.headings, section.rows)
+    table = _table(section.headings, section.rows) if section.headings else ""
+    if len(section.rows) > MOST_ROWS:
+        table = f"<details><summary>{len(section.rows)} rows</summary>{table}</details>"
     return f"<h2>{escape(section.title)}</h2>{table}{remarks}"
 
 
-def _table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    return f"<table>{_row(headings, 'th')}{''.join(_row(row, 'td') for row in rows)}</table>"
+def _table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table in a container that scrolls; columns of words are flush left."""
+    words = [not all(_NUMBER.match(row[k]) for row in rows) for k in range(len(headings))]
+    body = "".join(_row(row, "td", words) for row in rows)
+    if not any(headings):
+        return f'<table class="facts">{body}</table>'
+    return f'<div class="wide"><table>{_row(headings, "th", words)}{body}</table></div>'
 
 
-def _row(cells: Iterable[str], tag: str) -> str:
-    return "<tr>" + "".join(f"<{tag}>{escape(cell)}</{tag}>" for cell in cells) + "</tr>"
+def _row(cells: Iterable[str], tag: str, words: Sequence[bool]) -> str:
+    looks = (' class="word"' if word else "" for word in words)
+    both = zip(cells, looks, strict=True)
+    return f"<tr>{''.join(f'<{tag}{look}>{escape(cell)}</{tag}>' for cell, look in both)}</tr>"
 
 
 def _drawing(output: Output, name: str) -> str:

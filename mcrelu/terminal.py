@@ -13,6 +13,7 @@ from rich.table import Table
 from mcrelu.experiments.base import Agreement, Section
 from mcrelu.runtime.plan import Plan
 from mcrelu.runtime.progress import duration
+from mcrelu.stats.verdicts import comparison_section
 
 MANY_CORES = (1, 16, 1000)  # beside those of this machine, forecasts are for so many
 
@@ -21,40 +22,15 @@ _NUMBER = re.compile(r"[-+]?[0-9.]|infinite|$")  # what a cell of a column of nu
 
 def section_table(section: Section) -> Group:
     """A section: its table, and its remarks below."""
-    table = _table(section.title, section.headings, section.rows)
-    return Group(table, *(f" {remark}" for remark in section.remarks))
+    remarks = (f" {remark}" for remark in section.remarks)
+    if not section.headings:
+        return Group(section.title, *remarks)
+    return Group(_table(section.title, section.headings, section.rows), *remarks)
 
 
-def comparison_table(comparison: pa.Table, other: str) -> Table:
+def comparison_table(comparison: pa.Table, other: str) -> Group:
     """Points compared, with the verdict of each; what all points share stands below."""
-    names = comparison.column_names
-    *setting, abscissa = names[: names.index("estimate")]
-    varies = [name for name in setting if len(set(comparison[name].to_pylist())) > 1]
-    headings = [
-        *varies, abscissa, "estimate", "networks", other, "networks", "test", "z", "p", "verdict",
-    ]  # fmt: skip
-    rows = [
-        (
-            *(_shown(row[name]) for name in varies),
-            str(row[abscissa]),
-            f"{row['estimate']:.4f}",
-            str(row["networks"]),
-            f"{row['other_estimate']:.4f}",
-            str(row["other_networks"]),
-            row["test"],
-            f"{row['z']:+.2f}",
-            f"{row['p']:.3g}",
-            "agrees" if row["agrees"] else "DIFFERS",
-        )
-        for row in comparison.to_pylist()
-    ]
-    table = _table(f"Comparison with {other}", headings, rows)
-    same = ", ".join(
-        f"{name} {_shown(comparison[name][0].as_py())}" for name in setting if name not in varies
-    )
-    if same:
-        table.caption = f" All points: {same}."
-    return table
+    return section_table(comparison_section(comparison, other))
 
 
 def agreement_table(agreements: Iterable[Agreement]) -> Table:
@@ -83,7 +59,7 @@ def status_table(status: dict[str, Any]) -> Table:
         ("networks", f"{status['networks_done']} of {about}{status['networks']}"),
         *([("begun blocks", _begun(status))] if status["blocks_begun"] else []),
         ("failed blocks", str(status["failed_blocks"])),
-        *([("refused shards", str(len(status["refused"])))] if status["refused"] else []),
+        *([("damaged files", _damaged(status))] if status["refused"] else []),
         ("last run", f"{last['state']}, {duration(last['seconds'])}, {last['updated']}"),
     ]
     return facts_table(status["out"], rows)
@@ -140,8 +116,10 @@ def _table(title: str, headings: Sequence[str], rows: Sequence[Sequence[str]]) -
     return table
 
 
-def _shown(value: Any) -> str:
-    return f"{value:g}" if isinstance(value, float) else str(value)
+def _damaged(status: dict[str, Any]) -> str:
+    """How many, and what to do about them."""
+    count, out = len(status["refused"]), status["out"]
+    return f"{count} (mcrelu check {out} names them; the run's command replaces them)"
 
 
 def _begun(status: dict[str, Any]) -> str:

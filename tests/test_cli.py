@@ -123,6 +123,18 @@ def test_status_counts_what_is_there(finished: Path, tmp_path: Path) -> None:
     assert (status["networks_done"], status["networks"]) == (100, 120)
 
 
+def test_status_says_that_a_file_is_damaged_and_what_to_do(finished: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    shutil.copytree(finished / "out", out)
+    assert "damaged" not in mcrelu("status", "out", cwd=tmp_path).stdout
+    shard = next(out.glob("shards/*/*.parquet"))
+    shard.write_bytes(shard.read_bytes()[:-9])
+    said = mcrelu("status", "out", cwd=tmp_path).stdout
+    assert "5 of 6" in said
+    (line,) = [line for line in said.splitlines() if "damaged files" in line]
+    assert line.split()[2:6] == ["1", "(mcrelu", "check", str(out)]
+
+
 @pytest.mark.parametrize("content", ['{"state": "runn', ""])
 def test_a_torn_status_file_counts_as_none(content: str, finished: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
@@ -145,6 +157,43 @@ def test_reduce_and_plot_write_anew(finished: Path, tmp_path: Path) -> None:
     assert mcrelu("plot", out, cwd=tmp_path).returncode == 0
     same = (out / "figures" / "crossing.svg").read_bytes()
     assert same == (finished / "out" / "figures" / "crossing.svg").read_bytes()
+
+
+@pytest.fixture
+def half(finished: Path, tmp_path: Path) -> Path:
+    """An output of which one cell is there, and of the other nothing."""
+    out = tmp_path / "half"
+    shutil.copytree(finished / "out", out)
+    shutil.rmtree(min(out.glob("shards/*")))
+    return out
+
+
+def test_report_writes_all_anew_and_says_that_it_is_unfinished(half: Path, tmp_path: Path) -> None:
+    for name in ("tables", "figures", "report.html"):
+        path = half / name
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    said = mcrelu("report", half, cwd=tmp_path)
+    assert said.returncode == 0, said.stderr
+    assert "Unfinished: 3 of 6 blocks" in said.stdout
+    assert str(half / "report.html") in said.stdout
+    assert "unfinished: 3 of 6 blocks" in (half / "report.html").read_text().lower()
+    value = json.loads(mcrelu("report", half, "--json", cwd=tmp_path).stdout)
+    assert value["unfinished"] == "unfinished: 3 of 6 blocks"
+    assert sorted(cell["networks"] for cell in value["cells"]) == [0, 60]
+    assert {Path(path).suffix for path in value["figures"]} >= {".png", ".pdf", ".svg", ".tex"}
+
+
+def test_cells_without_results_have_empty_rows(half: Path, tmp_path: Path) -> None:
+    said = mcrelu("reduce", half, cwd=tmp_path).stdout
+    estimates = said.partition("may cross")[2].partition("How training ended")[0]
+    rows = [line.split() for line in estimates.splitlines()]
+    assert sorted(row[0] for row in rows if row and row[0] in "48") == ["4", "8"]
+    assert [row for row in rows if row[1:] == ["0"]]
+
+
+def test_a_finished_output_is_not_called_unfinished(finished: Path) -> None:
+    assert "nfinished" not in mcrelu("reduce", "out", cwd=finished).stdout
+    assert json.loads(mcrelu("reduce", "out", "--json", cwd=finished).stdout)["unfinished"] is None
 
 
 NARROW = ("--serial", "--set", "stop={relative_width: 0.7}", "--set")
@@ -501,7 +550,8 @@ def finished_star(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_star_run_writes_what_it_names(finished_star: Path) -> None:
     said = json.loads((finished_star / "run.json").read_text())
     assert [cell["networks"] for cell in said["cells"]] == [6] * 4
-    assert {Path(path).name for path in said["figures"]} == {"star.png", "star.pdf", "star.svg"}
+    drawn = {f"{name}.{kind}" for name in ("star", "losses") for kind in ("png", "pdf", "svg")}
+    assert {Path(path).name for path in said["figures"]} == drawn
     report = Path(said["report"]).read_text()
     assert "h = 2/λ_max" in report
     assert "<svg" in report

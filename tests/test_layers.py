@@ -51,7 +51,7 @@ LAYERS = (
     ("verify",),
     ("experiments",),
     ("runtime",),
-    ("terminal", "report", "api"),
+    ("terminal", "facts", "report", "api"),
     ("cli", "__main__"),
 )
 RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}

@@ -49,11 +49,12 @@ class Section:
 
 @dataclass(frozen=True)
 class Drawing:
-    """A figure, and other documents that show the same."""
+    """A figure, and LaTeX documents that show the same."""
 
     name: str
     figure: Any  # matplotlib.figure.Figure
-    documents: Mapping[str, str] = field(default_factory=dict)  # by file name, such as LaTeX
+    documents: Mapping[str, str] = field(default_factory=dict)  # LaTeX by file name
+    caption: str = ""  # how many networks a point is of, what its bars or bands are
 
 
 class Count(NamedTuple):
@@ -181,10 +182,13 @@ class Experiment(Protocol):
         """The tables that follow from the cell table alone, which is among them."""
 
     def sections(self, tables: Tables) -> list[Section]:
-        """What the tables say, for people; needs those of :meth:`derived`."""
+        """What the tables say, for people; needs those of :meth:`derived`, may use all."""
 
     def drawings(self, tables: Tables) -> list[Drawing]:
-        """Its figures; needs the tables of :meth:`derived`. None if nothing is complete yet."""
+        """Its figures; needs the tables of :meth:`derived`, may use all.
+
+        None if nothing is complete yet.
+        """
 
     def points(self, cells: pa.Table) -> dict[Point, Estimate]:
         """The estimates of a cell table that can be compared, by point; all of one kind."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from itertools import pairwise
 from typing import Literal
 
 import numpy as np
@@ -15,6 +16,9 @@ from mcrelu.figures.ticks import log_ticks, width_ticks
 
 LONGEST_NAMED = 4096  # the largest width that is written out
 
+_MOST_DODGE = 0.12  # octaves between series of a width
+_DODGED_PART = 0.6  # of the way to the next width, for all series
+
 
 def width_axis(axes: Axes, widths: Sequence[int], label: str) -> None:
     """A logarithmic abscissa with the given widths as ticks."""
@@ -23,6 +27,26 @@ def width_axis(axes: Axes, widths: Sequence[int], label: str) -> None:
     axes.xaxis.set_major_locator(FixedLocator(width_ticks(widths)))
     axes.xaxis.set_major_formatter(FuncFormatter(_width_names(widths)))
     axes.xaxis.set_minor_locator(NullLocator())
+
+
+def dodges(series: Sequence[Sequence[int]], widths: Sequence[int]) -> list[float]:
+    """How far to the right each series is to be drawn, so that none hides another, in octaves.
+
+    Parameters
+    ----------
+    series : the widths of each
+    widths : all that are shown, ascending
+
+    Returns
+    -------
+    One value per series, around 0; all 0 if no two have a width in common
+    """
+    ours = [width for one in series for width in one]
+    if len(set(ours)) == len(ours):
+        return [0.0] * len(series)
+    gap = min((float(np.log2(high / low)) for low, high in pairwise(widths)), default=1.0)
+    step = min(_MOST_DODGE, _DODGED_PART * gap / len(series))
+    return [step * (k - (len(series) - 1) / 2.0) for k in range(len(series))]
 
 
 def _width_names(widths: Sequence[int]) -> Callable[[float, int | None], str]:

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import pyarrow as pa
+
 from mcrelu.experiments.base import CELLS, Experiment, Tables
+from mcrelu.figures.captions import add_caption, joined, names_together
 from mcrelu.figures.style import look, publish
+from mcrelu.store.completeness import unfinished
 from mcrelu.store.files import Files
 from mcrelu.store.output import Output, csv_of
 from mcrelu.store.pooled import PooledReader
@@ -17,7 +21,7 @@ FIGURES = "figures"
 def draw(output: Output) -> list[str]:
     """Write the figures of an output under figures/; returns the paths.
 
-    Each is a PNG, a PDF and an SVG, and may have further documents such as LaTeX. Without any
+    Each is a PNG, a PDF and an SVG with a caption, and may have LaTeX documents. Without any
     complete block there is nothing to draw, and nothing is written.
 
     Raises
@@ -25,7 +29,9 @@ def draw(output: Output) -> list[str]:
     UserError
         If the output has no tables yet.
     """
-    return _draw(output.experiment, written_tables(output), output.files, f"{FIGURES}/")
+    tables = written_tables(output)
+    source = _source([output], [tables[CELLS]])
+    return _draw(output.experiment, tables, source, output.files, f"{FIGURES}/")
 
 
 def draw_together(outputs: Sequence[Output], files: Files) -> list[str]:
@@ -43,19 +49,33 @@ def draw_together(outputs: Sequence[Output], files: Files) -> list[str]:
     experiment = reader.experiment
     tables = experiment.tables(reader)
     reader.refuse_ambiguous_points(tables[CELLS])
-    paths = _draw(experiment, tables, files, "")
+    parts = [output.read_table(CELLS) for output in outputs]
+    paths = _draw(experiment, tables, _source(outputs, parts), files, "")
     for name, table in tables.items():
         files.publish(f"{name}.csv", csv_of(table))
         paths.append(files.path(f"{name}.csv"))
     return paths
 
 
-def _draw(experiment: Experiment, tables: Tables, files: Files, folder: str) -> list[str]:
+def _source(outputs: Sequence[Output], cells: Sequence[pa.Table]) -> str:
+    """What a caption says of where a figure is from: names of outputs, and if they are unfinished.
+
+    ``cells`` are the cell tables of the outputs.
+    """
+    parts = zip((output.contents for output in outputs), cells, strict=True)
+    return joined((names_together(output.name for output in outputs), unfinished(parts)))
+
+
+def _draw(
+    experiment: Experiment, tables: Tables, source: str, files: Files, folder: str
+) -> list[str]:
     paths = []
     with look():
         for drawing in experiment.drawings(tables):
-            paths += publish(drawing.figure, files, f"{folder}{drawing.name}")
+            caption = joined((drawing.caption, source))
+            area = add_caption(drawing.figure, caption)
+            paths += publish(drawing.figure, files, f"{folder}{drawing.name}", area)
             for name, text in drawing.documents.items():
-                files.publish(f"{folder}{name}", text.encode())
+                files.publish(f"{folder}{name}", f"% {caption}\n{text}".encode())
                 paths.append(files.path(f"{folder}{name}"))
     return paths

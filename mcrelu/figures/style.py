@@ -8,6 +8,7 @@ from typing import Any
 
 import matplotlib as mpl
 from matplotlib.figure import Figure
+from matplotlib.transforms import Bbox
 
 from mcrelu.store.files import Files
 
@@ -47,13 +48,16 @@ def look() -> AbstractContextManager[None]:
     return mpl.rc_context(_RC)
 
 
-def publish(figure: Figure, files: Files, name: str) -> list[str]:
-    """Write <name> as PNG, PDF and SVG; returns the paths."""
+def publish(figure: Figure, files: Files, name: str, area: Bbox | None = None) -> list[str]:
+    """Write <name> as PNG, PDF and SVG, or more than the figure: an area in inches.
+
+    Returns the paths.
+    """
     paths = []
     for suffix in FORMATS:
         stream = io.BytesIO()
         undated = {} if suffix == "png" else {"Date" if suffix == "svg" else "CreationDate": None}
-        figure.savefig(stream, format=suffix, metadata=undated)
+        figure.savefig(stream, format=suffix, metadata=undated, bbox_inches=area)
         target = f"{name}.{suffix}"
         files.publish(target, stream.getvalue())
         paths.append(files.path(target))

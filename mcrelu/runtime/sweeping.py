@@ -31,6 +31,8 @@ from mcrelu.store.output import STATUS, Output
 
 ERRORS = "errors"
 
+_OF_WORK = ("run", "started", "updated", "seconds", "versions")  # what a status says of a run
+
 HOW_TO_GO_ON = {
     ExitCode.UNEXPECTED: "an unexpected error ended the run; report it, the same command goes on",
     ExitCode.RESOURCES: "a resource was missing; provide it, then give the same command again",
@@ -71,7 +73,7 @@ def do_sweep(
         if not work.something():
             output.take()
             output.record(inventory.entered)
-            return session.finish(session.verdict())
+            return session.finish_idle()
         executor = start_executor()
         try:
             check_memory(output.sweep, executor)
@@ -112,6 +114,7 @@ class _Session:
     _started: str = field(default_factory=now)
     _began: bool = False
     _next_status: float = 0.0
+    _kept: dict[str, Any] = field(default_factory=dict)  # of the status of an earlier run
     _old_errors: frozenset[str] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -150,6 +153,15 @@ class _Session:
         self._write_status(code)
         self.display.close(self.work.tally)
         return code
+
+    def finish_idle(self) -> ExitCode:
+        """As :meth:`finish` where there was nothing to do.
+
+        The status still says when and how long the run took that did the work.
+        """
+        last = self.output.read_json(STATUS) or {}
+        self._kept = {key: last[key] for key in _OF_WORK if key in last}
+        return self.finish(self.verdict())
 
     def try_to_say_why_it_ended(self, code: ExitCode) -> None:
         """As :meth:`finish`, on an output that may not take another byte, if the run had begun."""
@@ -221,6 +233,7 @@ class _Session:
                 "updated": now(),
                 "seconds": round(tally.seconds, 3),
                 "versions": versions(),
+                **self._kept,
             },
         )
 

@@ -12,7 +12,13 @@ from mcrelu.store.contents import StoredCell
 from mcrelu.store.inventory import CellInventory, extent_text, identity_in, verified_rows
 from mcrelu.store.manifest import Entry
 from mcrelu.store.output import Output
-from mcrelu.store.shards import Identity, file_name, publish_merged
+from mcrelu.store.shards import (
+    Identity,
+    file_name,
+    publish_merged,
+    seconds_in,
+    with_seconds,
+)
 
 MERGED_BYTES = 2**25  # of the shards that go into one file: what a reader holds at once
 MERGED_BLOCKS = 4096  # in one file: each is a row group and a line of metadata
@@ -65,10 +71,12 @@ def _merge(output: Output, cell: StoredCell, one: CellInventory, run: list[int])
     names = [one.name(cell, index) for index in run]
     blocks: list[tuple[Identity, pa.Table]] = []
     for index, name in zip(run, names, strict=True):
-        rows = verified_rows(output.contents, cell, index, output.files.read(name) or b"")
+        content = output.files.read(name) or b""
+        rows = verified_rows(output.contents, cell, index, content)
         if rows is None:
             return 0
-        blocks.append((identity_in(output.contents, cell, index), rows))
+        own = identity_in(output.contents, cell, index)
+        blocks.append((with_seconds(own, seconds_in(content, index)), rows))
     shard = publish_merged(output.files, file_name(cell.id, run[0], run[-1]), blocks)
     output.record(
         Entry(

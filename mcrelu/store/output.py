@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from functools import cached_property
+from pathlib import PurePath
 from typing import Any
 
 import pyarrow as pa
@@ -109,6 +110,11 @@ class Output:
             self._sweep = _recalling(sweep, self.contents)
         return self._sweep
 
+    @property
+    def name(self) -> str:
+        """The last part of its path: that of the spec, unless the run was given another."""
+        return PurePath(self.files.root).name
+
     def spec_text(self) -> str:
         """The spec as it stands in the output."""
         return (self.files.read(SPEC) or b"").decode(errors="replace")
@@ -186,6 +192,11 @@ class Output:
         """Write a table as tables/<name>.parquet and .csv."""
         self.files.publish(f"tables/{name}.parquet", parquet_of(table))
         self.files.publish(f"tables/{name}.csv", csv_of(table))
+
+    def table_names(self) -> list[str]:
+        """Names of the tables that were written."""
+        names = self.files.names("tables")
+        return [PurePath(name).stem for name in names if name.endswith(".parquet")]
 
     def read_table(self, name: str) -> pa.Table:
         """The table tables/<name>.parquet.

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TypeVar
+from math import isnan
+from typing import NamedTuple, TypeVar
 
 import pyarrow as pa
 
@@ -21,12 +22,26 @@ from mcrelu.store.inventory import (
     verified_rows,
 )
 from mcrelu.store.parquet import DAMAGED
-from mcrelu.store.shards import checksum, read_columns
+from mcrelu.store.shards import checksum, read_columns, seconds_in
 
 AHEAD = 2 * READERS  # files that are read before they are asked for
 
 T = TypeVar("T")
 R = TypeVar("R")
+
+
+class Counted(NamedTuple):
+    """What of a cell was given to be counted."""
+
+    blocks: int = 0
+    networks: int = 0
+    seconds: float | None = 0.0  # of a core; None if a shard does not say
+
+    def and_one(self, networks: int, seconds: float) -> Counted:
+        """With one more block, whose seconds are NaN if they are not known."""
+        before = self.seconds
+        total = None if before is None or isnan(seconds) else before + seconds
+        return Counted(self.blocks + 1, self.networks + networks, total)
 
 
 class Reader:
@@ -39,6 +54,7 @@ class Reader:
         self._files, self._contents = files, contents
         self._inventory = take_inventory(files, contents)
         self._refused = dict.fromkeys(self._inventory.refused)
+        self._counted: dict[str, Counted] = {}
 
     @property
     def cells(self) -> tuple[StoredCell, ...]:
@@ -59,6 +75,10 @@ class Reader:
         """Names of shards that are not counted though they are there."""
         return list(self._refused)
 
+    def counted(self, cell: StoredCell) -> Counted:
+        """What :meth:`sample` gave of a cell the last time."""
+        return self._counted.get(cell.id, Counted())
+
     def sample(self, cell: StoredCell, columns: Iterable[str] | None) -> Iterator[pa.Table]:
         """Some columns (None: all) of the blocks of a cell that count, in index order.
 
@@ -69,10 +89,13 @@ class Reader:
         inventory, sample = self._inventory.cells[cell.id], Sample()
         target = self._contents.relative_width
         blocks = range(inventory.prefix())
-        for index, rows in zip(blocks, self._read(cell, inventory, names, blocks), strict=False):
-            if rows is None:
+        counted = self._counted[cell.id] = Counted()
+        for index, read in zip(blocks, self._read(cell, inventory, names, blocks), strict=False):
+            if read is None:
                 self._refuse(inventory.name(cell, index))
                 return
+            rows, seconds = read
+            counted = self._counted[cell.id] = counted.and_one(rows.num_rows, seconds)
             yield rows
             k = int(inventory.summary["k"][index])
             sample = sample.grown([(k, rows.num_rows)], None)
@@ -84,8 +107,8 @@ class Reader:
         for cell in self.cells:
             inventory = self._inventory.cells[cell.id]
             there = [k for k, good in enumerate(inventory.good.tolist()) if good]
-            for index, rows in zip(there, self._read(cell, inventory, None, there), strict=True):
-                if rows is None:
+            for index, read in zip(there, self._read(cell, inventory, None, there), strict=True):
+                if read is None:
                     self._refuse(inventory.name(cell, index))
         return self.refused
 
@@ -100,10 +123,10 @@ class Reader:
         inventory: CellInventory,
         columns: list[str] | None,
         blocks: Iterable[int],
-    ) -> Iterator[pa.Table | None]:
-        """The rows of some blocks; None where a shard is not what it was."""
+    ) -> Iterator[tuple[pa.Table, float] | None]:
+        """Rows of some blocks, and the seconds they took; None where a shard is not what it was."""
 
-        def read(index: int) -> pa.Table | None:
+        def read(index: int) -> tuple[pa.Table, float] | None:
             content = self._files.read(inventory.name(cell, index))
             if content is None:
                 return None
@@ -111,11 +134,14 @@ class Reader:
             # The manifest's checksum guards the whole file: then the columns alone need be decoded.
             if place != NOWHERE and inventory.known.checksum[place].decode() == checksum(content):
                 try:
-                    return read_columns(content, index, columns)
+                    return read_columns(content, index, columns), seconds_in(content, index)
                 except DAMAGED:
                     return None
             rows = verified_rows(self._contents, cell, index, content)
-            return rows if rows is None or columns is None else rows.select(columns)
+            if rows is None:
+                return None
+            chosen = rows if columns is None else rows.select(columns)
+            return chosen, seconds_in(content, index)
 
         with ThreadPoolExecutor(READERS) as pool:
             yield from _ahead(pool, read, blocks)

@@ -7,8 +7,12 @@ from typing import NamedTuple
 
 import pyarrow as pa
 
+from mcrelu.errors import UserError
 from mcrelu.experiments.base import CELLS, Section, Tables
+from mcrelu.store.inventory import Inventory
 from mcrelu.store.output import Output
+from mcrelu.store.shards import cell_in, checksum
+from mcrelu.store.timings import TIMINGS, timings
 
 _REFUSED = b"mcrelu.refused"  # metadata of the cell table: names of shards that it does not count
 
@@ -28,6 +32,8 @@ def reduce(output: Output) -> Reduction:
     """
     reader = output.reader()
     tables = output.experiment.tables(reader)
+    # Not among the results: those are a function of the rows.
+    output.publish_table(TIMINGS, timings(reader))
     refused = reader.refused
     noted = {_REFUSED: json.dumps(refused).encode()} if refused else {}
     tables[CELLS] = tables[CELLS].replace_schema_metadata(noted)
@@ -42,20 +48,46 @@ def cell_table(output: Output) -> pa.Table:
 
 
 def written_tables(output: Output) -> Tables:
-    """The cell table of an output as it was written last, and all that follows from it.
+    """The tables of an output as they were written last.
+
+    What follows from the cell table is made from it anew.
 
     Raises
     ------
     UserError
-        If it was not written yet.
+        If there are none yet, or one is damaged.
     """
-    return output.experiment.derived(output.read_table(CELLS))
+    derived = output.experiment.derived(output.read_table(CELLS))
+    others = (name for name in output.table_names() if name not in derived)
+    return derived | {name: output.read_table(name) for name in others}
 
 
 def refused_in(tables: Tables) -> list[str]:
     """Names of the shards that the tables do not count though they are there."""
     noted = (tables[CELLS].schema.metadata or {}).get(_REFUSED)
     return [] if noted is None else list(json.loads(noted))
+
+
+def known_damage(output: Output, inventory: Inventory) -> list[str]:
+    """Names of shards that are known not to be good, without reading those that seem so.
+
+    Those are what the inventory refused, and what the tables name and nobody replaced since.
+    """
+    try:
+        noted = refused_in({CELLS: output.read_table(CELLS)})
+    except UserError:  # no tables yet
+        noted = []
+    still = (name for name in noted if _is_damaged(output, inventory, name))
+    return list(dict.fromkeys((*inventory.refused, *still)))
+
+
+def _is_damaged(output: Output, inventory: Inventory, name: str) -> bool:
+    """Whether a shard is there and is none that the output vouches for."""
+    content, cell = output.files.read(name), inventory.cells.get(cell_in(name))
+    if content is None or cell is None:
+        return False
+    good = {entry.checksum for entry in inventory.entered} | set(cell.known.checksum.astype(str))
+    return checksum(content) not in good
 
 
 def refused_section(tables: Tables) -> list[Section]:

@@ -11,6 +11,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from math import isnan
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -32,7 +33,8 @@ SHARDS = "shards"
 
 _PREFIX = "mcrelu."
 _BLOCKS = "blocks"  # metadata of a file with several blocks: a list of what each has of _OWN
-_OWN = ("block", "networks", "digest")
+_SECONDS = "wall_seconds"
+_OWN = ("block", "networks", "digest", _SECONDS)
 _NAME = re.compile(r"([0-9]{6,})(?:-([0-9]{6,}))?\.parquet")
 
 Identity = dict[str, str]  # what a file must say of a block to be the one that is looked for
@@ -66,6 +68,11 @@ def file_name(cell: str, first: int, last: int) -> str:
     if first == last:
         return f"{SHARDS}/{cell}/{first:06d}.parquet"
     return f"{SHARDS}/{cell}/{first:06d}-{last:06d}.parquet"
+
+
+def cell_in(name: str) -> str:
+    """Id of the cell in the path of a shard."""
+    return name.split("/")[1]
 
 
 def shard_files(sizes: Mapping[str, int]) -> dict[str, ShardFiles]:
@@ -135,10 +142,13 @@ def publish_shard(
 def publish_merged(
     files: Files, name: str, blocks: Sequence[tuple[Identity, pa.Table]]
 ) -> Published:
-    """Write the shard of several consecutive blocks of a cell, of which all have rows."""
+    """Write the shard of several consecutive blocks of a cell, of which all have rows.
+
+    What is said of a block are its identity and, where it is known, how long it took.
+    """
     shared = {key: value for key, value in blocks[0][0].items() if key not in _OWN}
     own = [
-        {"block": one["block"], "networks": one["networks"], "digest": digest(rows)}
+        {name: one[name] for name in _OWN if name in one} | {"digest": digest(rows)}
         for one, rows in blocks
     ]
     schema = blocks[0][1].schema.with_metadata(_encoded({**shared, _BLOCKS: json.dumps(own)}))
@@ -191,6 +201,19 @@ def read_columns(content: bytes, index: int, columns: list[str] | None) -> pa.Ta
         numbers = [int(one["block"]) for one in json.loads(listed)]
         rows = file.read_row_group(numbers.index(index), columns=columns, use_threads=False)
     return rows.replace_schema_metadata(None)
+
+
+def seconds_in(content: bytes, index: int) -> float:
+    """Seconds that a block took, in the content of a shard that has it; NaN if it does not say."""
+    found = metadata_of(content)
+    if _BLOCKS in found:
+        found = next(one for one in json.loads(found[_BLOCKS]) if int(one["block"]) == index)
+    return float(found.get(_SECONDS, "nan"))
+
+
+def with_seconds(own: Identity, seconds: float) -> Identity:
+    """The identity of a block, and how long it took unless that is NaN."""
+    return own if isnan(seconds) else {**own, _SECONDS: f"{seconds:.6f}"}
 
 
 def metadata_of(content: bytes) -> dict[str, str]:

@@ -26,6 +26,7 @@ from mcrelu.experiments.base import (
     Source,
     Tables,
 )
+from mcrelu.figures.captions import networks_per_point
 from mcrelu.stats.intervals import wilson
 from mcrelu.store.files import Files
 from mcrelu.sweep.cell import Block, Cell, Provenance
@@ -151,7 +152,8 @@ class CoinExperiment:
         figure = Figure()
         low, _ = wilson([row["k"] for row in rows], [row["networks"] for row in rows])
         figure.subplots().plot([row["width"] for row in rows], low)
-        return [Drawing("coins", figure)]
+        counts = networks_per_point(row["networks"] for row in rows)
+        return [Drawing("coins", figure, caption=counts)]
 
     def points(self, cells: pa.Table) -> dict[Point, Count]:
         return {

@@ -162,20 +162,25 @@ def test_tables_sections_and_figures(one: Experiment, amount: str, tmp_path: Pat
     assert {name: table.equals(tables[name]) for name, table in derived.items()} == dict.fromkeys(
         derived, True
     )
-    sections = one.sections(derived)
+    assert bool(one.sections(derived)) == (number > 0)
+    sections = one.sections(tables)
     assert bool(sections) == (number > 0)
     for section in sections:
         assert section.title
         assert {len(row) for row in section.rows} <= {len(section.headings)}
     figures = draw(output)
     assert bool(figures) == (number > 0)
-    names = {drawing.name for drawing in one.drawings(derived)}
+    drawings = one.drawings(tables)
+    assert all("network" in drawing.caption for drawing in drawings)
+    names = {drawing.name for drawing in drawings}
+    assert {drawing.name for drawing in one.drawings(derived)} <= names
     assert {section.figure for section in sections} - {None} <= names
     report = Path(publish_report(output)).read_text()
     assert one.title in report
     assert report.count("<svg") == len(names)
     assert all(section.title.split(":")[0] in report for section in sections)
     assert ("No block is complete" in report) == (number == 0)
+    assert ("Unfinished" in report) == (number < len(blocks))
 
 
 def test_counts_are_those_of_points(one: Experiment, tmp_path: Path) -> None:

@@ -13,9 +13,13 @@ import pyarrow as pa
 import pytest
 from matplotlib.axes import Axes
 from matplotlib.container import ErrorbarContainer
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.path import Path as MarkerPath
 
-from mcrelu.experiments.crossing.figures import crossing_figure
+from mcrelu.experiments.crossing.figures import crossing_figure, dodges_of, drawings
 from mcrelu.experiments.crossing.pgf import crossing_tex
+from mcrelu.experiments.crossing.sections import sections
 from mcrelu.experiments.crossing.series import (
     Series,
     doubts,
@@ -29,8 +33,10 @@ from mcrelu.figures.ticks import width_ticks
 from mcrelu.stats.intervals import clopper_pearson, wilson
 from mcrelu.stats.sequential import confidence_sequence
 from mcrelu.store.files import Files
+from mcrelu.types import Floats
 
 WIDTHS = [16, 32, 64, 128]
+LIMIT = "no crossing: 95 % upper limit"
 
 
 def cells(crossed: list[int], unfinished: int = 0, **setting: object) -> pa.Table:
@@ -122,6 +128,27 @@ def test_estimates_whose_samples_ended_early_are_said_to_be_biased(
     assert [bias in sentence for sentence in found] == [True] * bool(bias)
 
 
+def test_widths_without_results_have_empty_rows_and_are_not_drawn() -> None:
+    table = cells([360, 250, 180])
+    none = dict.fromkeys(("estimate", "wilson_low", "wilson_high"))
+    rows = [*table.to_pylist(), table.to_pylist()[0] | none | {"width": 128, "networks": 0}]
+    rows += [rows[-1] | {"offset": 0.1, "width": 16}]
+    reasons: dict[str, int | None] = dict.fromkeys(
+        ("crossed", "locally_converged", "early_stopped"), 0
+    )
+    reasons |= {"a_degenerate": 0, "x_degenerate": 0, "relative_width_wanted": None}
+    waiting = pa.Table.from_pylist([row | reasons for row in rows])
+    tables = {"cells": waiting, "power_laws": power_laws(waiting)}
+    first, other, endings = sections(tables)
+    assert [row[:3] for row in first.rows][2:] == [("64", "1000", "0.1800"), ("128", "0", "")]
+    assert "So far of 3 widths" in first.remarks[0]
+    assert [row[:4] for row in other.rows] == [("16", "0", "", "")]
+    assert len(endings.rows) == 5
+    (drawing,) = drawings(tables)
+    with look():
+        assert len(drawing.figure.axes[0].containers) == 1
+
+
 def legend_of(axes: Axes) -> list[str]:
     legend = axes.get_legend()
     assert legend is not None
@@ -148,11 +175,83 @@ def test_axes_are_logarithmic_and_labelled() -> None:
     assert legend_of(axes)[0] == "GD"
 
 
-def test_an_estimate_of_zero_shows_the_end_of_its_interval() -> None:
+def legend_below(figure: Figure) -> dict[str, Line2D]:
+    (legend,) = figure.legends
+    names = [text.get_text() for text in legend.get_texts()]
+    return dict(zip(names, cast("list[Line2D]", legend.legend_handles), strict=True))
+
+
+def heights(line: Line2D) -> Floats:
+    """Ordinates of a marker that is a path."""
+    return np.asarray(cast("MarkerPath", line.get_marker()).vertices)[:, 1]
+
+
+def lines_called(axes: Axes, name: str) -> list[Line2D]:
+    return [line for line in axes.lines if line.get_label() == name]
+
+
+def test_no_crossing_is_an_upper_limit_and_the_legend_says_so() -> None:
     with look():
-        axes = crossing_figure(series([5, 0])).axes[0]
-    shown = [y for line in axes.lines for y in np.asarray(line.get_ydata()).tolist()]
-    assert clopper_pearson(0, 1000).high == pytest.approx(min(y for y in shown if y > 0.003))
+        figure = crossing_figure(series([5, 0]))
+    (limit,) = lines_called(figure.axes[0], LIMIT)
+    assert np.asarray(limit.get_xdata()).tolist() == [32]
+    assert np.asarray(limit.get_ydata()).tolist() == pytest.approx(
+        [float(clopper_pearson(0, 1000).high)]
+    )
+    arrow, shown = heights(limit), heights(legend_below(figure)[LIMIT])
+    assert arrow.min() < 0.0 == arrow.max()  # down from there
+    assert shown.tolist() == arrow.tolist()
+    low, _ = figure.axes[0].get_ylim()
+    assert low < clopper_pearson(0, 1000).high / 1.5
+    assert "coordinates {(32, 0.00368208)}" in crossing_tex(series([5, 0]))
+
+
+def test_without_zeros_there_are_no_upper_limits() -> None:
+    with look():
+        axes = crossing_figure(series([360, 250])).axes[0]
+    assert lines_called(axes, LIMIT) == []
+    assert LIMIT not in legend_of(axes)
+    assert "limit" not in crossing_tex(series([360, 250]))
+
+
+def test_a_law_is_marked_while_widths_are_waited_for() -> None:
+    (one,) = series([360, 250, 180, 130])
+    waiting = replace(one, waiting=[256])
+    for drawn, marked in ((one, False), (waiting, True)):
+        with look():
+            labels = legend_of(crossing_figure([drawn]).axes[0])
+        (law,) = [label for label in labels if "propto" in label]
+        assert law.endswith(" so far") == marked
+        assert (" so far}" in crossing_tex([drawn])) == marked
+
+
+def test_series_of_the_same_widths_stand_side_by_side() -> None:
+    both = [*series([360, 250, 180]), *series([360, 250, 180], offset=0.5)]
+    left, right = dodges_of(both)
+    assert left == -right < 0.0
+    assert 2.0 * right < 0.5  # octaves: neighbouring widths stay apart
+    with look():
+        axes = crossing_figure(both).axes[0]
+    for dodge, container in zip((left, right), axes.containers, strict=True):
+        points = cast("ErrorbarContainer", container).lines[0]
+        assert np.log2(points.get_xdata()) == pytest.approx([4 + dodge, 5 + dodge, 6 + dodge])
+    assert dodges_of(both[:1]) == [0.0]
+    assert dodges_of([both[0], replace(both[1], width=[128, 256, 512])]) == [0.0, 0.0]
+
+
+def test_the_paper_s_points_look_as_in_the_legend_and_stand_beside_ours() -> None:
+    offsets = (0.0, 0.01, 0.1)
+    three = [series([360, 250], offset=offset)[0] for offset in offsets]
+    with look():
+        figure = crossing_figure(three)
+    papers = lines_called(figure.axes[0], "paper")
+    assert len(papers) == 3
+    handle = legend_below(figure)["paper"]
+    for line, dodge in zip(papers, dodges_of(three), strict=True):
+        for what in ("color", "marker", "markersize", "markerfacecolor", "markeredgewidth"):
+            getter = f"get_{what}"
+            assert getattr(line, getter)() == getattr(handle, getter)(), what
+        assert np.log2(line.get_xdata())[0] == pytest.approx(4 + dodge)
 
 
 def test_the_same_table_draws_the_same_bytes(tmp_path: Path) -> None:
@@ -181,7 +280,7 @@ def test_wide_widths_are_powers_of_two() -> None:
     assert [tick.get_text() for tick in axes.get_xticklabels()] == ["$2^{10}$", "$2^{16}$"]
 
 
-def test_many_series_have_their_legend_outside_and_one_entry_for_the_paper() -> None:
+def test_many_series_have_their_legend_below_and_one_entry_for_the_paper() -> None:
     offsets = (0.0, 0.01, 0.1)
     with look():
         figure = crossing_figure([series([360, 250], offset=offset)[0] for offset in offsets])
@@ -190,6 +289,11 @@ def test_many_series_have_their_legend_outside_and_one_entry_for_the_paper() -> 
     labels = [text.get_text() for text in legend.get_texts()]
     assert len(labels) == len(offsets) + 2
     assert labels.count("paper") == 1
+    with look():
+        figure.draw_without_rendering()
+    place = legend.get_window_extent().transformed(figure.transFigure.inverted())
+    assert place.y1 < figure.axes[0].get_position().y0
+    assert figure.axes[0].get_position().width > 0.85  # nothing beside them
 
 
 def test_unfinished_networks_are_shown_and_not_fitted() -> None:

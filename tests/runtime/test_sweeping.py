@@ -323,6 +323,19 @@ def test_wide_cells_come_first_and_blocks_in_order(tmp_path: Path) -> None:
     assert order == [(width, index) for width in (16, 8, 4) for index in range(3)]
 
 
+def test_a_run_with_nothing_to_do_keeps_the_times_of_the_one_that_did(tmp_path: Path) -> None:
+    run_serially(tmp_path, sweep())
+    before = status(tmp_path) | {"seconds": 1234.5, "started": "2026-01-02T03:04:05+00:00"}
+    before |= {"state": "interrupted", "exit_code": 130}
+    (tmp_path / "status.json").write_text(json.dumps(before))
+    run_serially(tmp_path, sweep())
+    after = status(tmp_path)
+    assert {**after} == before | {"state": "done", "exit_code": 0}
+    run_serially(tmp_path, sweep(networks=30))
+    assert status(tmp_path)["seconds"] < 1234.5  # it had something to do
+    assert status(tmp_path)["started"] > before["started"]
+
+
 def test_status_says_how_a_run_ended(tmp_path: Path) -> None:
     run_serially(tmp_path, sweep(cells={"width": [4, 8]}))
     said = status(tmp_path)

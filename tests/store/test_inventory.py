@@ -152,6 +152,31 @@ def test_reduce_names_what_it_refuses(
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
+def test_status_knows_what_reduce_refused(
+    damage: Callable[[Path], None], done: Output, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without reading the others, and until somebody puts it right."""
+    path = shard_files(tmp_path, SMALL)[2]
+    whole = path.read_bytes()
+    damage(path)
+    reduce(done)
+    reads = Reads(monkeypatch)
+    assert mcrelu.Run.open(tmp_path).status()["refused"] == [str(path.relative_to(tmp_path))]
+    assert set(reads.shards) == {str(path.relative_to(tmp_path))}
+    path.write_bytes(whole)
+    assert mcrelu.Run.open(tmp_path).status()["refused"] == []
+    for segment in manifest_files(tmp_path):
+        segment.unlink()
+    assert mcrelu.Run.open(tmp_path).status()["refused"] == []
+
+
+def test_status_needs_no_tables_to_see_a_torn_shard(done: Output, tmp_path: Path) -> None:
+    path = shard_files(tmp_path, SMALL)[2]
+    truncate(path)
+    assert mcrelu.Run.open(tmp_path).status()["refused"] == [str(path.relative_to(tmp_path))]
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
 def test_a_run_replaces_what_reduce_refuses(
     damage: Callable[[Path], None], done: Output, tmp_path: Path
 ) -> None:

@@ -391,6 +391,8 @@ def test_a_sweep_on_s3_is_the_sweep_on_disk(s3: FaultyApp, tmp_path: Path) -> No
         "cells.parquet",
         "power_laws.csv",
         "power_laws.parquet",
+        "timings.csv",
+        "timings.parquet",
     ]
     files.publish(shard_name(next(small.all_blocks())), b"torn")
     assert len(Output.open(files).missing()) == 1

@@ -39,12 +39,15 @@ class DecisionSteps(NamedTuple):
 
 
 def decision_steps_of(cells: pa.Table) -> list[DecisionSteps]:
-    """The series of a table of cells in which networks were proved never to cross."""
+    """The series of a table of cells in which networks were proved never to cross.
+
+    Their widths are those where some were, and those without results yet.
+    """
     if not set(_COLUMNS) <= set(cells.column_names):
         return []
     by_setting: dict[Any, list[dict[str, Any]]] = {}
     for row in sorted(cells.to_pylist(), key=lambda row: row["width"]):
-        if row["locally_converged"]:
+        if row["locally_converged"] or not row["networks"]:
             by_setting.setdefault(setting_of(row), []).append(row)
     return [
         DecisionSteps(
@@ -53,4 +56,5 @@ def decision_steps_of(cells: pa.Table) -> list[DecisionSteps]:
             steps={name: np.array([row[name] for row in rows], dtype=float) for name in _COLUMNS},
         )
         for setting, rows in by_setting.items()
+        if any(row["locally_converged"] for row in rows)
     ]

@@ -56,16 +56,22 @@ def _plots(series: Series, k: int) -> list[str]:
         "  };",
         rf"\addlegendentry{{{series.label}}}",
     ]
+    limits = [(n, high) for n, p, _, high in _rows(series) if p == 0]
+    if limits:
+        options = f"{color}, only marks, mark=triangle*, mark options={{rotate=180}}"
+        lines += [
+            rf"\addplot[{options}] coordinates {{{_places(limits)}}};",
+            r"\addlegendentry{no crossing: 95\,\% upper limit}",
+        ]
     if (law := series.sound_law) is not None:
         domain = f"domain={series.width[0]}:{series.width[-1]}"
         curve = f"{law.amplitude:.6g} * x^(-{law.exponent:.6g})"
         lines += [
             rf"\addplot[{color}, {domain}, samples=2] {{{curve}}};",
-            rf"\addlegendentry{{$\propto n^{{{-law.exponent:.3f}}}$}}",
+            rf"\addlegendentry{{$\propto n^{{{-law.exponent:.3f}}}${series.so_far}}}",
         ]
     if series.paper_width:
-        points = zip(series.paper_width, series.paper_estimate, strict=True)
-        places = " ".join(f"({n}, {p:g})" for n, p in points)
+        places = _places(zip(series.paper_width, series.paper_estimate, strict=True))
         lines += [
             rf"\addplot[{color}, only marks, mark=o, mark size=3.5pt] coordinates {{{places}}};",
             r"\addlegendentry{paper}",
@@ -75,6 +81,10 @@ def _plots(series: Series, k: int) -> list[str]:
 
 def _rows(series: Series) -> list[tuple[int, float, float, float]]:
     return list(zip(series.width, series.estimate, series.low, series.high, strict=True))
+
+
+def _places(points: Iterable[tuple[int, float]]) -> str:
+    return " ".join(f"({n}, {p:.6g})" for n, p in points)
 
 
 def _lines(lines: Iterable[str]) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from math import isnan
-from typing import Any
 
 import pyarrow as pa
 
@@ -17,11 +16,13 @@ from mcrelu.experiments.crossing.series import (
     Series,
     doubts,
     interval_sentences,
+    label_of,
     law_sentence,
     paper_figure,
+    plain,
     series_of,
 )
-from mcrelu.experiments.crossing.tables import CERTIFICATION, CROSSING, POWER_LAWS
+from mcrelu.experiments.crossing.tables import CERTIFICATION, CROSSING, POWER_LAWS, setting_of
 from mcrelu.stats.sequential import too_wide
 
 DRAWING = "crossing"
@@ -34,9 +35,10 @@ _REASONS = (
 def sections(tables: Tables) -> list[Section]:
     """A section per series, how and when training ended, and how narrow intervals are if asked."""
     cells = tables[CELLS]
+    if not any(cells["networks"].to_pylist()):
+        return []
     found = [_estimates(one) for one in series_of(cells, tables[POWER_LAWS])]
-    if found:
-        found.append(_endings(cells))
+    found.append(_endings(cells))
     if decided := decision_steps_of(cells):
         found.append(_decisions(decided))
     if any(wanted is not None for wanted in cells["relative_width_wanted"].to_pylist()):
@@ -48,13 +50,14 @@ def _estimates(series: Series) -> Section:
     """Estimates of a series with their intervals, beside the published values."""
     paper = paper_figure(series.setting)
     published = dict(zip(series.paper_width, series.paper_estimate, strict=True))
-    rows = []
+    found = dict.fromkeys(series.waiting, ("0", "", ""))
     for k, width in enumerate(series.width):
-        row = [str(width), str(series.networks[k]), f"{series.estimate[k]:.4f}"]
-        row.append(f"{series.low[k]:.4f} .. {series.high[k]:.4f}")
-        if paper:
-            row.append(f"{published[width]:.4f}" if width in published else "")
-        rows.append(tuple(row))
+        interval = f"{series.low[k]:.4f} .. {series.high[k]:.4f}"
+        found[width] = str(series.networks[k]), f"{series.estimate[k]:.4f}", interval
+    rows = []
+    for width, ours in sorted(found.items()):
+        theirs = f"{published[width]:.4f}" if width in published else ""
+        rows.append((str(width), *ours, *((theirs,) if paper else ())))
     headings = ("width", "networks", "estimate", "95 % interval")
     return Section(
         title=f"{series.name}: P(a kink may cross a data point)",
@@ -69,14 +72,14 @@ def _estimates(series: Series) -> Section:
 
 def _endings(cells: pa.Table) -> Section:
     """How many networks of each cell ended in which way."""
-    names = ["optimizer", "offset", "width", "networks"]
-    names += [reason for reason in _REASONS if any(cells[reason].to_pylist())]
+    reasons = [reason for reason in _REASONS if any(cells[reason].to_pylist())]
+    names = ["width", "networks", *reasons]
     return Section(
         title="How training ended",
-        headings=tuple(name.replace("_", " ") for name in names),
+        headings=("series", *(name.replace("_", " ") for name in names)),
         rows=tuple(
-            tuple(_shown(value) for value in row.values())
-            for row in cells.select(names).to_pylist()
+            (plain(label_of(setting_of(row))), *(str(row[name]) for name in names))
+            for row in cells.to_pylist()
         ),
     )
 
@@ -115,7 +118,3 @@ def _relative_widths(cells: pa.Table) -> Section:
         ))  # fmt: skip
     headings = ("optimizer", "offset", "width", "networks", "relative width", "wanted", "verdict")
     return Section("Relative width of the confidence sequences", headings, tuple(rows))
-
-
-def _shown(value: Any) -> str:
-    return f"{value:g}" if isinstance(value, float) else str(value)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -14,10 +14,21 @@ from mcrelu.experiments.crossing.paper import PAPER, STANDARD, Setting
 from mcrelu.experiments.crossing.tables import MOST_UNFINISHED, setting_of
 from mcrelu.figures.ticks import all_of
 from mcrelu.philox import MINIBATCH
-from mcrelu.stats.intervals import CHOICE, CLOPPER_PEARSON, SEQUENCE, shown_interval
+from mcrelu.stats.intervals import (
+    CHOICE,
+    CLOPPER_PEARSON,
+    SEQUENCE,
+    WILSON,
+    shown_interval,
+)
 from mcrelu.stats.powerlaw import PowerLaw, obstacle
 from mcrelu.stats.sequential import SMALL_BIAS, stopping_bias
 
+_INTERVAL_NAMES = {
+    WILSON: "Wilson intervals",
+    CLOPPER_PEARSON: "Clopper-Pearson intervals",
+    SEQUENCE: "confidence sequences",
+}
 _OPTIMIZERS = {"gd": "GD", "sgd": "SGD", "adam": "Adam"}
 
 
@@ -38,11 +49,17 @@ class Series:
     law: PowerLaw | None
     paper_width: list[int]
     paper_estimate: list[float]
+    waiting: list[int] = field(default_factory=list)  # widths without results yet, ascending
 
     @property
     def sound_law(self) -> PowerLaw | None:
         """The fitted law, if the estimates do follow one."""
         return self.law if self.law is not None and self.law.fits else None
+
+    @property
+    def so_far(self) -> str:
+        """What a law is marked with while there are widths that it does not know."""
+        return " so far" if self.waiting else ""
 
     @property
     def doubtful(self) -> list[int]:
@@ -98,15 +115,18 @@ def _unlike_the_paper(setting: Setting) -> list[str]:
 
 
 def series_of(cells: pa.Table, laws: pa.Table) -> list[Series]:
-    """The series in a table of cells and one of power laws, widths ascending."""
+    """The series in a table of cells and one of power laws, widths ascending.
+
+    Those without results have no widths but those that are waited for.
+    """
     by_setting: dict[Setting, list[dict[str, Any]]] = {}
     for row in sorted(cells.to_pylist(), key=lambda row: row["width"]):
-        if row["networks"]:
-            by_setting.setdefault(setting_of(row), []).append(row)
+        by_setting.setdefault(setting_of(row), []).append(row)
     fitted = {setting_of(row): row for row in laws.to_pylist()}
     published = _published()
     found = []
-    for setting, rows in by_setting.items():
+    for setting, every in by_setting.items():
+        rows = [row for row in every if row["networks"]]
         paper = sorted(published.get(setting, {}).items())
         law = fitted.get(setting)
         shown = [_interval(row) for row in rows]
@@ -125,6 +145,7 @@ def series_of(cells: pa.Table, laws: pa.Table) -> list[Series]:
                 law=law and PowerLaw(*(law[field] for field in PowerLaw._fields)),
                 paper_width=[width for width, _ in paper],
                 paper_estimate=[estimate for _, estimate in paper],
+                waiting=[row["width"] for row in every if not row["networks"]],
             )
         )
     return found
@@ -143,9 +164,10 @@ def law_sentence(series: Series) -> str:
     fit = _fit(law)
     if not law.fits:
         return f"No power law: the best, n^({-law.exponent:.3f}), misses the estimates ({fit})."
+    so_far = f" So far of {law.points} widths." if series.waiting else ""
     return (
         f"P = {law.amplitude:.3g} n^({-law.exponent:.4f}), 95 % interval of the exponent "
-        f"{law.exponent_low:.4f} .. {law.exponent_high:.4f} ({fit})."
+        f"{law.exponent_low:.4f} .. {law.exponent_high:.4f} ({fit}).{so_far}"
     )
 
 
@@ -195,6 +217,12 @@ def paper_figure(setting: Setting) -> str | None:
     """``fig5`` or ``fig6`` where the paper has the setting."""
     place = PAPER.series.get(setting)
     return place and place[0]
+
+
+def interval_names(cells: pa.Table) -> str:
+    """What kinds of intervals the series of a table of cells have."""
+    used = {_interval(row) for row in cells.to_pylist()}
+    return " or ".join(name for kind, name in _INTERVAL_NAMES.items() if kind in used)
 
 
 def _interval(row: dict[str, Any]) -> str:

@@ -8,13 +8,18 @@ from mcrelu.experiments.setups.kink_distances import inputs_shown
 from mcrelu.experiments.setups.kink_figure import kink_figure
 from mcrelu.experiments.setups.latex import NAME, setups_tex
 from mcrelu.experiments.setups.learned import DRAWING as LEARNED
-from mcrelu.experiments.setups.learned import learned, shown_rows
+from mcrelu.experiments.setups.learned import NETWORKS, learned, shown_rows
 from mcrelu.experiments.setups.learned_figure import learned_figure
 from mcrelu.experiments.setups.relative import by_optimizer, over_inputs
 from mcrelu.experiments.setups.relative_figure import by_optimizer_figure, over_inputs_figure
 from mcrelu.experiments.setups.rmse_figure import rmse_figure
 from mcrelu.experiments.setups.sections import DRAWING
 from mcrelu.experiments.setups.tables import BEST
+from mcrelu.figures.captions import joined, networks_per_point
+
+_ERRORS = ("bars", "bands")
+_MEDIANS = f"each is the median of {NETWORKS} networks by validation error, on one sample"
+_EXACT = "exact distribution functions, of no networks"
 
 
 def drawings(tables: Tables) -> list[Drawing]:
@@ -22,10 +27,15 @@ def drawings(tables: Tables) -> list[Drawing]:
     best = tables[BEST].to_pylist()
     if not best:
         return []
-    found = [Drawing(DRAWING, rmse_figure(best), {NAME: setups_tex(best)})]
-    found += [Drawing(one.drawing, over_inputs_figure(one)) for one in over_inputs(best)]
-    found += [Drawing(one.drawing, by_optimizer_figure(one)) for one in by_optimizer(best)]
-    shown = shown_rows(best)
-    found += [Drawing(LEARNED, learned_figure([learned(row) for row in shown]))] if shown else []
-    inputs = inputs_shown(best)
-    return [*found, Drawing(KINK_DISTANCES, kink_figure(inputs))] if inputs else found
+    counts = networks_per_point(row["networks"] for row in best)
+    bars, bands = (joined((counts, f"{name} are two standard errors")) for name in _ERRORS)
+    found = [Drawing(DRAWING, rmse_figure(best), {NAME: setups_tex(best)}, bars)]
+    compared = [(one, over_inputs_figure) for one in over_inputs(best)]
+    compared += [(one, by_optimizer_figure) for one in by_optimizer(best)]
+    found += [Drawing(one.drawing, draw(one), caption=bands) for one, draw in compared]
+    if shown := shown_rows(best):
+        functions = learned_figure([learned(row) for row in shown])
+        found.append(Drawing(LEARNED, functions, caption=_MEDIANS))
+    if inputs := inputs_shown(best):
+        found.append(Drawing(KINK_DISTANCES, kink_figure(inputs), caption=_EXACT))
+    return found

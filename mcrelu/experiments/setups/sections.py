@@ -21,6 +21,7 @@ from mcrelu.experiments.setups.kink_distances import (
 from mcrelu.experiments.setups.learned import DATA, NETWORKS, shown_rows
 from mcrelu.experiments.setups.learned import DRAWING as LEARNED
 from mcrelu.experiments.setups.naming import configuration_of, data_sets, in_order
+from mcrelu.experiments.setups.paper import OPTIMIZERS
 from mcrelu.experiments.setups.relative import Comparison, by_optimizer, over_inputs
 from mcrelu.experiments.setups.tables import BEST
 
@@ -38,19 +39,37 @@ def sections(tables: Tables) -> list[Section]:
     remarks = [] if not edge else [
         f"* first or last of the rates tried ({edge} of {len(best)}): a better one may lie beyond."
     ]  # fmt: skip
-    lost = [row for row in tables[CELLS].to_pylist() if row["diverged"]]
+    cells = tables[CELLS].to_pylist()
+    lost = [row for row in cells if row["diverged"]]
     if lost:
-        remarks.append(f"Some network diverged at {len(lost)} of {tables[CELLS].num_rows} rates.")
+        remarks.append(f"Some network diverged at {len(lost)} of {len(cells)} rates.")
     return [
-        _by_data("Test RMSE at the best learning rate", best, _rmse, (), DRAWING),
-        _by_data("Learning rates", best, _rate, tuple(remarks), None),
-        *_of_halving(halving_of(tables[CELLS].to_pylist())),
+        _by_data("Test RMSE at the best learning rate", cells, best, _rmse, (), DRAWING),
+        _by_data("Learning rates", cells, best, _rate, tuple(remarks), None),
+        _endings(cells),
+        *_of_halving(halving_of(cells)),
         *(_relative(one, f"{one.biases.name} biases") for one in over_inputs(best)),
         *(_relative(one, " ".join(one.curves[0].configuration.words()[:3]))
           for one in by_optimizer(best)),
         *_learned(best),
         *_kink_distances(best),
     ]  # fmt: skip
+
+
+def _endings(cells: list[Row]) -> Section:
+    """How many networks diverged, by data set and optimiser."""
+    groups: dict[tuple[str, str], list[Row]] = {}
+    for row in cells:
+        groups.setdefault((row["data"], row["optimizer"]), []).append(row)
+    rows = []
+    for data in data_sets(cells):
+        for optimizer, name in OPTIMIZERS.items():
+            if own := groups.get((data, optimizer)):
+                networks, lost = (sum(row[key] for row in own) for key in ("networks", "diverged"))
+                counts = (len(own), networks, networks - lost, lost)
+                rows.append((data, name, *map(str, counts)))
+    headings = ("data", "optimizer", "cells", "networks", "finite loss", "diverged")
+    return Section("How training ended", headings, tuple(rows))
 
 
 def _of_halving(found: Halving | None) -> list[Section]:
@@ -69,14 +88,16 @@ def _of_halving(found: Halving | None) -> list[Section]:
 
 def _by_data(
     title: str,
+    cells: list[Row],
     best: list[Row],
     shown: Callable[[Row], str],
     remarks: tuple[str, ...],
     figure: str | None,
 ) -> Section:
-    columns = data_sets(best)
+    """What is shown of the best rates, with a place for every configuration and data set."""
+    columns = data_sets(cells)
     entries = {(configuration_of(row), row["data"]): shown(row) for row in best}
-    configurations = in_order({configuration_of(row) for row in best})
+    configurations = in_order({configuration_of(row) for row in cells})
     rows = tuple(
         (*one.words(), *(entries.get((one, data), "") for data in columns))
         for one in configurations

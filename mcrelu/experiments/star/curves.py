@@ -38,6 +38,7 @@ class Curve:
     fractions: dict[str, list[Fraction]]  # by event
     relative_loss: list[float | None]  # median over networks of final loss over threshold
     diverged: list[int]
+    waiting: list[int]  # widths without results yet, ascending
 
     @property
     def name(self) -> str:
@@ -51,6 +52,13 @@ class Curve:
         if setting["random_bias"]:
             parts.append("random biases")
         return ", ".join([*parts, self.step])
+
+    @property
+    def formula(self) -> str:
+        """The same for a legend, with its formula as mathematics."""
+        pretty = self.name.replace("λ_max", r"\lambda_{\max}").replace("|θ|²", r"|\theta|^2")
+        words, _, formula = pretty.partition("h = ")
+        return f"{words}$h = {formula}$"
 
     @property
     def step(self) -> str:
@@ -71,11 +79,10 @@ class Curve:
 
 
 def curves_of(cells: pa.Table) -> list[Curve]:
-    """The curves in a table of cells."""
+    """The curves in a table of cells; without results they have no widths but those waited for."""
     by_setting: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
     for row in sorted(cells.to_pylist(), key=lambda row: row["width"]):
-        if row["networks"]:
-            by_setting.setdefault(tuple(row[name] for name in SETTING), []).append(row)
+        by_setting.setdefault(tuple(row[name] for name in SETTING), []).append(row)
     published = PAPER.estimates()
 
     def fraction(event: str, row: dict[str, Any]) -> Fraction:
@@ -90,14 +97,16 @@ def curves_of(cells: pa.Table) -> list[Curve]:
             paper=paper and paper.estimate,
         )
 
-    return [
-        Curve(
+    def curve(setting: tuple[Any, ...], every: list[dict[str, Any]]) -> Curve:
+        rows = [row for row in every if row["networks"]]
+        return Curve(
             setting=dict(zip(SETTING, setting, strict=True)),
             width=[row["width"] for row in rows],
             networks=[row["networks"] for row in rows],
             fractions={event: [fraction(event, row) for row in rows] for event in EVENT_NAMES},
             relative_loss=[row["relative_loss"] for row in rows],
             diverged=[row["diverged"] for row in rows],
+            waiting=[row["width"] for row in every if not row["networks"]],
         )
-        for setting, rows in by_setting.items()
-    ]
+
+    return [curve(setting, every) for setting, every in by_setting.items()]

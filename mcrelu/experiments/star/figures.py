@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -10,16 +11,34 @@ from matplotlib.figure import Figure
 
 from mcrelu.experiments.base import CELLS, Drawing, Tables
 from mcrelu.experiments.star.curves import EVENT_NAMES, Curve, curves_of
+from mcrelu.experiments.star.looks import curve_look
+from mcrelu.experiments.star.loss_figure import loss_figure
+from mcrelu.experiments.star.losses import LOSSES, losses_of
 from mcrelu.experiments.star.sections import DRAWING
-from mcrelu.figures.panels import width_axis
-from mcrelu.figures.style import COLORS, COLUMN_WIDTH, GREY, MARKERS, PAGE_WIDTH
+from mcrelu.figures.captions import joined, networks_per_point
+from mcrelu.figures.panels import dodges, legend_once, width_axis
+from mcrelu.figures.style import COLUMN_WIDTH, GREY, PAGE_WIDTH
 from mcrelu.figures.ticks import all_of
 
 
 def drawings(tables: Tables) -> list[Drawing]:
-    """The star figure; none if no block is complete yet."""
-    curves = curves_of(tables[CELLS])
-    return [Drawing(DRAWING, star_figure(curves))] if curves else []
+    """The star figure, and losses where the table of progress is there.
+
+    None if no block is complete yet.
+    """
+    curves = [one for one in curves_of(tables[CELLS]) if one.width]
+    if not curves:
+        return []
+    counts = networks_per_point(count for curve in curves for count in curve.networks)
+    aside = "curves are drawn side by side" if any(_dodges_of(curves)) else None
+    few = " or Clopper-Pearson" if any(curve.has_few for curve in curves) else ""
+    caption = joined((counts, f"bars are 95 % Wilson{few} intervals", aside))
+    found = [Drawing(DRAWING, star_figure(curves), caption=caption)]
+    if losses := losses_of(tables):
+        counts = counts.replace("point", "line")
+        bands = "bands are between deciles, the outermost from 10 to 90 %"
+        found.append(Drawing(LOSSES, loss_figure(losses), caption=joined((counts, bands))))
+    return found
 
 
 def star_figure(curves: Sequence[Curve]) -> Figure:
@@ -27,24 +46,28 @@ def star_figure(curves: Sequence[Curve]) -> Figure:
     figure = Figure(figsize=(PAGE_WIDTH, 0.75 * COLUMN_WIDTH), layout="constrained")
     panels = figure.subplots(1, len(EVENT_NAMES), sharey=True)
     for axes, event in zip(panels, EVENT_NAMES, strict=True):
-        for k, curve in enumerate(curves):
-            _draw(axes, curve, event, COLORS[k % len(COLORS)], MARKERS[k % len(MARKERS)])
+        for k, (curve, dodge) in enumerate(zip(curves, _dodges_of(curves), strict=True)):
+            _draw(axes, curve, event, 2.0**dodge, curve_look(k, len(curves)))
         _draw_paper(axes, curves, event)
         _label(axes, curves, event)
     panels[0].set_ylabel("fraction of networks")
-    handles, labels = panels[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=min(len(labels), 3))
+    legend_once(figure, "lower", 3, first=[curve.formula for curve in curves])
     return figure
 
 
-def _draw(axes: Axes, curve: Curve, event: str, color: str, marker: str) -> None:
-    width, fractions = np.array(curve.width), curve.fractions[event]
+def _dodges_of(curves: Sequence[Curve]) -> list[float]:
+    widths = [curve.width for curve in curves]
+    return dodges(widths, all_of(widths))
+
+
+def _draw(axes: Axes, curve: Curve, event: str, dodge: float, look: Mapping[str, Any]) -> None:
+    width, fractions = dodge * np.array(curve.width), curve.fractions[event]
     estimate = np.array([one.estimate for one in fractions])
     below = estimate - [one.low for one in fractions]
     above = [one.high for one in fractions] - estimate
     axes.errorbar(
-        width, estimate, [below, above], color=color, marker=marker, linewidth=0.9,
-        capsize=1.5, elinewidth=0.8, zorder=3, label=_math(curve.name),
+        width, estimate, [below, above], **look, capsize=1.5, elinewidth=0.8, zorder=3,
+        label=curve.formula,
     )  # fmt: skip
 
 
@@ -68,10 +91,3 @@ def _label(axes: Axes, curves: Sequence[Curve], event: str) -> None:
     width_axis(axes, widths, "width $n$ (neurons per hidden layer)")
     axes.set_ylim(-0.04, 1.04)
     axes.set_title(EVENT_NAMES[event], fontsize=8)
-
-
-def _math(name: str) -> str:
-    """The formulas of a name as mathematics."""
-    pretty = name.replace("λ_max", r"\lambda_{\max}").replace("|θ|²", r"|\theta|^2")
-    words, equals, formula = pretty.partition("h = ")
-    return f"{words}$h = {formula}$" if equals else pretty
