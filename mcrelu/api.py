@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from html import escape
 from pathlib import Path, PurePath
 from typing import Any
 
@@ -10,6 +11,8 @@ import pyarrow as pa
 
 from mcrelu.errors import ExitCode, UserError
 from mcrelu.experiments.base import CELLS, Tables
+from mcrelu.figures.plot import draw
+from mcrelu.report import publish_report, sections_html
 from mcrelu.runtime.executors import executor_starter
 from mcrelu.runtime.heartbeat import RUNNING, is_running
 from mcrelu.runtime.notebook import default_display
@@ -22,6 +25,7 @@ from mcrelu.runtime.work import tally_of
 from mcrelu.stats.comparison import compare
 from mcrelu.stats.pairing import Side, paired_points
 from mcrelu.store.checkpoints import begun_blocks
+from mcrelu.store.completeness import notices
 from mcrelu.store.contents import StoredCell
 from mcrelu.store.files import Files
 from mcrelu.store.output import STATUS, Output
@@ -149,6 +153,52 @@ class Run:
             known = ", ".join(tables)
             raise UserError(f"{name}: {self.output.experiment.name} sweeps have {known}")
         return tables[name]
+
+    def plot(self, ax: Any = None, **which: Any) -> Any:
+        """Draw the main curves on matplotlib axes, by default new ones; returns the axes.
+
+        ``which`` says which of several: ``event="loss"`` of a star sweep, ``data="ex"`` of
+        training configurations.
+
+        Raises
+        ------
+        UserError
+            If no block is complete yet, or there are no such curves.
+        """
+        tables = self.tables()
+        if not any(tables[CELLS]["networks"].to_pylist()):
+            raise UserError(f"{self.out}: nothing to draw yet, no block is complete")
+        if ax is None:
+            from matplotlib import pyplot as plt
+
+            _, ax = plt.subplots(layout="constrained")
+        self.output.experiment.plot(tables, ax, **which)
+        return ax
+
+    def report(self) -> str:
+        """Write tables, figures and report.html anew, finished or not; the report's path."""
+        reduce(self.output)
+        draw(self.output)
+        return publish_report(self.output)
+
+    def __repr__(self) -> str:
+        return f"<mcrelu.Run: {self._summary()}>"
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: how far it is, and what the tables say."""
+        output, tables = self.output, self.tables()
+        sections = [*notices(output, tables), *output.experiment.sections(tables)]
+        return f"<p>{escape(self._summary())}</p>{sections_html(sections)}"
+
+    def _summary(self) -> str:
+        status = self.status()
+        last = status["last_run"] or {"state": "not run yet"}
+        done = f"{status['blocks_done']} of {status['blocks']} blocks"
+        kind = self.output.experiment.name
+        cells = len(self.cells)
+        return (
+            f"{kind} sweep in {self.out}, {cells} cell{'s' * (cells > 1)}, {done}, {last['state']}"
+        )
 
     def compare(self, other: str | Run) -> pa.Table:
         """Compare with ``paper``, ``paper:fig5``, or another run (object, path or URI)."""

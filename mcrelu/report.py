@@ -56,11 +56,11 @@ def _page(output: Output) -> str:
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <style>{_STYLE}</style></head><body>
 <h1>{escape(experiment.title)}</h1>
-{"".join(_section(one) for one in first)}
+{sections_html(first)}
 {"".join(f'<figure class="wide">{_drawing(output, name)}</figure>' for name in figures)}
-{"".join(_section(one) for one in sections) or "<p>No block is complete yet.</p>"}
+{sections_html(sections) or "<p>No block is complete yet.</p>"}
 <p>{escape(experiment.note)} Only complete blocks are counted.</p>
-{"".join(_section(one) for one in last)}
+{sections_html(last)}
 <h2>Spec</h2><pre>{escape(output.spec_text())}</pre>
 </body></html>
 """
@@ -75,6 +75,11 @@ def _comparison(experiment: Experiment, tables: Tables) -> list[Section]:
         return [comparison_section(compare(ours, published, experiment.abscissa), "paper")]
     except UserError:  # no point in common
         return []
+
+
+def sections_html(sections: Iterable[Section]) -> str:
+    """Sections as HTML, one below the other."""
+    return "".join(_section(one) for one in sections)
 
 
 def _section(section: Section) -> str:

@@ -10,6 +10,8 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import matplotlib.pyplot as plt
+import numpy as np
 import pytest
 import yaml
 from small_sweeps import spec
@@ -19,7 +21,18 @@ import mcrelu
 from mcrelu.errors import ExitCode, SpecError
 from mcrelu.runtime import notebook
 from mcrelu.runtime.progress import Silent, Tally
+from mcrelu.store.files import Files
+from mcrelu.store.output import Output
 
+SETUPS = {
+    "version": 1,
+    "experiment": "setups",
+    "seed": 1,
+    "networks": 3,
+    "epochs": 2,
+    "validate_every": 1,
+    "cells": {"data": ["ex", "radial-1"], "width": [4], "learning_rate": [0.01, 0.02]},
+}
 SMALL = spec(networks=20, cells={"width": [4, 8]}, block_size=10)
 
 
@@ -109,6 +122,64 @@ def test_progress_of_a_star_sweep(tmp_path: Path) -> None:
     assert set(star.progress()["epoch"].to_pylist()) >= {1000, 2000}
     with pytest.raises(mcrelu.UserError, match="power_laws: star sweeps have"):
         star.power_laws()
+
+
+def test_a_run_says_what_it_is(done: mcrelu.Run) -> None:
+    assert repr(done) == f"<mcrelu.Run: crossing sweep in {done.out}, 2 cells, 4 of 4 blocks, done>"
+    page = done._repr_html_()
+    assert page.startswith("<p>crossing sweep in ")
+    assert "<h2>GD: P(a kink may cross a data point)</h2>" in page
+    assert f"<td>{done.table()['estimate'][0].as_py():.4f}</td>" in page
+
+
+def test_an_unfinished_run_says_so(tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path / "<b>", display=Interrupting(signal.SIGINT))
+    half = mcrelu.Run.open(tmp_path / "<b>")
+    assert "interrupted" in repr(half)
+    page = half._repr_html_()
+    assert "Unfinished: " in page
+    assert "&lt;b&gt;" in page
+    assert "<b>" not in page
+    assert "Unfinished: " in Path(half.report()).read_text()
+
+
+def test_curves_are_drawn_on_axes_of_the_user(done: mcrelu.Run) -> None:
+    """Beside what is there already, and with the numbers of the table."""
+    figure, (left, right) = plt.subplots(1, 2)
+    left.plot([4, 8], [0.5, 0.5], label="mine")
+    assert done.plot(left) is left
+    (bars,) = left.containers
+    points = np.asarray(bars.lines[0].get_xydata())
+    np.testing.assert_allclose(points[:, 0], [4, 8])
+    np.testing.assert_allclose(points[:, 1], done.table()["estimate"].to_numpy())
+    assert left.get_xlabel().startswith("width")
+    assert not right.has_data()
+    alone = done.plot()
+    assert alone.figure is not figure
+    plt.close("all")
+
+
+def test_curves_of_other_experiments(tmp_path: Path) -> None:
+    star = run(tmp_path / "star", star_spec(epochs=20))
+    assert "below the affine threshold" in star.plot(event="loss").get_title()
+    with pytest.raises(mcrelu.UserError, match="event = 'both': must be kink or loss"):
+        star.plot(event="both")
+    setups = run(tmp_path / "setups", SETUPS)
+    assert "test RMSE on radial-1" in setups.plot(data="radial-1").get_xlabel()
+    assert "test RMSE on ex" in setups.plot().get_xlabel()
+    with pytest.raises(mcrelu.UserError, match="data = 'ey': the sweep has ex, radial-1"):
+        setups.plot(data="ey")
+    plt.close("all")
+
+
+def test_without_a_block_there_is_nothing_to_draw(tmp_path: Path) -> None:
+    Output.claim(Files.at(tmp_path), mcrelu.Sweep.of(SMALL)).take()
+    empty = mcrelu.Run.open(tmp_path)
+    with pytest.raises(mcrelu.UserError, match="no block is complete"):
+        empty.plot()
+    assert "not run yet" in repr(empty)
+    assert "Unfinished: 0 of 4 blocks" in empty._repr_html_()
 
 
 # -------------------------------------------------------------------------------- interrupts

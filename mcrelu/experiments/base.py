@@ -190,6 +190,12 @@ class Experiment(Protocol):
         None if nothing is complete yet.
         """
 
+    def plot(self, tables: Tables, axes: Any) -> None:
+        """Draw its main curves on axes of the user's own, with labels and a legend.
+
+        Further arguments by keyword may say which of several. Some cells are complete.
+        """
+
     def points(self, cells: pa.Table) -> dict[Point, Estimate]:
         """The estimates of a cell table that can be compared, by point; all of one kind."""
 

@@ -7,7 +7,7 @@ A room ``mcrelu/experiments/<name>/`` has
     schema.py     SCHEMA and SCHEMA_VERSION of its rows
     tables.py     tables(reader), derived(cells), summary(rows), points(cells), sources(cells)
     sections.py   sections(tables)
-    figures.py    drawings(tables)
+    figures.py    drawings(tables), plot(tables, axes)
     paper.py      PAPER, what of it was published; if anything was
     verify.py     verify(path, golden); if there are results of the original
 
@@ -116,6 +116,16 @@ class Room:
         """Its figures."""
         drawings: list[Drawing] = self._module("figures").drawings(tables)
         return drawings
+
+    def plot(self, tables: Tables, axes: Any, **which: Any) -> None:
+        """Draw its main curves.
+
+        Raises
+        ------
+        UserError
+            If there is no such curve.
+        """
+        self._module("figures").plot(tables, axes, **which)
 
     def published(self, figure: str | None) -> Mapping[Point, Estimate]:
         """The paper's estimates.

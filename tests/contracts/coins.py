@@ -155,6 +155,10 @@ class CoinExperiment:
         counts = networks_per_point(row["networks"] for row in rows)
         return [Drawing("coins", figure, caption=counts)]
 
+    def plot(self, tables: Tables, axes: Any) -> None:
+        rows = [row for row in tables[CELLS].to_pylist() if row["networks"]]
+        axes.plot([row["width"] for row in rows], [row["k"] / row["networks"] for row in rows])
+
     def points(self, cells: pa.Table) -> dict[Point, Count]:
         return {
             (Coin(row["p"]), row["width"]): Count(row["k"], row["networks"])

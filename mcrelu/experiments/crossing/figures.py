@@ -67,6 +67,26 @@ def crossing_figure(series: Sequence[Series]) -> Figure:
     size = (COLUMN_WIDTH, 0.8 * COLUMN_WIDTH) if few else (PAGE_WIDTH, 1.2 * COLUMN_WIDTH)
     figure = Figure(figsize=size, layout="constrained")
     axes = figure.add_subplot()
+    legend = draw_series(axes, series)
+    # Matplotlib's best place inside does not spare the arrows.
+    if few and _NO_CROSSING not in legend:
+        axes.legend(handles=list(legend.values()), labels=list(legend), loc="best")
+    else:
+        handles = list(legend.values())
+        figure.legend(handles=handles, labels=list(legend), loc="outside lower center", ncols=2)
+    return figure
+
+
+def plot(tables: Tables, axes: Axes) -> None:
+    """The curves of the crossing figure on other axes."""
+    series = [one for one in series_of(tables[CELLS], tables[POWER_LAWS]) if one.width]
+    legend = draw_series(axes, series)
+    axes.legend(handles=list(legend.values()), labels=list(legend))
+
+
+def draw_series(axes: Axes, series: Sequence[Series]) -> dict[str, Artist | Container]:
+    """Draw series on axes; the entries of their legend."""
+    few = len(series) <= FEW
     axes.set_yscale("log")
     legend: Legend = []
     for k, (one, dodge) in enumerate(zip(series, dodges_of(series), strict=True)):
@@ -80,13 +100,7 @@ def crossing_figure(series: Sequence[Series]) -> Figure:
             legend.append((handle, name))
     _label(axes, widths)
     once = {label: handle for handle, label in reversed(legend)}
-    handles, labels = list(once.values())[::-1], list(once)[::-1]
-    # Matplotlib's best place inside does not spare the arrows.
-    if few and _NO_CROSSING not in labels:
-        axes.legend(handles, labels, loc="best")
-    else:
-        figure.legend(handles=handles, labels=labels, loc="outside lower center", ncols=2)
-    return figure
+    return dict(reversed(once.items()))
 
 
 def dodges_of(series: Sequence[Series]) -> list[float]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from matplotlib.axes import Axes
+
 from mcrelu.experiments.base import Drawing, Tables
 from mcrelu.experiments.setups.kink_distances import DRAWING as KINK_DISTANCES
 from mcrelu.experiments.setups.kink_distances import inputs_shown
@@ -12,7 +14,7 @@ from mcrelu.experiments.setups.learned import NETWORKS, learned, shown_rows
 from mcrelu.experiments.setups.learned_figure import learned_figure
 from mcrelu.experiments.setups.relative import by_optimizer, over_inputs
 from mcrelu.experiments.setups.relative_figure import by_optimizer_figure, over_inputs_figure
-from mcrelu.experiments.setups.rmse_figure import rmse_figure
+from mcrelu.experiments.setups.rmse_figure import draw_data_set, rmse_figure
 from mcrelu.experiments.setups.sections import DRAWING
 from mcrelu.experiments.setups.tables import BEST
 from mcrelu.figures.captions import joined, networks_per_point
@@ -20,6 +22,11 @@ from mcrelu.figures.captions import joined, networks_per_point
 _ERRORS = ("bars", "bands")
 _MEDIANS = f"each is the median of {NETWORKS} networks by validation error, on one sample"
 _EXACT = "exact distribution functions, of no networks"
+
+
+def plot(tables: Tables, axes: Axes, data: str | None = None) -> None:
+    """One panel of the RMSE figure on other axes: that of a data set, by default the first."""
+    draw_data_set(tables[BEST].to_pylist(), axes, data)
 
 
 def drawings(tables: Tables) -> list[Drawing]:

@@ -10,6 +10,7 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from mcrelu.errors import UserError
 from mcrelu.experiments.base import Mean, Point
 from mcrelu.experiments.setups.looks import optimizer_look
 from mcrelu.experiments.setups.naming import (
@@ -39,25 +40,55 @@ def rmse_figure(best: Sequence[Row]) -> Figure:
     """
     data = data_sets(best)
     places = _places(best)
-    optimizers = [name for name in OPTIMIZERS if any(row["optimizer"] == name for row in best)]
+    optimizers = _optimizers(best)
     columns = _columns(len(data))
     rows = -(-len(data) // columns)
     panel = _PANEL_HEIGHT + len(places) * _HEIGHT * (len(optimizers) + 0.5)
     figure = Figure(figsize=(PAGE_WIDTH, _BASE_HEIGHT + rows * panel), layout="constrained")
     panels = figure.subplots(rows, columns, sharey=True, squeeze=False).ravel()
     for axes, name in zip(panels, data, strict=False):
-        rows_of_data = [row for row in best if row["data"] == name]
-        _draw_data_set(axes, rows_of_data, places, optimizers)
-        log_axis(axes.xaxis, *_limits(rows_of_data), _LABEL_PART * columns)
+        _draw_panel(axes, [row for row in best if row["data"] == name], places, optimizers, columns)
         axes.set_title(name, fontsize=8)
         axes.tick_params(axis="y", labelsize=6.5)
-        _separate(axes, places)
     for axes in panels[len(data) :]:
         axes.remove()
     _label(panels[0], places)
     figure.supxlabel("test RMSE (in units of the targets)", fontsize=8)
     legend_once(figure, "upper", 5, first=[OPTIMIZERS[name] for name in optimizers])
     return figure
+
+
+def draw_data_set(best: Sequence[Row], axes: Axes, data: str | None = None) -> None:
+    """One panel on other axes: that of a data set, by default the first.
+
+    Raises
+    ------
+    UserError
+        If the sweep has no such data set.
+    """
+    known = data_sets(best)
+    name = known[0] if data is None else data
+    if name not in known:
+        raise UserError(f"data = {name!r}: the sweep has {', '.join(known)}")
+    rows = [row for row in best if row["data"] == name]
+    places = _places(rows)
+    _draw_panel(axes, rows, places, _optimizers(rows), 1)
+    _label(axes, places)
+    axes.set_xlabel(f"test RMSE on {name} (in units of the targets)")
+    axes.legend()
+
+
+def _optimizers(best: Sequence[Row]) -> list[str]:
+    return [name for name in OPTIMIZERS if any(row["optimizer"] == name for row in best)]
+
+
+def _draw_panel(
+    axes: Axes, rows: Sequence[Row], places: list[Configuration], optimizers: list[str],
+    columns: int,
+) -> None:  # fmt: skip
+    _draw_data_set(axes, rows, places, optimizers)
+    log_axis(axes.xaxis, *_limits(rows), _LABEL_PART * columns)
+    _separate(axes, places)
 
 
 def _columns(panels: int) -> int:

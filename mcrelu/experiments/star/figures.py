@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from mcrelu.errors import UserError
 from mcrelu.experiments.base import CELLS, Drawing, Tables
 from mcrelu.experiments.star.curves import EVENT_NAMES, Curve, curves_of
 from mcrelu.experiments.star.looks import curve_look
@@ -46,13 +47,26 @@ def star_figure(curves: Sequence[Curve]) -> Figure:
     figure = Figure(figsize=(PAGE_WIDTH, 0.75 * COLUMN_WIDTH), layout="constrained")
     panels = figure.subplots(1, len(EVENT_NAMES), sharey=True)
     for axes, event in zip(panels, EVENT_NAMES, strict=True):
-        for k, (curve, dodge) in enumerate(zip(curves, _dodges_of(curves), strict=True)):
-            _draw(axes, curve, event, 2.0**dodge, curve_look(k, len(curves)))
-        _draw_paper(axes, curves, event)
-        _label(axes, curves, event)
+        _draw_event(axes, curves, event)
     panels[0].set_ylabel("fraction of networks")
     legend_once(figure, "lower", 3, first=[curve.formula for curve in curves])
     return figure
+
+
+def plot(tables: Tables, axes: Axes, event: str = "kink") -> None:
+    """One panel of the star figure on other axes; ``event`` is kink or loss."""
+    if event not in EVENT_NAMES:
+        raise UserError(f"event = {event!r}: must be {' or '.join(EVENT_NAMES)}")
+    _draw_event(axes, [one for one in curves_of(tables[CELLS]) if one.width], event)
+    axes.set_ylabel("fraction of networks")
+    axes.legend()
+
+
+def _draw_event(axes: Axes, curves: Sequence[Curve], event: str) -> None:
+    for k, (curve, dodge) in enumerate(zip(curves, _dodges_of(curves), strict=True)):
+        _draw(axes, curve, event, 2.0**dodge, curve_look(k, len(curves)))
+    _draw_paper(axes, curves, event)
+    _label(axes, curves, event)
 
 
 def _dodges_of(curves: Sequence[Curve]) -> list[float]:
