@@ -212,6 +212,7 @@ class Experiment(Protocol):
 # Where the experiments are: each module has its Experiment as EXPERIMENT.
 REGISTRY = {
     "crossing": "mcrelu.experiments.crossing",
+    "event": "mcrelu.experiments.event",
     "setups": "mcrelu.experiments.setups",
     "star": "mcrelu.experiments.star",
 }

@@ -6,11 +6,13 @@ must read it. The folder gets the version of the rows into its name.
 
 from __future__ import annotations
 
+import shutil
 import sys
 from pathlib import Path
 
 import mcrelu
 from mcrelu.experiments.base import experiment
+from mcrelu.store.timings import TIMINGS
 from mcrelu.sweep.sweep import Sweep
 
 FROZEN = Path(__file__).parent.parent / "frozen"
@@ -24,7 +26,9 @@ def freeze(name: str) -> Path:
     mcrelu.run(Sweep.of(dict(one.example)), folder, executor="serial")
     for path in folder.iterdir():
         if path.name not in KEPT:
-            path.unlink()
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+    for path in (folder / "tables").glob(f"{TIMINGS}.*"):
+        path.unlink()
     return folder
 
 

@@ -30,7 +30,12 @@ def frozen(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
 
 
 def test_there_is_one_of_every_experiment() -> None:
-    assert {folder.name.partition("-")[0] for folder in FOLDERS} == {"crossing", "setups", "star"}
+    assert {folder.name.partition("-")[0] for folder in FOLDERS} == {
+        "crossing",
+        "event",
+        "setups",
+        "star",
+    }
 
 
 def test_its_blocks_are_good(frozen: Path) -> None:

@@ -103,10 +103,13 @@ PLAIN = {"width": [4], "data": ["star-3"]}
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"experiment": "stars"}, "experiment = 'stars': must be 'crossing' or 'setups' or 'star'"),
+        (
+            {"experiment": "stars"},
+            "experiment = 'stars': must be 'crossing' or 'event' or 'setups' or 'star'",
+        ),
         (
             {"experiment": ["star"]},
-            "experiment = ['star']: must be 'crossing' or 'setups' or 'star'",
+            "experiment = ['star']: must be 'crossing' or 'event' or 'setups' or 'star'",
         ),
         ({"epochs": None}, "epochs: is missing; add it"),
         ({"epochs": 0}, "epochs = 0: too small; use 1 or more"),
