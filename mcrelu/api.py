@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 
 from mcrelu.errors import ExitCode, UserError
-from mcrelu.experiments.base import CELLS, Tables
+from mcrelu.experiments.base import CELLS, Replay, Tables
 from mcrelu.figures.plot import draw
 from mcrelu.report import publish_report, sections_html
 from mcrelu.runtime.executors import executor_starter
@@ -19,6 +19,7 @@ from mcrelu.runtime.notebook import default_display
 from mcrelu.runtime.plan import Plan
 from mcrelu.runtime.plan import plan as plan_sweep
 from mcrelu.runtime.progress import Display
+from mcrelu.runtime.replay import replay
 from mcrelu.runtime.submit import Executor
 from mcrelu.runtime.sweeping import ERRORS, do_sweep
 from mcrelu.runtime.work import tally_of
@@ -174,6 +175,27 @@ class Run:
             _, ax = plt.subplots(layout="constrained")
         self.output.experiment.plot(tables, ax, **which)
         return ax
+
+    def replay(
+        self, network: int, cell: Cell | StoredCell | None = None, **parameters: Any
+    ) -> Replay:
+        """Do one network again, by its index in its cell: its row, what happened, pictures.
+
+        The cell is given, or the only one with these ``parameters``.
+
+        Raises
+        ------
+        UserError
+            If there is no such network, or several cells fit.
+        ForeignOutputError
+            If its row is not, bit for bit, what the output has.
+        """
+        found = [one for one in self.cells if self._fits(one, parameters)]
+        if cell is not None:
+            found = [one for one in self.cells if one.id == cell.id]
+        if len(found) != 1:
+            raise UserError(f"{self.out}: {len(found)} cells fit; give parameters of one of them")
+        return replay(self.output, found[0], network)
 
     def report(self) -> str:
         """Write tables, figures and report.html anew, finished or not; the report's path."""

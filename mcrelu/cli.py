@@ -18,12 +18,13 @@ from rich.table import Table
 
 from mcrelu.api import PAPER, Run, compare_runs, default_out, execute, is_paper
 from mcrelu.errors import ExitCode, UserError, by_closed_pipe
-from mcrelu.experiments.base import CELLS, Tables
-from mcrelu.figures.plot import draw, draw_together
+from mcrelu.experiments.base import CELLS, Section, Tables
+from mcrelu.figures.plot import draw, draw_replay, draw_together
 from mcrelu.report import publish_report
 from mcrelu.runtime.doctor import examine
 from mcrelu.runtime.plan import local_cores, plan
 from mcrelu.runtime.progress import display_on
+from mcrelu.runtime.replay import chosen_cell, replay
 from mcrelu.stats.sequential import shortfall
 from mcrelu.store.compact import compact
 from mcrelu.store.completeness import notices, unfinished
@@ -171,6 +172,32 @@ def report_command(out: str, as_json: bool) -> None:
     run = Run.open(out)
     reduce(run.output)
     _present(run, as_json)
+
+
+@cli.command("replay")
+@out_argument
+@click.argument("cell")
+@click.argument("network", type=click.IntRange(0))
+@click.option("--to", "place", help="Folder of its pictures [default: OUT/replays].")
+@json_option
+def replay_command(out: str, cell: str, network: int, place: str | None, as_json: bool) -> None:
+    """Do one NETWORK of a CELL of OUT again, and say what happened when.
+
+    CELL is the beginning of the cell's id, or parameters that only it has: width=16,optimizer=gd.
+    NETWORK is the network's index in the cell. Exit code 6 if the row of the replay is not, bit
+    for bit, that of the output.
+    """
+    output = Output.open(Files.at(out))
+    chosen = chosen_cell(output, cell)
+    found = replay(output, chosen, network)
+    files = output.files if place is None else Files.at(place)
+    name = f"{chosen.id}-{network}"
+    paths = draw_replay(found, f"replays/{name}" if place is None else name, files)
+    value = {"cell": chosen.id, "row": found.row.to_pylist()[0], "figures": paths}
+    title = f"{chosen.label}, network {network}"
+    written = facts_table("Written", [("figure", path) for path in paths])
+    shown = [Section(title), *found.sections]
+    _emit(as_json, value, *map(section_table, shown), *([written] if paths else []))
 
 
 @cli.command("check")

@@ -173,6 +173,17 @@ def test_curves_of_other_experiments(tmp_path: Path) -> None:
     plt.close("all")
 
 
+def test_a_network_is_done_again(done: mcrelu.Run) -> None:
+    found = done.replay(12, width=8)
+    assert found.row == done.networks(width=8).slice(12, 1)
+    assert done.replay(12, done.cells[1]).row == found.row
+    assert [section.title for section in found.sections] == ["What happened", "Checks"]
+    with pytest.raises(mcrelu.UserError, match="2 cells fit"):
+        done.replay(12)
+    with pytest.raises(mcrelu.UserError, match="has networks 0 to 19"):
+        done.replay(20, width=8)
+
+
 def test_without_a_block_there_is_nothing_to_draw(tmp_path: Path) -> None:
     Output.claim(Files.at(tmp_path), mcrelu.Sweep.of(SMALL)).take()
     empty = mcrelu.Run.open(tmp_path)

@@ -146,6 +146,32 @@ def test_a_torn_status_file_counts_as_none(content: str, finished: Path, tmp_pat
     assert json.loads(mcrelu("status", out, "--json", cwd=tmp_path).stdout)["last_run"] is None
 
 
+def test_replay_says_what_happened_and_draws_it(finished: Path, tmp_path: Path) -> None:
+    done = mcrelu("replay", "out", "width=8", "3", "--to", tmp_path, "--json", cwd=finished)
+    value = json.loads(done.stdout)
+    assert value["row"]["network"] == 3
+    assert all(Path(path).stat().st_size > 1000 for path in value["figures"])
+    assert {Path(path).suffix for path in value["figures"]} == {".png", ".pdf", ".svg"}
+    shown = mcrelu("replay", "out", value["cell"][:6], "3", "--to", tmp_path, cwd=finished).stdout
+    assert "What happened" in shown
+    assert "certificate (modewise)" in shown
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("out", "width=9", "0"), "cell width=9: no such cell; there are: "),
+        (("out", "width=8", "100000"), "has networks 0 to"),
+        (("out", "width=8", "-1"), "-1 is not in the range"),
+        (("nowhere", "width=8", "0"), "nowhere: no output of a sweep"),
+    ],
+)
+def test_what_cannot_be_replayed(arguments: tuple[str, ...], message: str, finished: Path) -> None:
+    done = mcrelu("replay", *arguments, cwd=finished)
+    assert done.returncode == 2
+    assert message in done.stderr
+
+
 def test_reduce_and_plot_write_anew(finished: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     shutil.copytree(finished / "out", out)

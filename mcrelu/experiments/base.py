@@ -57,6 +57,15 @@ class Drawing:
     caption: str = ""  # how many networks a point is of, what its bars or bands are
 
 
+@dataclass(frozen=True)
+class Replay:
+    """One network of a sweep again."""
+
+    row: pa.Table  # as its shard has it
+    sections: list[Section]  # what happened
+    drawings: list[Drawing]
+
+
 class Count(NamedTuple):
     """``k`` of ``n`` networks are in the event that an estimate is of."""
 
@@ -174,6 +183,9 @@ class Experiment(Protocol):
 
     def seconds(self, cell: Cell, provenance: Provenance, networks: int) -> float:
         """Time that so many networks of a cell take, measured by training (part of) them."""
+
+    def replay(self, task: BlockTask, network: int) -> Replay:
+        """Do one network of a block again; ``network`` is its index in the cell."""
 
     def tables(self, reader: BlockReader) -> Tables:
         """The tables of an output, :data:`CELLS` among them."""

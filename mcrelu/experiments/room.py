@@ -5,6 +5,7 @@ A room ``mcrelu/experiments/<name>/`` has
     spec.py       SPEC, the model of its specs
     block.py      do(task, files), warm_up_cells(cell), seconds(cell, provenance, networks)
     schema.py     SCHEMA and SCHEMA_VERSION of its rows
+    replay.py     replay(task, network)
     tables.py     tables(reader), derived(cells), summary(rows), points(cells), sources(cells)
     sections.py   sections(tables)
     figures.py    drawings(tables), plot(tables, axes)
@@ -33,6 +34,7 @@ from mcrelu.experiments.base import (
     Drawing,
     Estimate,
     Point,
+    Replay,
     Section,
     Source,
     Tables,
@@ -86,6 +88,11 @@ class Room:
         """Counts of a block."""
         counts: dict[str, int] = self._module("tables").summary(rows)
         return counts
+
+    def replay(self, task: BlockTask, network: int) -> Replay:
+        """Do one network of a block again."""
+        replay: Replay = self._module("replay").replay(task, network)
+        return replay
 
     def tables(self, reader: BlockReader) -> Tables:
         """The tables of an output."""

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import pyarrow as pa
 
-from mcrelu.experiments.base import CELLS, Experiment, Tables
+from mcrelu.experiments.base import CELLS, Experiment, Replay, Tables
 from mcrelu.figures.captions import add_caption, joined, names_together
 from mcrelu.figures.style import look, publish
 from mcrelu.store.completeness import unfinished
@@ -54,6 +54,16 @@ def draw_together(outputs: Sequence[Output], files: Files) -> list[str]:
     for name, table in tables.items():
         files.publish(f"{name}.csv", csv_of(table))
         paths.append(files.path(f"{name}.csv"))
+    return paths
+
+
+def draw_replay(replay: Replay, name: str, files: Files) -> list[str]:
+    """Write the figures of a replay, each below a name; returns the paths."""
+    paths = []
+    with look():
+        for drawing in replay.drawings:
+            area = add_caption(drawing.figure, drawing.caption)
+            paths += publish(drawing.figure, files, f"{name}-{drawing.name}", area)
     return paths
 
 

@@ -102,6 +102,14 @@ class Reader:
             if sample.reaches(target):
                 return
 
+    def block(self, cell: StoredCell, index: int) -> pa.Table | None:
+        """The rows of one block; None if it is not there, or not good."""
+        inventory = self._inventory.cells[cell.id]
+        if not inventory.good[index]:
+            return None
+        (read,) = self._read(cell, inventory, None, [index])
+        return None if read is None else read[0]
+
     def damaged(self) -> list[str]:
         """Read every shard of a wanted block; the names of those that are not good."""
         for cell in self.cells:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -40,11 +40,21 @@ class Judged(NamedTuple):
         return Judged._make([*errors, best_epoch, self.diverged_by])
 
 
-def train(engine: AnyEngine, problem: Problem, networks: Networks, cell: SetupCell) -> Judged:
+Watch = Callable[[int, Floats], None]
+
+
+def train(
+    engine: AnyEngine,
+    problem: Problem,
+    networks: Networks,
+    cell: SetupCell,
+    watch: Watch | None = None,
+) -> Judged:
     """Train some networks to their last epoch, or until they diverge.
 
     They are validated after every ``validate_every`` epochs; what was best then is kept. A network
-    counts as diverged once its validation error is not finite in single precision.
+    counts as diverged once its validation error is not finite in single precision. ``watch`` is
+    given the epoch and the validation errors, mean squares of those that still train.
     """
     judged = Judged.nothing(len(networks.c))
     running = np.arange(len(networks.c))  # numbers of the networks that have not diverged
@@ -52,6 +62,8 @@ def train(engine: AnyEngine, problem: Problem, networks: Networks, cell: SetupCe
     for epoch in _stops(cell):
         state, reached = engine.advance(state, epoch - reached), epoch
         valid = engine.mean_squares(state, "valid")
+        if watch is not None:
+            watch(epoch, valid)
         fine = _finite(valid)
         if not fine.all():
             judged.diverged_by[running[~fine]] = epoch

@@ -59,7 +59,7 @@ def seconds(cell: Cell, provenance: Provenance, networks: int) -> float:
     assert isinstance(cell, StarCell)
     start = start_of(Block(cell, 0, 0, networks), provenance)
     engine = get_engine(cell.engine, "cpu", cell.precision, provenance.block_size)
-    state = _fresh(start, cell).state
+    state = fresh(start, cell).state
     epochs = min(FIRST_CALIBRATION, cell.epochs)
     while True:
         started = time.perf_counter()
@@ -74,7 +74,7 @@ def _rows(task: BlockTask, files: Files) -> pa.Table:
     block, cell = task.block, star_cell(task.block)
     start = start_of(block, task.provenance)
     kept = latest_checkpoint(files, block, task.provenance, cell.epochs)
-    reached = _fresh(start, cell) if kept is None else Training.of(kept)
+    reached = fresh(start, cell) if kept is None else Training.of(kept)
     engine = get_engine(cell.engine, task.device, cell.precision, task.provenance.block_size)
     for training in segments(engine, start.problem, reached, cell.epochs):
         reached = training
@@ -143,7 +143,7 @@ def _steepest(cell: StarCell, layers: Layers, points: PointSet, p: Floats) -> Fl
     return lambda_max(layers, points.x, p, cell.activation)
 
 
-def _fresh(start: Start, cell: StarCell) -> Training:
+def fresh(start: Start, cell: StarCell) -> Training:
     """The training before its first step, in the cell's precision."""
     kind = np.dtype(cell.precision)
     layers = tuple(Layer(*(part.astype(kind) for part in layer)) for layer in start.layers)
