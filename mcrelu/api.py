@@ -19,7 +19,7 @@ from mcrelu.runtime.notebook import default_display
 from mcrelu.runtime.plan import Plan
 from mcrelu.runtime.plan import plan as plan_sweep
 from mcrelu.runtime.progress import Display
-from mcrelu.runtime.replay import replay
+from mcrelu.runtime.replay import chosen_block, replay
 from mcrelu.runtime.submit import Executor
 from mcrelu.runtime.sweeping import ERRORS, do_sweep
 from mcrelu.runtime.work import tally_of
@@ -345,10 +345,21 @@ def execute(
     workers: int | None = None,
     display: Display | None = None,
     join: bool = False,
+    block: str | None = None,
 ) -> Run:
-    """As :func:`run`, silently by default, and with an interrupt as an exit code."""
+    """As :func:`run`, silently by default, and with an interrupt as an exit code.
+
+    ``block`` asks for one block alone: its cell, as in :func:`chosen_cell`, and index, as in
+    ``width=16/0``.
+    """
     start = executor_starter(executor, str(out), address, workers, sweep.device)
     files = Files.at(out)
+    if block is not None:
+        output = Output.claim(files, sweep)
+        code = do_sweep(output, start, display, join=join, only=chosen_block(output, block))
+        if not code.interrupted:
+            reduce(output)
+        return Run(output, code)
     while True:
         output = Output.claim(files, sweep)
         code, tables = _do_stage(output, start, display, join)

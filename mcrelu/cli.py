@@ -69,6 +69,7 @@ def cli() -> None:
 @click.option("--address", help="Ray cluster to join [default: RAY_ADDRESS, else a local one].")
 @click.option("--workers", type=click.IntRange(1), help="CPUs of the local cluster [default: all].")
 @click.option("--join", is_flag=True, help="Help a run that writes the output now.")
+@click.option("--block", metavar="CELL/INDEX", help="Do this block alone, as in width=16/0.")
 @json_option
 def run_command(
     spec: str,
@@ -78,6 +79,7 @@ def run_command(
     address: str | None,
     workers: int | None,
     join: bool,
+    block: str | None,
     as_json: bool,
 ) -> ExitCode:
     """Run what is missing of the sweep SPEC, then write its tables, figures and report."""
@@ -93,6 +95,7 @@ def run_command(
         workers=workers,
         display=display_on(log),
         join=join,
+        block=block,
     )
     assert run.exit_code is not None
     if run.exit_code.interrupted:

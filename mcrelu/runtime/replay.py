@@ -12,7 +12,7 @@ from mcrelu.experiments.base import BlockTask, Replay
 from mcrelu.figures.style import look
 from mcrelu.store.contents import StoredCell
 from mcrelu.store.output import Output
-from mcrelu.sweep.cell import Cell
+from mcrelu.sweep.cell import Block, Cell
 
 
 def replay(output: Output, cell: StoredCell, network: int, device: str = "cpu") -> Replay:
@@ -61,6 +61,24 @@ def chosen_cell(output: Output, text: str) -> StoredCell:
     more = f"; and {len(shown) - MOST_NAMED} more" if len(shown) > MOST_NAMED else ""
     problem = f"{len(fitting)} cells fit" if fitting else "no such cell; there are"
     raise UserError(f"cell {text}: {problem}: {named}{more}")
+
+
+def chosen_block(output: Output, text: str) -> Block:
+    """The block that a user means: a cell and the block's index, as in ``width=16/0``.
+
+    Raises
+    ------
+    UserError
+        If there is none.
+    """
+    cell_text, _, index = text.rpartition("/")
+    cell = chosen_cell(output, cell_text)
+    blocks = output.contents.block_count(cell)
+    if not index.isdecimal() or int(index) >= blocks:
+        raise UserError(
+            f"block {text}: {cell.label} has blocks 0 to {blocks - 1}; write CELL/INDEX"
+        )
+    return output.sweep.block(_cell_of_sweep(output, cell), int(index))
 
 
 MOST_NAMED = 8

@@ -26,8 +26,9 @@ from mcrelu.runtime.interrupts import Interrupts
 from mcrelu.runtime.progress import Display, Silent
 from mcrelu.runtime.submit import Executor, run_blocks
 from mcrelu.runtime.task import BlockDone, BlockFailed, BlockResult, StoreFailed
-from mcrelu.runtime.work import Work, work_of
+from mcrelu.runtime.work import OneBlock, Work, work_of
 from mcrelu.store.output import STATUS, Output
+from mcrelu.sweep.cell import Block
 
 ERRORS = "errors"
 
@@ -50,12 +51,14 @@ def do_sweep(
     display: Display | None = None,
     *,
     join: bool = False,
+    only: Block | None = None,
 ) -> ExitCode:
     """Do the blocks of a claimed output that it needs and that are not there yet.
 
     Parameters
     ----------
     join : whether to run beside another run that writes the output now
+    only : the only block to do
 
     Raises
     ------
@@ -67,7 +70,7 @@ def do_sweep(
     if not join:
         refuse_company(output)
     inventory = output.inventory()
-    work = work_of(output.sweep, inventory)
+    work = work_of(output.sweep, inventory) if only is None else OneBlock(only, inventory)
     session = _Session(output, work, display or Silent())
     try:
         if not work.something():
@@ -199,7 +202,8 @@ class _Session:
             "cell": failed.block.cell.parameters(),
             "block": failed.block.index,
             "seed": self.output.sweep.spec.seed,
-            "replay": f"mcrelu run {where}/spec.yaml --out {where} --serial",
+            "replay": f"mcrelu run {where}/spec.yaml --out {where} --serial --block "
+            f"{failed.block.cell.id}/{failed.block.index}",
             "versions": versions(),
             "traceback": failed.traceback,
         }

@@ -67,6 +67,39 @@ def size_of(sweep: Sweep, cell: Cell) -> Size:
     return Size(sweep.spec.networks, sweep.block_size(cell))
 
 
+class OneBlock:
+    """A single block of a sweep, whatever else is missing."""
+
+    def __init__(self, block: Block, inventory: Inventory) -> None:
+        self._block, self._taken = block, bool(inventory.cells[block.cell.id].good[block.index])
+        self.tally = Tally()
+        done = int(self._taken)
+        networks = block.networks
+        self.tally.start(done, done * networks, 1, networks, block.cell.cost)
+
+    def next(self) -> Block | None:
+        """The block, once."""
+        if self._taken:
+            return None
+        self._taken = True
+        return self._block
+
+    def take(self, result: BlockDone | BlockFailed) -> None:
+        """Count it."""
+        if isinstance(result, BlockDone):
+            self.tally.done(result.block)
+        else:
+            self.tally.failed += 1
+
+    def something(self) -> bool:
+        """Whether it is not there yet."""
+        return not self._taken
+
+    def reached(self) -> bool:
+        """No relative width is asked for."""
+        return True
+
+
 class FixedWork:
     """The missing blocks of a sweep with fixed counts.
 

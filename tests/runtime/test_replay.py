@@ -10,7 +10,8 @@ import pyarrow as pa
 import pytest
 
 import mcrelu
-from mcrelu.errors import ForeignOutputError, UserError
+from mcrelu import api
+from mcrelu.errors import ExitCode, ForeignOutputError, UserError
 from mcrelu.experiments.crossing.replay import looked_at
 from mcrelu.problems.one_d import StopReason
 from mcrelu.runtime.replay import chosen_cell, replay
@@ -220,3 +221,21 @@ def test_a_network_that_is_not_there_yet_can_be_done(tmp_path: Path) -> None:
         shard.unlink()
     found = replay(Output.open(output.files), output.cells[0], 3)
     assert found.row.num_rows == 1
+
+
+def test_one_block_alone(tmp_path: Path) -> None:
+    """For breakpoints; what is done stays, and the rest is done later."""
+    sweep = mcrelu.Sweep.of(EVENT)
+    label = "width=100,rhs_factor=10/1"
+    done = api.execute(sweep, tmp_path, "serial", block=label)
+    assert done.exit_code == ExitCode.DONE
+    (shard,) = (tmp_path / "shards").rglob("*.parquet")
+    assert shard.parent.name == chosen_cell(done.output, "width=100,rhs_factor=10").id
+    assert "000001" in shard.name
+    before = shard.stat().st_mtime_ns
+    assert api.execute(sweep, tmp_path, "serial", block=label).exit_code == ExitCode.DONE
+    assert api.execute(sweep, tmp_path, "serial").status()["blocks_done"] == 12
+    assert shard.stat().st_mtime_ns == before
+    for text in ("width=100,rhs_factor=10", "width=100,rhs_factor=10/3", "width=16/0", "0"):
+        with pytest.raises(UserError):
+            api.execute(sweep, tmp_path, "serial", block=text)

@@ -38,6 +38,7 @@ from mcrelu.experiments.crossing.train import train
 from mcrelu.init import INITIALIZERS
 from mcrelu.problems.one_d import Problem
 from mcrelu.rng import LEGACY_MASTER_SEED, legacy_draws
+from mcrelu.runtime.replay import chosen_block
 from mcrelu.runtime.serial import Attempt, SerialExecutor
 from mcrelu.runtime.submit import Executor
 from mcrelu.runtime.sweeping import do_sweep
@@ -528,8 +529,9 @@ def test_the_replay_command_is_one_that_there_is(
     assert command[:2] == ["mcrelu", "run"]
     error_file(tmp_path).unlink()
     again = Output.claim(output(tmp_path, WITH_FAULT).files, Sweep.from_yaml(command[2]))
-    assert command[3:] == ["--out", str(tmp_path), "--serial"]
-    assert do_sweep(again, SerialExecutor) == ExitCode.FAILED_BLOCKS
+    assert command[3:-1] == ["--out", str(tmp_path), "--serial", "--block"]
+    only = chosen_block(again, command[-1])
+    assert do_sweep(again, SerialExecutor, only=only) == ExitCode.FAILED_BLOCKS
     assert error_file(tmp_path).exists()
 
 
