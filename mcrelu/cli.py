@@ -20,6 +20,8 @@ from mcrelu.api import PAPER, Run, compare_runs, default_out, execute, is_paper
 from mcrelu.errors import ExitCode, UserError, by_closed_pipe
 from mcrelu.experiments.base import CELLS, Section, Tables
 from mcrelu.figures.plot import draw, draw_replay, draw_together
+from mcrelu.film.kinks import KINKS
+from mcrelu.film.pictures import Scene, publish_pictures
 from mcrelu.report import publish_report
 from mcrelu.runtime.doctor import examine
 from mcrelu.runtime.plan import local_cores, plan
@@ -285,6 +287,26 @@ def verify_command(files: tuple[Path, ...], as_json: bool) -> ExitCode:
     _emit(as_json, value, agreement_table(agreements))
     same = all(one.agrees for one in agreements)
     return ExitCode.DONE if same else ExitCode.DISAGREEMENT
+
+
+@cli.command("film")
+@click.option("--data", default="ex", type=click.Choice(["ex", "ex-old", "standard"]))
+@click.option("--width", default=16, type=click.IntRange(2, 4096), help="Hidden neurons.")
+@click.option("--kinks", default="zero", type=click.Choice(list(KINKS)), help="At the start.")
+@click.option("--steps", default=50_000, type=click.IntRange(1, 10**7))
+@click.option("--step-size", default=0.01, type=click.FloatRange(0, min_open=True))
+@click.option("--seed", default=0, type=click.IntRange(0))
+@click.option("--good", is_flag=True, help="Show a network that Adam trained well, too; a minute.")
+@click.option("--gif", "films", flag_value="gif", multiple=True, help="Write a film as GIF.")
+@click.option("--mp4", "films", flag_value="mp4", multiple=True, help="Write a film as MP4.")
+@click.option("--to", "place", default="results/film", help="Folder or URI of the pictures.")
+@json_option
+def film_command(
+    films: tuple[str, ...], good: bool, place: str, as_json: bool, **scene: Any
+) -> None:
+    """Train one network by gradient descent, and show how its function and its kinks move."""
+    paths = publish_pictures(Scene(**scene), Files.at(place), films, good)
+    _emit(as_json, {"figures": paths}, facts_table("Pictures", [("", path) for path in paths]))
 
 
 @cli.command("doctor")

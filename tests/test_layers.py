@@ -48,7 +48,7 @@ LAYERS = (
     ("store",),
     ("stats",),
     ("figures",),
-    ("verify",),
+    ("verify", "film"),
     ("experiments",),
     ("runtime",),
     ("terminal", "facts", "report", "api"),
