@@ -26,6 +26,23 @@ class ExitCode(IntEnum):
         return self in (ExitCode.INTERRUPTED, ExitCode.TERMINATED)
 
 
+MEANINGS: dict[IntEnum, str] = {
+    ExitCode.DONE: "done",
+    ExitCode.DISAGREEMENT: "`compare`, `verify`: the sides disagree; `check`: there are damaged "
+    "shards",
+    ExitCode.USAGE: "usage, or a spec that is not valid",
+    ExitCode.RESOURCES: "memory, disk, cluster or store missing",
+    ExitCode.FAILED_BLOCKS: "finished, but blocks failed (see `errors/`)",
+    ExitCode.BUDGET: "cells ran out of `networks` before the relative width asked for",
+    ExitCode.FOREIGN_OUTPUT: "the output belongs to another spec or program, or another run "
+    "writes it",
+    ExitCode.UNEXPECTED: "unexpected error, with a traceback on stderr",
+    ExitCode.INTERRUPTED: "interrupted by Ctrl-C; the same command resumes",
+    ExitCode.CLOSED_PIPE: "whoever read what was printed has gone (`mcrelu compare .. | head -1`)",
+    ExitCode.TERMINATED: "interrupted by SIGTERM; the same command resumes",
+}
+
+
 def by_closed_pipe(error: BaseException) -> bool:
     """Whether this is how click and rich end a program whose reader has gone.
 

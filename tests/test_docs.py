@@ -1,45 +1,160 @@
-"""The examples of the documentation run as they stand."""
+"""The documentation holds: snippets run, commands and links lead somewhere."""
 
 from __future__ import annotations
 
 import re
+import shlex
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 
+from mcrelu.cli import cli
 from mcrelu.errors import ExitCode
+from mcrelu.sweep.sweep import Sweep
 
 ROOT = Path(__file__).parent.parent
-EXAMPLES = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "python.md").read_text(), re.DOTALL)
+PAGES = {
+    str(path.relative_to(ROOT)): path.read_text()
+    for path in [
+        *ROOT.glob("*.md"),
+        *ROOT.glob("docs/**/*.md"),
+        *ROOT.glob("benchmarks/*.md"),
+    ]
+}
+TODAY = [page for page in PAGES if page != "CHANGELOG.md"]  # that tells of the past, too
+OPTIONAL = ("pandas", "sklearn")  # what snippets may ask for beyond mcrelu
 
 
-def complete(example: str) -> bool:
-    """Whether it runs by itself and leaves nothing behind."""
-    return "print(" in example
+def snippets(page: str, language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", PAGES[page], re.DOTALL | re.MULTILINE)
 
 
-@pytest.mark.parametrize("example", [one for one in EXAMPLES if complete(one)])
-def test_examples_run(example: str, capsys: pytest.CaptureFixture[str]) -> None:
-    exec(compile(example, "docs/python.md", "exec"), {})
-    assert capsys.readouterr().out
+def prose(text: str) -> str:
+    """A page without its fenced blocks."""
+    return re.sub(r"^```.*?^```", "", text, flags=re.DOTALL | re.MULTILINE)
 
 
-def test_a_run_from_python_goes_as_described(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.fixture
+def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """What snippets find in a checkout, as a copy that they may write into; and where they are."""
+    for folder in ("jobs", "docs"):
+        shutil.copytree(ROOT / folder, tmp_path / folder)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+# ----------------------------------------------------------------------------------- Python
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if snippets(page, "python")])
+def test_snippets_run_in_order(page: str, checkout: Path) -> None:
+    space: dict[str, Any] = {"__name__": page}
+    for snippet in snippets(page, "python"):
+        for module in OPTIONAL:
+            if re.search(rf"^(import|from) {module}\b|to_{module}\(", snippet, re.MULTILINE):
+                pytest.importorskip(module)
+        exec(compile(snippet, page, "exec"), space)
+
+
+def test_the_python_page_says_what_comes_out(
+    checkout: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The first example and the one with a relative width, smaller."""
-    monkeypatch.chdir(ROOT)
-    first, sequential = (example for example in EXAMPLES if not complete(example))
-    small = first.replace('"networks=1000"', '"networks=40", "cells.width=[16,32]"')
-    small = re.sub(r"mcrelu.compare_runs.*\n", "", small).replace("results/mine", f"{tmp_path}/one")
     space: dict[str, Any] = {}
-    exec(compile(small, "docs/python.md", "exec"), space)
-    assert space["run"].exit_code == ExitCode.DONE
-    assert space["run"].table()["networks"].to_pylist() == [40, 40]
-    lines = sequential.replace("results/mine", f"{tmp_path}/two").replace(
-        "networks=200000", "networks=60"
-    )
-    lines = lines.replace("out=", 'executor="serial", out=').replace("0.1}", "1.5}")
-    exec(compile(lines, "docs/python.md", "exec"), space)
-    assert space["run"].sweep.spec.relative_width == 1.5
+    for snippet in snippets("docs/python.md", "python"):
+        if "to_pandas" not in snippet:
+            exec(compile(snippet, "docs/python.md", "exec"), space)
+    assert space["run"].table()["networks"].to_pylist() == [100, 100, 100]
+    assert space["pooled"]["networks"].to_pylist() == [200, 200, 200]
+    assert space["narrow"].exit_code in (ExitCode.DONE, ExitCode.BUDGET)
+    assert "1000 (50, 100) (50, 100, 64)\n" in capsys.readouterr().out
+
+
+# ------------------------------------------------------------------------------------ shell
+
+
+def commands(page: str) -> Iterator[list[str]]:
+    """The command lines of a page, as words: in blocks, and `mcrelu ...` in sentences."""
+    text = PAGES[page]
+    lines = [line[4:] for line in prose(text).splitlines() if line.startswith("    ")]
+    lines += "".join(re.findall(r"^```sh\n(.*?)^```", text, re.DOTALL | re.MULTILINE)).splitlines()
+    inline = re.findall(r"`(?:mcrelu|make|ray) [^`]+`", prose(text))
+    for line in lines + [one.strip("`").replace("\\|", "|") for one in inline]:
+        for part in re.split(r"[;|]|&&", line.partition(" #")[0]):
+            try:
+                words = shlex.split(part)
+            except ValueError:  # a line of a sample output
+                continue
+            if words:
+                yield [words[0].removeprefix(".venv/bin/"), *words[1:]]
+
+
+def commands_of(program: str) -> list[tuple[str, list[str]]]:
+    return [(page, words[1:]) for page in TODAY for words in commands(page) if words[0] == program]
+
+
+def is_placeholder(word: str) -> bool:
+    return word.isupper() or word == ".." or "$" in word
+
+
+def test_there_are_commands() -> None:
+    assert len(commands_of("mcrelu")) > 30
+    assert commands_of("make")
+
+
+@pytest.mark.parametrize(("page", "words"), commands_of("mcrelu"), ids=str)
+def test_commands_of_mcrelu_exist(page: str, words: list[str]) -> None:
+    """Their options do, and the specs they name are valid with what is set."""
+    if words[0].startswith("-"):
+        cli.make_context("mcrelu", words, resilient_parsing=True)
+        return
+    name, *arguments = words
+    command = cli.commands[name]
+    if not arguments:
+        return  # the name of a command in a sentence
+    parsed = command.make_context(name, list(arguments)).params
+    spec = parsed.get("spec")
+    if spec and not is_placeholder(spec):
+        Sweep.from_yaml(ROOT / spec, parsed["settings"])
+
+
+def test_commands_with_options_that_do_not_exist_are_noticed() -> None:
+    with pytest.raises(click.NoSuchOption):
+        test_commands_of_mcrelu_exist("page", ["run", "jobs/sweeps/fig8.yaml", "--silent"])
+
+
+@pytest.mark.parametrize(("page", "words"), commands_of("make"), ids=str)
+def test_targets_of_make_exist(page: str, words: list[str]) -> None:
+    targets = re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert {word for word in words if "=" not in word} <= set(targets)
+
+
+PATH = re.compile(r"(?<![\w/.])(?:jobs|docs|tests|mcrelu|benchmarks)/[\w./-]*\w")
+
+
+@pytest.mark.parametrize("page", TODAY)
+def test_files_that_are_named_exist(page: str) -> None:
+    assert [name for name in PATH.findall(PAGES[page]) if not (ROOT / name).exists()] == []
+
+
+# ------------------------------------------------------------------------------------ links
+
+
+def anchors(text: str) -> set[str]:
+    headings = re.findall(r"^#+ (.*)$", prose(text), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", one.lower()).replace(" ", "-") for one in headings}
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_links_lead_somewhere(page: str) -> None:
+    for target in re.findall(r"\]\(([^)\s]+)\)", prose(PAGES[page])):
+        if "://" in target:
+            continue
+        name, _, anchor = target.partition("#")
+        path = (ROOT / page).parent / name if name else ROOT / page
+        assert path.exists(), target
+        if anchor:
+            assert anchor in anchors(path.read_text()), target

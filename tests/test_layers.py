@@ -43,7 +43,7 @@ LAYERS = (
         "verify.archive",
     ),
     ("sweep.cell", "sweep.messages", "sweep.reading", "sweep.spec"),
-    ("experiments.base", "experiments.published", "experiments.room"),
+    ("experiments.base", "experiments.columns", "experiments.published", "experiments.room"),
     ("sweep",),
     ("store",),
     ("stats",),
@@ -52,7 +52,7 @@ LAYERS = (
     ("experiments",),
     ("runtime",),
     ("terminal", "facts", "report", "api"),
-    ("cli", "__main__"),
+    ("cli", "reference", "__main__"),
 )
 RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
 MODULES = sorted(PACKAGE.rglob("*.py"))

@@ -6,6 +6,7 @@ A room ``mcrelu/experiments/<name>/`` has
     block.py      do(task, files), warm_up_cells(cell), seconds(cell, provenance, networks)
     schema.py     SCHEMA and SCHEMA_VERSION of its rows
     replay.py     replay(task, network)
+    columns.py    ROWS, TABLES and, if there are any, CODES: what columns mean
     tables.py     tables(reader), derived(cells), summary(rows), points(cells), sources(cells)
     sections.py   sections(tables)
     figures.py    drawings(tables), plot(tables, axes)
@@ -39,6 +40,7 @@ from mcrelu.experiments.base import (
     Source,
     Tables,
 )
+from mcrelu.experiments.columns import Codes, Columns
 from mcrelu.experiments.published import Published
 from mcrelu.store.files import Files
 from mcrelu.sweep.cell import Cell, Provenance
@@ -70,6 +72,24 @@ class Room:
         """The model of its specs."""
         model: type[CommonSpec] = self._module("spec").SPEC
         return model
+
+    @property
+    def row_columns(self) -> Columns:
+        """What the columns of its rows mean."""
+        columns: Columns = self._module("columns").ROWS
+        return columns
+
+    @property
+    def table_columns(self) -> Mapping[str, Columns]:
+        """What the columns of its tables mean, by table."""
+        columns: Mapping[str, Columns] = self._module("columns").TABLES
+        return columns
+
+    @property
+    def codes(self) -> Codes:
+        """What codes in its rows mean, by column."""
+        codes: Codes = getattr(self._module("columns"), "CODES", {})
+        return codes
 
     def do(self, task: BlockTask, files: Files) -> pa.Table:
         """Do a block."""

@@ -30,6 +30,17 @@ class StopReason(IntEnum):
     EARLY_STOPPED = 5
 
 
+MEANINGS: dict[IntEnum, str] = {
+    StopReason.UNFINISHED: "no criterion stopped it within `checks.maximum` checks",
+    StopReason.X_DEGENERATE: "a side of zero has at most one point of its sample: nothing can be "
+    "proved",
+    StopReason.A_DEGENERATE: "all its input weights have one sign: nothing can be proved",
+    StopReason.CROSSED: "a kink reached a data point",
+    StopReason.LOCALLY_CONVERGED: "theory proves that no kink will ever cross a data point",
+    StopReason.EARLY_STOPPED: "its validation loss stopped improving",
+}
+
+
 class Weights(NamedTuple):
     """Parameters of m networks f(x) = c + sum_i w_i phi(a_i x + b_i), phi the (leaky) ReLU."""
 

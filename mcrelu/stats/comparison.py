@@ -17,11 +17,26 @@ from scipy import special, stats
 
 from mcrelu.errors import UserError
 from mcrelu.experiments.base import Count, Estimate, Mean, Point
+from mcrelu.experiments.columns import Column, Columns
 from mcrelu.types import Array, Bools, Floats
 
 LEVEL = 0.01  # of the whole comparison
 
 FISHER, MCNEMAR, WELCH, PAIRED_T = "Fisher", "McNemar", "Welch", "paired t"
+
+# Of a comparison, beside those that tell a point from the others
+COLUMNS: Columns = {
+    "estimate": Column("ours: a fraction of networks, or a mean over them"),
+    "networks": Column("behind it", "networks"),
+    "other_estimate": Column("theirs, likewise"),
+    "other_networks": Column("behind it; in a paired test the same networks", "networks"),
+    "test": Column(f"`{FISHER}`, `{MCNEMAR}`, `{WELCH}` or `{PAIRED_T}`"),
+    "z": Column("t, or the standardised difference, ours less theirs", "standard errors"),
+    "p": Column("two-sided p-value of the test"),
+    "agrees": Column(
+        f"false if Holm's procedure over all points, at {100.0 * LEVEL:g} %, finds a difference"
+    ),
+}
 
 
 def compare(

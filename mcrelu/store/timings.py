@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import pyarrow as pa
 
+from mcrelu.experiments.columns import Column, Columns
 from mcrelu.store.reader import Reader
 
 TIMINGS = "timings"
 
-_SCHEMA = pa.schema(
+SCHEMA = pa.schema(
     [
         ("cell", pa.string()),
         ("label", pa.string()),
@@ -17,6 +18,14 @@ _SCHEMA = pa.schema(
         ("seconds", pa.float64()),
     ]
 )
+
+COLUMNS: Columns = {
+    "cell": Column("id of the cell"),
+    "label": Column("a few words that tell it from the others"),
+    "blocks": Column("that count", "blocks"),
+    "networks": Column("in them", "networks"),
+    "seconds": Column("that they took; null where a shard does not say", "seconds of one core"),
+}
 
 
 def timings(reader: Reader) -> pa.Table:
@@ -30,4 +39,4 @@ def timings(reader: Reader) -> pa.Table:
         counted = reader.counted(cell)
         row = {"cell": cell.id, "label": cell.label, "blocks": counted.blocks}
         rows.append(row | {"networks": counted.networks, "seconds": counted.seconds})
-    return pa.Table.from_pylist(rows, schema=_SCHEMA)
+    return pa.Table.from_pylist(rows, schema=SCHEMA)
