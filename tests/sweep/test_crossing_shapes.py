@@ -52,7 +52,9 @@ def test_figures_5_and_6_are_one_spec() -> None:
 
     class Empty:
         cells = Contents.of(sweep).cells
-        relative_width = None
+
+        def relative_width(self, _: object) -> None:
+            return None
 
         def sample(self, *_: Any) -> list[Any]:
             return []
