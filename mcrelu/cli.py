@@ -19,7 +19,7 @@ from rich.table import Table
 from mcrelu.api import PAPER, Run, compare_runs, default_out, execute, is_paper
 from mcrelu.errors import ExitCode, UserError, by_closed_pipe
 from mcrelu.experiments.base import CELLS, Section, Tables
-from mcrelu.figures.plot import draw, draw_replay, draw_together
+from mcrelu.figures.plot import draw, draw_at, draw_replay
 from mcrelu.film.kinks import KINKS
 from mcrelu.film.pictures import Scene, publish_pictures
 from mcrelu.report import publish_report
@@ -57,10 +57,13 @@ set_option = click.option(
 out_argument = click.argument("out")
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="mcrelu")
-def cli() -> None:
+@click.pass_context
+def cli(context: click.Context) -> None:
     """Estimate by Monte Carlo whether training ever moves a kink across a data point."""
+    if context.invoked_subcommand is None:
+        click.echo(context.get_help())
 
 
 @cli.command("run")
@@ -236,14 +239,14 @@ def compact_command(out: str, as_json: bool) -> None:
 
 @cli.command("plot")
 @click.argument("outs", nargs=-1, required=True, metavar="OUT...")
-@click.option("--to", "place", help="Path or URI of one figure of all [default: OUT/figures].")
+@click.option("--to", "place", help="Folder or file of one figure of all [default: OUT/figures].")
 @json_option
 def plot_command(outs: tuple[str, ...], place: str | None, as_json: bool) -> None:
     """Draw the figures of OUT from its tables, or one figure of several OUT."""
     outputs = [Run.open(out).output for out in outs]
     if place is None and len(outs) > 1:
         raise UserError("--to is missing: say where one figure of several outputs shall be")
-    paths = draw(outputs[0]) if place is None else draw_together(outputs, Files.at(place))
+    paths = draw(outputs[0]) if place is None else draw_at(outputs, place)
     if not paths:
         first = outputs[0].files.shown
         raise UserError(f"{first}: nothing to draw yet, no block is complete; run the sweep first")

@@ -419,6 +419,27 @@ def test_several_outputs_make_one_figure(other_offset: Path, tmp_path: Path) -> 
     assert "--to" in nowhere.stderr
 
 
+@pytest.mark.parametrize("place", ["fig.png", "deep/er/fig.PDF", "{folder}/fig.svg"])
+def test_a_figure_may_go_to_a_file(place: str, other_offset: Path, tmp_path: Path) -> None:
+    """It used to make a folder of that name."""
+    where = place.format(folder=tmp_path)
+    outs = [other_offset / "out", other_offset / "other"]
+    drawn = mcrelu("plot", *outs, "--to", where, "--json", cwd=tmp_path)
+    assert drawn.returncode == 0, drawn.stderr
+    (path,) = json.loads(drawn.stdout)["figures"]
+    assert Path(path) == tmp_path / where
+    starts = {".png": b"\x89PNG", ".pdf": b"%PDF", ".svg": b"<?xml"}
+    assert Path(path).read_bytes().startswith(starts[Path(path).suffix.lower()])
+    assert [one for one in tmp_path.rglob("*") if one.is_file()] == [Path(path)]
+
+
+def test_a_bare_command_shows_the_commands(tmp_path: Path) -> None:
+    said = mcrelu(cwd=tmp_path)
+    assert (said.returncode, said.stderr) == (0, "")
+    assert said.stdout.startswith("Usage:")
+    assert "\n  compare " in said.stdout
+
+
 def test_compare_without_common_points_is_a_usage_error(finished: Path) -> None:
     said = mcrelu("compare", "out", "paper:fig5", cwd=finished)
     assert said.returncode == 2

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import PurePath
 
 import pyarrow as pa
+from matplotlib.transforms import Bbox
 
-from mcrelu.experiments.base import CELLS, Experiment, Replay, Tables
+from mcrelu.experiments.base import CELLS, Drawing, Experiment, Replay, Tables
 from mcrelu.figures.captions import add_caption, joined, names_together
-from mcrelu.figures.style import look, publish
+from mcrelu.figures.style import FORMATS, look, publish, publish_as
 from mcrelu.store.completeness import unfinished
 from mcrelu.store.files import Files
 from mcrelu.store.output import Output, csv_of
@@ -34,6 +36,23 @@ def draw(output: Output) -> list[str]:
     return _draw(output.experiment, tables, source, output.files, f"{FIGURES}/")
 
 
+def draw_at(outputs: Sequence[Output], place: str) -> list[str]:
+    """One figure of several outputs: at a path or URI that names a PNG, PDF or SVG, or below it.
+
+    A file gets the first figure, a folder all of them with their tables. Returns the paths.
+
+    Raises
+    ------
+    UserError
+        As :func:`draw_together`.
+    """
+    name = place.rpartition("/")[2]
+    kind = PurePath(name).suffix.lower().removeprefix(".")
+    if kind not in FORMATS:
+        return draw_together(outputs, Files.at(place))
+    return _draw_first(outputs, Files.at(place.removesuffix(name) or "."), name, kind)
+
+
 def draw_together(outputs: Sequence[Output], files: Files) -> list[str]:
     """One figure of all cells of several outputs, and its tables, directly below a place.
 
@@ -45,12 +64,8 @@ def draw_together(outputs: Sequence[Output], files: Files) -> list[str]:
         If the outputs are of different experiments, two of them have the same networks, or they
         mean different things by a point.
     """
-    reader = PooledReader(outputs)
-    experiment = reader.experiment
-    tables = experiment.tables(reader)
-    reader.refuse_ambiguous_points(tables[CELLS])
-    parts = [output.read_table(CELLS) for output in outputs]
-    paths = _draw(experiment, tables, _source(outputs, parts), files, "")
+    experiment, tables, source = _pooled(outputs)
+    paths = _draw(experiment, tables, source, files, "")
     for name, table in tables.items():
         files.publish(f"{name}.csv", csv_of(table))
         paths.append(files.path(f"{name}.csv"))
@@ -65,6 +80,25 @@ def draw_replay(replay: Replay, name: str, files: Files) -> list[str]:
             area = add_caption(drawing.figure, drawing.caption)
             paths += publish(drawing.figure, files, f"{name}-{drawing.name}", area)
     return paths
+
+
+def _draw_first(outputs: Sequence[Output], files: Files, name: str, kind: str) -> list[str]:
+    """The first figure of several outputs, in one format."""
+    experiment, tables, source = _pooled(outputs)
+    with look():
+        return [
+            publish_as(kind, drawing.figure, files, name, _captioned(drawing, source))
+            for drawing in experiment.drawings(tables)[:1]
+        ]
+
+
+def _pooled(outputs: Sequence[Output]) -> tuple[Experiment, Tables, str]:
+    """The experiment of some outputs, their tables as one, and what captions say of them."""
+    reader = PooledReader(outputs)
+    tables = reader.experiment.tables(reader)
+    reader.refuse_ambiguous_points(tables[CELLS])
+    source = _source(outputs, [output.read_table(CELLS) for output in outputs])
+    return reader.experiment, tables, source
 
 
 def _source(outputs: Sequence[Output], cells: Sequence[pa.Table]) -> str:
@@ -82,10 +116,15 @@ def _draw(
     paths = []
     with look():
         for drawing in experiment.drawings(tables):
-            caption = joined((drawing.caption, source))
-            area = add_caption(drawing.figure, caption)
+            area = _captioned(drawing, source)
             paths += publish(drawing.figure, files, f"{folder}{drawing.name}", area)
+            caption = joined((drawing.caption, source))
             for name, text in drawing.documents.items():
                 files.publish(f"{folder}{name}", f"% {caption}\n{text}".encode())
                 paths.append(files.path(f"{folder}{name}"))
     return paths
+
+
+def _captioned(drawing: Drawing, source: str) -> Bbox:
+    """Add its caption to a drawing's figure; the area in inches that both take."""
+    return add_caption(drawing.figure, joined((drawing.caption, source)))

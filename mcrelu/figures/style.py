@@ -53,12 +53,13 @@ def publish(figure: Figure, files: Files, name: str, area: Bbox | None = None) -
 
     Returns the paths.
     """
-    paths = []
-    for suffix in FORMATS:
-        stream = io.BytesIO()
-        undated = {} if suffix == "png" else {"Date" if suffix == "svg" else "CreationDate": None}
-        figure.savefig(stream, format=suffix, metadata=undated, bbox_inches=area)
-        target = f"{name}.{suffix}"
-        files.publish(target, stream.getvalue())
-        paths.append(files.path(target))
-    return paths
+    return [publish_as(kind, figure, files, f"{name}.{kind}", area) for kind in FORMATS]
+
+
+def publish_as(kind: str, figure: Figure, files: Files, name: str, area: Bbox | None = None) -> str:
+    """Write a figure in one of FORMATS under this very name, as :func:`publish`; its path."""
+    stream = io.BytesIO()
+    undated = {} if kind == "png" else {"Date" if kind == "svg" else "CreationDate": None}
+    figure.savefig(stream, format=kind, metadata=undated, bbox_inches=area)
+    files.publish(name, stream.getvalue())
+    return files.path(name)

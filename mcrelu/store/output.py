@@ -27,6 +27,7 @@ from mcrelu.store.ownership import (
     contents_of_spec,
     read_contents,
     refuse_contradictions,
+    refuse_other_experiment,
 )
 from mcrelu.store.parquet import DAMAGED, parquet_of, table_of
 from mcrelu.store.reader import Reader
@@ -72,6 +73,7 @@ class Output:
         """
         old = read_contents(files) or contents_of_spec(files)
         if old is not None:
+            refuse_other_experiment(files, old, sweep)
             sweep = _recalling(sweep, old)
         contents = Contents.of(sweep)
         if old is not None:

@@ -52,6 +52,18 @@ def contents_of_spec(files: Files) -> Contents | None:
         raise ForeignOutputError(f"{error}; choose another --out") from None
 
 
+def refuse_other_experiment(files: Files, old: Contents, sweep: Sweep) -> None:
+    """Raise ForeignOutputError if an output is of another experiment than a sweep.
+
+    Then nothing else can be compared: cells of different experiments have different parameters.
+    """
+    if old.experiment != sweep.spec.experiment:
+        raise ForeignOutputError(
+            f"{files.shown} belongs to another spec: experiment {old.experiment!r} there, "
+            f"{sweep.spec.experiment!r} here. Choose another --out"
+        )
+
+
 def refuse_contradictions(files: Files, old: Contents, new: Contents) -> None:
     """Raise ForeignOutputError if a sweep, or this program, contradicts an output."""
     differences = conflicts(old, new)

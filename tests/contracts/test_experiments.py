@@ -15,7 +15,7 @@ import pyarrow as pa
 import pytest
 
 import mcrelu
-from mcrelu.errors import ExitCode, UserError
+from mcrelu.errors import ExitCode, ForeignOutputError, UserError
 from mcrelu.experiments.base import CELLS, REGISTRY, BlockTask, Count, Experiment, experiment
 from mcrelu.figures.plot import draw, draw_together
 from mcrelu.report import publish_report
@@ -57,6 +57,22 @@ def started(folder: Path, sweep: Sweep) -> Output:
     output = Output.claim(Files.at(folder), sweep)
     output.take()
     return output
+
+
+# --- outputs of another ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("other", NAMES)
+def test_an_output_of_another_experiment_is_refused_in_one_line(
+    one: Experiment, other: str, tmp_path: Path
+) -> None:
+    if other == one.name:
+        pytest.skip("its own outputs it continues")
+    started(tmp_path, example(experiment(other)))
+    with pytest.raises(ForeignOutputError) as caught:
+        Output.claim(Files.at(tmp_path), example(one))
+    assert f"experiment {other!r} there, {one.name!r} here" in str(caught.value)
+    assert len(str(caught.value).splitlines()) == 1
 
 
 # --- specs ----------------------------------------------------------------------------------

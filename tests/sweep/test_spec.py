@@ -651,6 +651,31 @@ def test_the_modewise_form_is_asked_early() -> None:
     assert late.checks == Checks(1000, 1000)
 
 
+def test_what_checks_leave_out_is_the_default_of_each_initialisation() -> None:
+    cells = {"width": [4], "init": ["he", "swapped"]}
+    often = crossing_cells(sweep(cells=cells, checks={"interval": 2000}))
+    assert {cell.init: cell.checks for cell in often} == {
+        "he": Checks(2000, 1000, early=(0, 1, 10, 100, 300)),
+        "swapped": Checks(2000, 10_000, early=(0, 1, 10, 100, 300)),
+    }
+    long = crossing_cells(sweep(cells=cells, checks={"maximum": 7, "early": [50]}))
+    assert {cell.init: cell.checks for cell in long} == {
+        "he": Checks(1000, 7, early=(50,)),
+        "swapped": Checks(100, 7, early=(50,)),
+    }
+    with pytest.raises(SpecError, match=r"checks\.early = \[500\]: .* at step 100; list"):
+        sweep(cells=cells, checks={"early": [500]})
+    with pytest.raises(SpecError, match="5000000: with interval 1000"):
+        sweep(checks={"maximum": 5_000_000})
+
+
+def test_one_key_of_checks_may_be_set(tmp_path: Path) -> None:
+    path = tmp_path / "spec.yaml"
+    path.write_text(GOOD.replace("checks: {interval: 10, maximum: 10}\n", ""))
+    (cell, *_) = crossing_cells(Sweep.from_yaml(path, ["checks.interval=2000"]))
+    assert (cell.checks.interval, cell.checks.maximum) == (2000, 1000)
+
+
 def test_early_checks_may_be_asked_for_with_any_form() -> None:
     stop = ["crossing", {"sufficient": {"form": "sharp"}}]
     checks = {"interval": 1000, "maximum": 1000, "early": [0, 500]}

@@ -149,7 +149,7 @@ class CrossingSpec(CommonSpec):
                 init=init,
                 step_rule=StepRule(step),
                 criteria=shape.criteria,
-                checks=self._checks_of(init, shape.criteria),
+                checks=self.checks_of(init, shape.criteria),
                 leaky_slope=leaky_slope + 0.0,  # -0.0 is 0
                 points=points,
                 samples=sample_rule(self.samples),
@@ -157,15 +157,17 @@ class CrossingSpec(CommonSpec):
                 scales=Scales(float(input_scale), float(output_scale)),
             )
 
-    def _checks_of(self, init: str, criteria: tuple[Criterion, ...]) -> Checks:
-        asked, default = self.checks, DEFAULT_CHECKS[init]
-        interval = asked.interval if asked else default.interval
+    def checks_of(self, init: str, criteria: tuple[Criterion, ...]) -> Checks:
+        """When cells of an initialisation are checked: as asked for, else as is its default."""
+        asked, default = self.checks or CheckOptions(), DEFAULT_CHECKS[init]
+        interval = default.interval if asked.interval is None else asked.interval
+        maximum = default.maximum if asked.maximum is None else asked.maximum
         early: Sequence[int] = ()
-        if asked and asked.early is not None:
+        if asked.early is not None:
             early = asked.early
         elif self.rng != "legacy" and Sufficient(Form.MODEWISE) in criteria:
             early = [step for step in EARLY if step < interval]
-        return Checks(interval, asked.maximum if asked else default.maximum, tuple(early))
+        return Checks(interval, maximum, tuple(early))
 
 
 SPEC = CrossingSpec

@@ -20,7 +20,7 @@ def check(spec: CrossingSpec) -> None:
     for shape in spec.shapes():
         _check_criteria(spec, shape)
         _check_engine(spec, shape)
-    _check_steps(spec)
+        _check_steps(spec, shape)
     _check_cells(spec)
     if spec.rng == "legacy":
         _check_legacy(spec)
@@ -56,12 +56,19 @@ def _check_engine(spec: CrossingSpec, shape: Shape) -> None:
             raise ValueError(f"engine = {spec.engine!r}: cannot train with {optimizer!r}; use auto")
 
 
-def _check_steps(spec: CrossingSpec) -> None:
-    if spec.checks and spec.checks.interval * spec.checks.maximum >= 2**32:
-        raise ValueError(
-            f"checks.maximum = {spec.checks.maximum}: with interval {spec.checks.interval} "
-            "makes 2^32 steps or more; lower it"
-        )
+def _check_steps(spec: CrossingSpec, shape: Shape) -> None:
+    for init in shape.lists.init:
+        checks = spec.checks_of(init, shape.criteria)
+        if checks.last >= 2**32:
+            raise ValueError(
+                f"checks.maximum = {checks.maximum}: with interval {checks.interval} "
+                "makes 2^32 steps or more; lower it"
+            )
+        if checks.early and checks.early[-1] >= checks.interval:
+            raise ValueError(
+                f"checks.early = {list(checks.early)}: the first check of all criteria is at step "
+                f"{checks.interval}; list steps before it"
+            )
 
 
 def _check_cells(spec: CrossingSpec) -> None:

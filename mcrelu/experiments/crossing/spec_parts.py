@@ -163,10 +163,10 @@ StepSize = Annotated[
 
 
 class CheckOptions(Model):
-    """When networks are checked for a reason to stop."""
+    """When networks are checked for a reason to stop; what is left out depends on the cell."""
 
-    interval: Annotated[int, Field(ge=1, le=10**5)]
-    maximum: Annotated[int, Field(ge=1)]
+    interval: Annotated[int, Field(ge=1, le=10**5)] | None = None
+    maximum: Annotated[int, Field(ge=1)] | None = None
     early: list[Annotated[int, Field(ge=0)]] | None = None
 
     @model_validator(mode="after")
@@ -174,11 +174,6 @@ class CheckOptions(Model):
         early = self.early or []
         if sorted(set(early)) != early:
             raise ValueError(f"early = {early}: list steps in ascending order, each once")
-        if early and early[-1] >= self.interval:
-            raise ValueError(
-                f"early = {early}: the first check of all criteria is at step {self.interval}; "
-                "list steps before it"
-            )
         return self
 
 
