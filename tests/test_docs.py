@@ -115,7 +115,8 @@ def test_commands_of_mcrelu_exist(page: str, words: list[str]) -> None:
     command = cli.commands[name]
     if not arguments:
         return  # the name of a command in a sentence
-    parsed = command.make_context(name, list(arguments)).params
+    numbers = {"NETWORK": "0"}
+    parsed = command.make_context(name, [numbers.get(word, word) for word in arguments]).params
     spec = parsed.get("spec")
     if spec and not is_placeholder(spec):
         Sweep.from_yaml(ROOT / spec, parsed["settings"])
