@@ -17,9 +17,9 @@ from typing import NamedTuple
 import numpy as np
 
 from mcrelu.data import standard_points
-from mcrelu.problems.neuron_sums import scaled_sums
+from mcrelu.experiments.event import kernels
 from mcrelu.theory.matrices import apply_2x2, pinv_2x2
-from mcrelu.theory.sigma import A, W, data_moments, u_hat
+from mcrelu.theory.sigma import data_moments, u_hat
 from mcrelu.types import Bools, Floats, PointSet
 
 GAMMA = 0.25
@@ -53,15 +53,15 @@ def measure_weights(
     a_normals: Floats, w_normals: Floats, a_scale: float, w_scale: float
 ) -> OfWeights:
     """Of networks with weights a_scale a_normals and w_scale w_normals (m, n)."""
-    sigma = scaled_sums(a_normals, w_normals, a_scale, w_scale).sigma
-    size_a = np.abs(a_normals)
+    found = kernels.measure(a_normals, w_normals)
+    sums = found[:, :6].reshape(-1, 2, 3)  # by side: aa, ww, wa
     return OfWeights(
-        max_w=w_scale * np.maximum(w_normals.max(axis=1), -w_normals.min(axis=1)),
-        max_a=a_scale * size_a.max(axis=1),
-        min_a=a_scale * size_a.min(axis=1),
-        aa=sigma[:, :, A, A],
-        ww=sigma[:, :, W, W],
-        wa=sigma[:, :, W, A],
+        max_w=w_scale * found[:, 6],
+        max_a=a_scale * found[:, 7],
+        min_a=a_scale * found[:, 8],
+        aa=a_scale**2 * sums[:, :, 0],
+        ww=w_scale**2 * sums[:, :, 1],
+        wa=w_scale * a_scale * sums[:, :, 2],
     )
 
 
