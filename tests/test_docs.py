@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 import shutil
@@ -90,6 +91,38 @@ def test_data_are_those_that_the_page_makes(checkout: Path) -> None:
     exec(compile(snippets("docs/own-data.md", "python")[0], "docs/own-data.md", "exec"), {})
     for path in (ROOT / "docs" / "own-data").glob("*.csv"):
         assert (checkout / "docs" / "own-data" / path.name).read_text() == path.read_text()
+
+
+# --------------------------------------------------------------------------------- notebook
+
+NOTEBOOK = ROOT / "docs" / "tutorial.ipynb"
+
+
+def cells_of_notebook() -> list[dict[str, Any]]:
+    cells: list[dict[str, Any]] = json.loads(NOTEBOOK.read_text())["cells"]
+    return [cell for cell in cells if cell["cell_type"] == "code"]
+
+
+def test_the_notebook_runs(checkout: Path) -> None:
+    pytest.importorskip("pandas")
+    space: dict[str, Any] = {}
+    for cell in cells_of_notebook():
+        exec(compile("".join(cell["source"]), NOTEBOOK.name, "exec"), space)
+    assert space["table"]["networks"].tolist() == [2000] * 5
+    assert 0.4 < space["law"]["exponent"] < 0.6
+    assert space["comparison"]["agrees"].all()
+    assert 0 < space["crossed"].sum() < 20
+
+
+def test_the_notebook_was_executed_in_order_and_names_no_machine() -> None:
+    cells = cells_of_notebook()
+    assert [cell["execution_count"] for cell in cells] == list(range(1, len(cells) + 1))
+    kinds = [output["output_type"] for cell in cells for output in cell["outputs"]]
+    assert kinds.count("display_data") >= 3
+    assert "error" not in kinds
+    text = NOTEBOOK.read_text()
+    assert not re.search(r"/(tmp|home|root|work|Users|usr)/", text)
+    assert len(text) < 200_000
 
 
 # ------------------------------------------------------------------------------------ shell
