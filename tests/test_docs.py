@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 import shutil
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -30,12 +32,12 @@ OPTIONAL = ("pandas", "sklearn")  # what snippets may ask for beyond mcrelu
 
 
 def snippets(page: str, language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```", PAGES[page], re.DOTALL | re.MULTILINE)
+    return re.findall(rf"^```{language}\n(.*?)^```", PAGES[page], re.MULTILINE | re.DOTALL)
 
 
 def prose(text: str) -> str:
     """A page without its fenced blocks."""
-    return re.sub(r"^```.*?^```", "", text, flags=re.DOTALL | re.MULTILINE)
+    return re.sub(r"^```.*?^```", "", text, flags=re.MULTILINE | re.DOTALL)
 
 
 @pytest.fixture
@@ -44,20 +46,31 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for folder in ("jobs", "docs"):
         shutil.copytree(ROOT / folder, tmp_path / folder)
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MPLBACKEND", "Agg")
     return tmp_path
 
 
 # ----------------------------------------------------------------------------------- Python
 
 
+def needs(snippet: str) -> list[str]:
+    """The optional packages that a snippet asks for and that are not installed."""
+    asked = [one for one in OPTIONAL if re.search(rf"\b(import|from) {one}\b|to_{one}\(", snippet)]
+    return [one for one in asked if find_spec(one) is None]
+
+
 @pytest.mark.parametrize("page", [page for page in PAGES if snippets(page, "python")])
-def test_snippets_run_in_order(page: str, checkout: Path) -> None:
+def test_pages_run(page: str, checkout: Path) -> None:
+    """Snippets as they stand, sweeps of commands between them with few networks, in order."""
     space: dict[str, Any] = {"__name__": page}
-    for snippet in snippets(page, "python"):
-        for module in OPTIONAL:
-            if re.search(rf"^(import|from) {module}\b|to_{module}\(", snippet, re.MULTILINE):
-                pytest.importorskip(module)
-        exec(compile(snippet, page, "exec"), space)
+    for snippet in re.findall(
+        r"^```python\n(.*?)^```|^    (mcrelu [^\n]*)$", PAGES[page], re.MULTILINE | re.DOTALL
+    ):
+        python, command = snippet
+        if command:
+            run_small(shlex.split(command))
+        elif not needs(python):
+            exec(compile(python, page, "exec"), space)
 
 
 def test_the_python_page_says_what_comes_out(
@@ -73,14 +86,70 @@ def test_the_python_page_says_what_comes_out(
     assert "1000 (50, 100) (50, 100, 64)\n" in capsys.readouterr().out
 
 
+def test_data_are_those_that_the_page_makes(checkout: Path) -> None:
+    pytest.importorskip("sklearn")
+    exec(compile(snippets("docs/own-data.md", "python")[0], "docs/own-data.md", "exec"), {})
+    for path in (ROOT / "docs" / "own-data").glob("*.csv"):
+        assert (checkout / "docs" / "own-data" / path.name).read_text() == path.read_text()
+
+
+# --------------------------------------------------------------------------------- notebook
+
+NOTEBOOK = ROOT / "docs" / "tutorial.ipynb"
+
+
+def cells_of_notebook() -> list[dict[str, Any]]:
+    cells: list[dict[str, Any]] = json.loads(NOTEBOOK.read_text())["cells"]
+    return [cell for cell in cells if cell["cell_type"] == "code"]
+
+
+def test_the_notebook_runs(checkout: Path) -> None:
+    pytest.importorskip("pandas")
+    space: dict[str, Any] = {}
+    for cell in cells_of_notebook():
+        exec(compile("".join(cell["source"]), NOTEBOOK.name, "exec"), space)
+    assert space["table"]["networks"].tolist() == [2000] * 5
+    assert 0.4 < space["law"]["exponent"] < 0.6
+    assert space["comparison"]["agrees"].all()
+    assert 0 < space["crossed"].sum() < 20
+
+
+def test_the_notebook_was_executed_in_order_and_names_no_machine() -> None:
+    cells = cells_of_notebook()
+    assert [cell["execution_count"] for cell in cells] == list(range(1, len(cells) + 1))
+    kinds = [output["output_type"] for cell in cells for output in cell["outputs"]]
+    assert kinds.count("display_data") >= 3
+    assert "error" not in kinds
+    text = NOTEBOOK.read_text()
+    assert not re.search(r"/(tmp|home|root|work|Users|usr)/", text)
+    assert len(text) < 200_000
+
+
 # ------------------------------------------------------------------------------------ shell
+
+
+def run_small(words: list[str]) -> ExitCode:
+    """Give a command; the sweep of a run is a small one, in this process."""
+    if words[1] == "run":
+        words = [*words, "--serial", "--set", "networks=20", "--set", "cells.width=[16,32]"]
+    code = cli.main(words[1:], standalone_mode=False) or ExitCode.DONE
+    assert code is ExitCode.DONE
+    return ExitCode(code)
+
+
+def test_the_start_of_the_readme_runs(checkout: Path) -> None:
+    lines = [words for words in commands("README.md") if words[0] == "mcrelu"]
+    quick = [words for words in lines if "results/mine" in words]
+    assert [words[1] for words in quick] == ["run", "compare"]
+    for words in quick:
+        run_small(words)
 
 
 def commands(page: str) -> Iterator[list[str]]:
     """The command lines of a page, as words: in blocks, and `mcrelu ...` in sentences."""
     text = PAGES[page]
     lines = [line[4:] for line in prose(text).splitlines() if line.startswith("    ")]
-    lines += "".join(re.findall(r"^```sh\n(.*?)^```", text, re.DOTALL | re.MULTILINE)).splitlines()
+    lines += "".join(re.findall(r"^```sh\n(.*?)^```", text, re.MULTILINE | re.DOTALL)).splitlines()
     inline = re.findall(r"`(?:mcrelu|make|ray) [^`]+`", prose(text))
     for line in lines + [one.strip("`").replace("\\|", "|") for one in inline]:
         for part in re.split(r"[;|]|&&", line.partition(" #")[0]):
@@ -149,9 +218,12 @@ def anchors(text: str) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", one.lower()).replace(" ", "-") for one in headings}
 
 
+LINK = re.compile(r"\]\(([^)\s]+)\)")
+
+
 @pytest.mark.parametrize("page", PAGES)
 def test_links_lead_somewhere(page: str) -> None:
-    for target in re.findall(r"\]\(([^)\s]+)\)", prose(PAGES[page])):
+    for target in LINK.findall(prose(PAGES[page])):
         if "://" in target:
             continue
         name, _, anchor = target.partition("#")
