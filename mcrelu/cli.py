@@ -33,7 +33,7 @@ from mcrelu.store.completeness import notices, unfinished
 from mcrelu.store.files import Files
 from mcrelu.store.output import Output
 from mcrelu.store.reduce import reduce, written_tables
-from mcrelu.store.uris import shown
+from mcrelu.store.uris import shown, still_asking
 from mcrelu.sweep.sweep import Sweep
 from mcrelu.terminal import (
     agreement_table,
@@ -89,7 +89,7 @@ def run_command(
 ) -> ExitCode:
     """Run what is missing of the sweep SPEC, then write its tables, figures and report."""
     sweep = Sweep.from_yaml(spec, settings)
-    where = out or default_out(spec)
+    where = default_out(spec) if out is None else out
     log = _console(stderr=True)
     _note(log, sweep)
     run = execute(
@@ -332,6 +332,9 @@ def main() -> None:
         code = ExitCode.CLOSED_PIPE
     if code is ExitCode.CLOSED_PIPE:
         _discard_output()
+    if still_asking():
+        sys.stderr.flush()
+        os._exit(code)  # the usual end would wait for the store, for minutes
     sys.exit(code)
 
 

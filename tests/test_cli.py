@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -431,6 +432,63 @@ def test_a_figure_may_go_to_a_file(place: str, other_offset: Path, tmp_path: Pat
     starts = {".png": b"\x89PNG", ".pdf": b"%PDF", ".svg": b"<?xml"}
     assert Path(path).read_bytes().startswith(starts[Path(path).suffix.lower()])
     assert [one for one in tmp_path.rglob("*") if one.is_file()] == [Path(path)]
+
+
+IN_ITS_PLACE = "(Is a directory|Not a directory|File exists); give another path, or move"
+MISPLACED = {
+    "a folder as a spec": (
+        ["plan", "folder"],
+        2,
+        r"folder: cannot be read \(Is a directory\); give",
+    ),
+    "no spec": (["plan", ""], 2, "no such file; give the path of a sweep spec"),
+    "points from a folder": (
+        ["plan", "spec.yaml", "--set", "data.file=folder"],
+        2,
+        r"data = {file: 'folder'}: folder: cannot be read \(Is a directory\); give CSV or Parquet",
+    ),
+    "points from an empty file": (
+        ["plan", "spec.yaml", "--set", "data.file=empty"],
+        2,
+        r"empty: cannot be read \(Empty CSV file\); give CSV or Parquet",
+    ),
+    "points from what is no text": (
+        ["plan", "spec.yaml", "--set", "data.file=binary"],
+        2,
+        r"binary: cannot be read \(it is no text\); give CSV or Parquet",
+    ),
+    "no output": (
+        ["run", "spec.yaml", "--serial", "--out", ""],
+        2,
+        "output is empty; give that of",
+    ),
+    "a file as an output": (["status", "empty"], 2, "empty: is a file; give the path of a folder"),
+    "a path below a file": (["run", "spec.yaml", "--serial", "--out", "empty/x"], 3, IN_ITS_PLACE),
+    "a folder as a golden file": (
+        ["verify", "folder"],
+        2,
+        r"folder: cannot be read \(Is a directory\); give a golden file",
+    ),
+    "a text as a golden file": (
+        ["verify", "spec.yaml"],
+        2,
+        "spec.yaml: is damaged or no archive of arrays; give a golden file",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", MISPLACED.values(), ids=MISPLACED.keys())
+def test_what_stands_in_the_wrong_place_is_said_in_words(
+    case: tuple[list[str], int, str], spec: Path
+) -> None:
+    arguments, code, words = case
+    (spec.parent / "folder").mkdir()
+    (spec.parent / "empty").touch()
+    (spec.parent / "binary").write_bytes(GOLDEN.read_bytes())
+    said = mcrelu(*arguments, cwd=spec.parent)
+    (line,) = said.stderr.splitlines()
+    assert said.returncode == code
+    assert re.search(words, line), line
 
 
 def test_a_bare_command_shows_the_commands(tmp_path: Path) -> None:

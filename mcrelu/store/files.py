@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +18,9 @@ from mcrelu.store.uris import first_line, open_uri, shown
 
 _REMEDY = "fix that"
 _MAKE_ROOM = "make room or permit writing, then give the same command again"
+# A file where a folder should be, or a folder where a file should be.
+_IN_THE_WAY = (errno.EISDIR, errno.ENOTDIR, errno.EEXIST, errno.ELOOP)
+_OTHER_PATH = "give another path, or move what is in the way"
 
 
 class Files:
@@ -38,11 +42,13 @@ class Files:
         Raises
         ------
         UserError
-            If no store goes by such a URI, it names no bucket, or the path is that of a file.
+            If no store goes by such a URI, it names no bucket, or the path is empty or of a file.
         ResourceError
             If the URI's store cannot be reached.
         """
         text = str(where)
+        if not text:
+            raise UserError("the path of an output is empty; give that of a folder, or a URI")
         if "://" not in text:
             text = str(Path(text).absolute())
             filesystem, root = fs.LocalFileSystem(), text
@@ -149,4 +155,5 @@ def _one_line(what: str, remedy: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
+        remedy = _OTHER_PATH if error.errno in _IN_THE_WAY else remedy
         raise ResourceError(f"{what}: {first_line(error)}; {remedy}") from None

@@ -28,9 +28,9 @@ def read_contents(files: Files) -> Contents | None:
         return None
     try:
         contents = Contents.from_json(json.loads(content))
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError):
         raise ForeignOutputError(
-            f"{files.shown}: {CELLS_FILE} is damaged or of a later version ({error}); "
+            f"{files.shown}: {CELLS_FILE} is damaged or of a later version; "
             "restore it, or choose another --out"
         ) from None
     if contents.experiment not in REGISTRY:

@@ -34,9 +34,20 @@ def _line(detail: ErrorDetails, root: type[BaseModel]) -> str:
 
 
 def _shortened(value: object) -> str:
-    """A value as Python writes it, without the middle of long lists and texts."""
-    shown = repr(value)
+    """A value as a spec has it, without the middle of long lists and texts."""
+    shown = as_yaml(value)
     return shown if len(shown) <= MOST_SHOWN else f"{shown[: MOST_SHOWN // 2]} .. {shown[-20:]}"
+
+
+def as_yaml(value: object) -> str:
+    """A value as a spec has it, in one line, with texts in quotes."""
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{key}: {as_yaml(inner)}" for key, inner in value.items()) + "}"
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(map(as_yaml, value)) + "]"
+    return repr(value)
 
 
 def _field(loc: tuple[int | str, ...]) -> str:

@@ -12,6 +12,7 @@ import pyarrow.csv as pacsv
 
 from mcrelu.errors import UserError
 from mcrelu.store.parquet import DAMAGED, table_of
+from mcrelu.store.uris import first_line
 from mcrelu.sweep.reading import read_content
 from mcrelu.types import Floats
 
@@ -48,11 +49,12 @@ def _table(where: str) -> pa.Table:
         content = read_content(where)
         if PurePath(where).suffix == ".parquet":
             return table_of(content)
-        return pacsv.read_csv(BytesIO(content))
+        return pacsv.read_csv(BytesIO(content), pacsv.ReadOptions(use_threads=False))
     except FileNotFoundError:
         raise ValueError(f"{where}: no such file; give a CSV or Parquet file") from None
     except (*DAMAGED, UserError) as error:
-        reason = str(error).splitlines()[0]
+        reason = first_line(error)
+        reason = reason if reason.isascii() else "it is no text"
         raise ValueError(f"{where}: cannot be read ({reason}); give CSV or Parquet") from None
 
 

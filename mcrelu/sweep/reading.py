@@ -11,6 +11,8 @@ import yaml
 
 from mcrelu.errors import SpecError
 from mcrelu.store.files import Files
+from mcrelu.store.uris import first_line
+from mcrelu.sweep.messages import as_yaml
 
 
 class _StrictLoader(yaml.SafeLoader):
@@ -63,12 +65,15 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
     except FileNotFoundError:
         raise SpecError(f"{path}: no such file; give the path of a sweep spec") from None
     except (OSError, UnicodeDecodeError) as error:
-        raise SpecError(f"{path}: cannot be read ({error}); give a YAML text file") from None
+        reason = first_line(error)
+        raise SpecError(f"{path}: cannot be read ({reason}); give a YAML text file") from None
     return parse_yaml(text, str(path))
 
 
 def read_content(where: str) -> bytes:
     """The content of a file at a path or URI; FileNotFoundError if there is none."""
+    if not where:
+        raise FileNotFoundError
     if "://" not in where:
         return Path(where).read_bytes()
     folder, _, name = where.rpartition("/")
@@ -113,7 +118,7 @@ def _set(spec: dict[str, Any], key: str, value: Any, place: str) -> None:
     for parent in parents:
         inner = target.setdefault(parent, {})
         if not isinstance(inner, dict):
-            raise SpecError(f"{place}: {parent} has no keys; it is {inner!r}")
+            raise SpecError(f"{place}: {parent} has no keys; it is {as_yaml(inner)}")
         target = inner
     target[last] = value
 
@@ -132,7 +137,11 @@ def _load(text: str, name: str) -> Any:
 
 
 def _kind(value: Any) -> str:
-    return "nothing" if value is None else f"a {type(value).__name__}"
+    if isinstance(value, list):
+        return "a list"
+    if isinstance(value, str):
+        return "text"
+    return "nothing" if value is None else as_yaml(value)
 
 
 def _deep_copy(value: Any) -> Any:

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from mcrelu.errors import UserError
+from mcrelu.store.uris import first_line
 from mcrelu.types import Floats, Ints
 
 # What numpy and zipfile raise on damaged archives, whichever part is hit.
@@ -35,10 +36,17 @@ def read_arrays(path: Path) -> Arrays:
         archive = np.load(io.BytesIO(path.read_bytes()), allow_pickle=False)
         arrays = {key: archive[key] for key in getattr(archive, "files", ())}
     except (*DAMAGED, OSError) as error:
-        raise UserError(f"{path}: cannot be read ({error}); {remedy}") from None
+        raise UserError(f"{path}: {_reason(error)}; {remedy}") from None
     if not arrays:
         raise UserError(f"{path}: holds no named arrays; {remedy}")
     return arrays
+
+
+def _reason(error: Exception) -> str:
+    """Why an archive cannot be read, in words; what numpy says is meant for programmers."""
+    if isinstance(error, OSError):
+        return f"cannot be read ({first_line(error)})"
+    return "is damaged or no archive of arrays"
 
 
 def require(path: Path, golden: Arrays, keys: Iterable[str]) -> None:

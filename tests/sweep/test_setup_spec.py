@@ -426,7 +426,7 @@ SEARCHED = {"learning_rate": None}
         (SEARCHED, {"search": {"base": 0.0}}, "search.base = 0.0: must be 'default', 'older' or"),
         (SEARCHED, {"search": {"base": "new"}}, "search.base = 'new': must be 'default', 'older'"),
         (SEARCHED, {"search": {"base": "1e-3"}}, "a positive number, such as 0.01"),
-        (SEARCHED, {"search": {"base": True}}, "search.base = True: must be 'default', 'older' or"),
+        (SEARCHED, {"search": {"base": True}}, "search.base = true: must be 'default', 'older' or"),
         (SEARCHED, {"search": {"base": [1]}}, "search.base = [1]: must be 'default', 'older' or a"),
         (SEARCHED, {"search": {"base": float("inf")}}, "search.base = inf: must be 'default'"),
         (

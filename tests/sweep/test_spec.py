@@ -189,7 +189,7 @@ BAD = {
     ),
     "bool for an integer": (
         changed("networks: 100", "networks: true"),
-        ["networks", "True", "whole number"],
+        ["networks", "true", "whole number"],
     ),
     "float for an integer": (
         changed("networks: 100", "networks: 100.0"),
@@ -197,13 +197,13 @@ BAD = {
     ),
     "bool for a number": (
         changed("offset: [0]", "offset: [yes]"),
-        ["cells.offset[0]", "True", "must be a number"],
+        ["cells.offset[0]", "true", "must be a number"],
     ),
     "date for an integer": (
         changed("seed: 7", "seed: 2020-02-12"),
         ["seed", "2020", "whole number"],
     ),
-    "nothing for a number": (changed("seed: 7", "seed:"), ["seed", "None", "whole number"]),
+    "nothing for a number": (changed("seed: 7", "seed:"), ["seed", "null", "whole number"]),
     "list for cells": (
         GOOD.replace("cells:", "cells: [1]\nunused:", 1),
         ["cells[0] = 1", "mapping of keys to values"],
@@ -214,7 +214,11 @@ BAD = {
         changed("version: 1", "version: 1.0"),
         ["version = 1.0", "must be 1"],
     ),
-    "version true": (changed("version: 1", "version: true"), ["version = True", "must be 1"]),
+    "a mapping for a number": (
+        changed("seed: 7", "seed: {a: [null, x]}"),
+        ["seed = {a: [null, 'x']}", "whole number"],
+    ),
+    "version true": (changed("version: 1", "version: true"), ["version = true", "must be 1"]),
     "version as text": (changed("version: 1", 'version: "1"'), ["version", "'1'", "must be 1"]),
     "unknown experiment": (
         changed("experiment: crossing", "experiment: crosing"),
@@ -298,7 +302,7 @@ BAD = {
     ),
     "relative width without a value": (
         changed("early_stopping]", "relative_width: ]"),
-        ["stop[1].relative_width", "None", "give a number", "{relative_width: 0.1}"],
+        ["stop[1].relative_width", "null", "give a number", "{relative_width: 0.1}"],
     ),
     "relative width without braces": (
         changed("early_stopping]", "relative_width]"),
@@ -393,7 +397,9 @@ BAD = {
     "control characters": (changed("seed: 7", "seed: \x07"), ["fix the YAML"]),
     "empty file": ("", ["holds nothing", "keys and values"]),
     "a list": ("[1, 2]\n", ["holds a list", "keys and values"]),
-    "prose": ("Dear mcrelu, run something.\n", ["holds a str", "keys and values"]),
+    "a number": ("1.5\n", ["holds 1.5, not a spec", "keys and values"]),
+    "a truth": ("true\n", ["holds true, not a spec", "keys and values"]),
+    "prose": ("Dear mcrelu, run something.\n", ["holds text, not a spec", "keys and values"]),
     "two documents": (GOOD + "---\n" + GOOD, ["line 17", "fix the YAML"]),
 }
 
@@ -453,13 +459,15 @@ def test_missing_file(tmp_path: Path) -> None:
 
 
 def test_folder_instead_of_a_file(tmp_path: Path) -> None:
-    assert_says(refusal(tmp_path), [str(tmp_path), "cannot be read", "give a YAML text file"])
+    assert_says(
+        refusal(tmp_path), [f"{tmp_path}: cannot be read (Is a directory); give a YAML text"]
+    )
 
 
 def test_binary_file(tmp_path: Path) -> None:
     path = tmp_path / "binary.yaml"
     path.write_bytes(bytes(range(256)))
-    assert_says(refusal(path), [str(path), "cannot be read", "give a YAML text file"])
+    assert_says(refusal(path), [f"{path}: cannot be read (it is no text); give a YAML text file"])
 
 
 @pytest.mark.parametrize(
@@ -497,7 +505,7 @@ def test_shipped_sweeps_fit_a_small_machine(path: Path) -> None:
         ("=5", ["--set =5", "write key=value"]),
         ("", ["--set", "write key=value"]),
         ("networks=[1", ["--set networks", "fix the YAML"]),
-        ("networks=", ["networks", "None", "whole number"]),
+        ("networks=", ["networks", "null", "whole number"]),
         ("seed=!!python/name:os.system", ["--set seed", "remove the tag"]),
         ("seed.low=1", ["--set seed.low=1", "seed has no keys", "7"]),
         ("cells.width=[0]", ["cells.width[0]", "= 0", "use 1 or more"]),
