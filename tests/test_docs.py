@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shlex
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
@@ -13,9 +16,12 @@ from typing import Any
 
 import click
 import pytest
+from small_sweeps import run_serially, sweep
 
 from mcrelu.cli import cli
 from mcrelu.errors import ExitCode
+from mcrelu.store.files import Files
+from mcrelu.store.output import Output
 from mcrelu.sweep.sweep import Sweep
 
 ROOT = Path(__file__).parent.parent
@@ -63,12 +69,11 @@ def needs(snippet: str) -> list[str]:
 def test_pages_run(page: str, checkout: Path) -> None:
     """Snippets as they stand, sweeps of commands between them with few networks, in order."""
     space: dict[str, Any] = {"__name__": page}
-    for snippet in re.findall(
+    for python, command in re.findall(
         r"^```python\n(.*?)^```|^    (mcrelu [^\n]*)$", PAGES[page], re.MULTILINE | re.DOTALL
     ):
-        python, command = snippet
         if command:
-            run_small(shlex.split(command))
+            run_small(shlex.split(command, comments=True))
         elif not needs(python):
             exec(compile(python, page, "exec"), space)
 
@@ -128,21 +133,53 @@ def test_the_notebook_was_executed_in_order_and_names_no_machine() -> None:
 # ------------------------------------------------------------------------------------ shell
 
 
-def run_small(words: list[str]) -> ExitCode:
-    """Give a command; the sweep of a run is a small one, in this process."""
+def run_small(words: list[str]) -> None:
+    """Give a command; the sweep of a run is a small one, in this process, or left out."""
     if words[1] == "run":
+        if Sweep.from_yaml(words[2]).spec.experiment != "crossing":
+            return
         words = [*words, "--serial", "--set", "networks=20", "--set", "cells.width=[16,32]"]
-    code = cli.main(words[1:], standalone_mode=False) or ExitCode.DONE
-    assert code is ExitCode.DONE
-    return ExitCode(code)
+    assert not cli.main(words[1:], standalone_mode=False)
 
 
-def test_the_start_of_the_readme_runs(checkout: Path) -> None:
-    lines = [words for words in commands("README.md") if words[0] == "mcrelu"]
-    quick = [words for words in lines if "results/mine" in words]
-    assert [words[1] for words in quick] == ["run", "compare"]
-    for words in quick:
-        run_small(words)
+@pytest.mark.slow
+def test_the_sample_of_the_readme_is_what_is_printed(
+    checkout: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (command, shown), *_ = re.findall(
+        r"^    (mcrelu run .*)\n\n.*\n\n((?:    .*\n)+)", PAGES["README.md"], re.MULTILINE
+    )
+    cli.main([*shlex.split(command)[1:], "--serial"], standalone_mode=False)
+    printed = [line.strip() for line in capsys.readouterr().out.splitlines()]
+    lines = [line.strip() for line in shown.splitlines()]
+    assert len(lines) > 9
+    assert printed[: len(lines)] == lines
+
+
+def test_partial_blocks_are_done_anew_and_begin_as_they_were(tmp_path: Path) -> None:
+    """As docs/laptop.md says of a run that gets more networks."""
+    few = run_serially(tmp_path, sweep(networks=4))
+    before = few.networks(few.sweep.cells[0])
+    more = Output.claim(Files.at(tmp_path), sweep(networks=15))
+    assert [block.index for block in more.missing()] == [0, 1]
+    run_serially(tmp_path, sweep(networks=15))
+    assert more.networks(more.sweep.cells[0]).slice(0, 4) == before
+    others = run_serially(tmp_path / "other", sweep(networks=15, block_size=5))
+    rows = others.networks(others.sweep.cells[0])
+    assert rows["step_size"].slice(5) != more.networks(more.sweep.cells[0])["step_size"].slice(5)
+
+
+def test_completion_is_as_the_guide_says() -> None:
+    (variable,) = re.findall(r'eval "\$\((\S+)=bash_source mcrelu\)"', PAGES["docs/laptop.md"])
+    code = "import sys; sys.argv = ['mcrelu']; from mcrelu.cli import main; main()"
+    found = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, variable: "bash_source"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "complete -o nosort -F _mcrelu_completion mcrelu" in found.stdout
 
 
 def commands(page: str) -> Iterator[list[str]]:

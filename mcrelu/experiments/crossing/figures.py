@@ -29,6 +29,7 @@ from mcrelu.types import Floats
 
 FEW = 2  # series whose legend fits into the axes
 
+_LONGEST_OF_TWO = 60  # characters of a label that two columns have room for, LaTeX included
 _NO_CROSSING = "no crossing: 95 % upper limit"
 # A bar at the place of the marker and an arrow down from there.
 _ARROW = Path([(-0.5, 0), (0.5, 0), (0, 0), (0, -2), (-0.4, -1.4), (0, -2), (0.4, -1.4)],
@@ -73,7 +74,10 @@ def crossing_figure(series: Sequence[Series]) -> Figure:
         axes.legend(handles=list(legend.values()), labels=list(legend), loc="best")
     else:
         handles = list(legend.values())
-        figure.legend(handles=handles, labels=list(legend), loc="outside lower center", ncols=2)
+        columns = 2 if max(map(len, legend)) <= _LONGEST_OF_TWO else 1
+        figure.legend(
+            handles=handles, labels=list(legend), loc="outside lower center", ncols=columns
+        )
     return figure
 
 
