@@ -38,6 +38,7 @@ class Growing:
     def __init__(self, size: Size, target: float, cost: float, there: CellInventory) -> None:
         self._size, self._target, self._cost = size, target, cost
         self._good = there.good.copy()
+        self._done = size.done(there.good)[1]
         self._k = there.summary.get("k", np.zeros(len(self._good), dtype=np.int64)).copy()
         self._flying: set[int] = set()
         self._failed: set[int] = set()
@@ -45,6 +46,11 @@ class Growing:
         self._next = 0  # all blocks before it are done or in flight
         self._sample = Sample()
         self._grow()
+
+    @property
+    def networks_done(self) -> int:
+        """Networks of blocks that are there."""
+        return self._done
 
     @property
     def reached(self) -> bool:
@@ -76,6 +82,7 @@ class Growing:
         """Take in a block that is done, with so many networks in the event."""
         self._flying.discard(index)
         self._good[index], self._k[index] = True, k
+        self._done += self._size.of_block(index)
         self._grow()
 
     def failed(self, index: int) -> None:
@@ -93,7 +100,7 @@ class Growing:
         networks = max(0, last - first)
         for index in self._flying | self._failed:
             blocks, networks = blocks + 1, networks + self._size.of_block(index)
-        return Left(blocks, networks, networks * self._cost)
+        return Left(blocks, networks)
 
     def _grow(self) -> None:
         """Take what is complete into the sample, and project anew."""
