@@ -62,4 +62,4 @@ class Notebook:
 
 def _bar(tally: Tally) -> str:
     done = f'value="{tally.forecast.fraction:.4f}" max="1"'
-    return f"<progress {done}></progress> {escape(str(tally))}"
+    return f"<progress {done}></progress> {'<br>'.join(map(escape, tally.lines()))}"

@@ -7,9 +7,11 @@ from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 
 from mcrelu.runtime.forecast import Forecast
+from mcrelu.runtime.prefix import Running
 from mcrelu.sweep.cell import Block
 
 LINE_SECONDS = 30.0
@@ -42,6 +44,7 @@ class Tally:
     cells: int = 0
     reached: int | None = None
     forecast: Forecast = field(default_factory=Forecast)
+    running: Running | None = None  # the estimate that grew last
     _started: float = field(default_factory=time.monotonic)
     _fresh_networks: int = 0
     _projected: dict[str, tuple[Left, bool, bool]] = field(default_factory=dict)  # by cell
@@ -74,6 +77,11 @@ class Tally:
         """Count a block that failed."""
         self.failed += 1
         self.forecast.drop(block)
+
+    def watch(self, running: Running) -> None:
+        """Show an estimate as it grows, if it is one to be watched."""
+        if running.sample.n and running.counted is not None:
+            self.running = running
 
     def found(self, blocks: int, networks: int) -> None:
         """Count blocks that are there, where totals are projected."""
@@ -110,6 +118,10 @@ class Tally:
         left = "" if self.seconds_left is None else f", {duration(self.seconds_left)} left"
         failed = f", {self.failed} failed" if self.failed else ""
         return f"{self._counts()}, {self.rate:.0f} networks/s{left}{failed}"
+
+    def lines(self) -> list[str]:
+        """What there is to say: the counts, and the estimate that grew last."""
+        return [str(self), *([] if self.running is None else [str(self.running)])]
 
     def _counts(self) -> str:
         if self.reached is None:
@@ -180,14 +192,14 @@ class Lines:
         self._print(tally)
 
     def _print(self, tally: Tally) -> None:
-        self.say(f"{tally.forecast.fraction:.0%} of the work, {tally}")
+        self.say(f"{tally.forecast.fraction:.0%} of the work, {'; '.join(tally.lines())}")
 
 
 class Bar:
     """A bar on a terminal, from the first tally on."""
 
     def __init__(self, console: Console) -> None:
-        columns = (BarColumn(), TaskProgressColumn(), TextColumn("{task.description}"))
+        columns = (BarColumn(20), TaskProgressColumn(), TextColumn("{task.description}"))
         self._progress = Progress(*columns, console=console)
         self._task = self._progress.add_task("starting", total=None)
         self._next = time.monotonic()
@@ -213,7 +225,7 @@ class Bar:
             self._task,
             total=1.0,
             completed=tally.forecast.fraction,
-            description=str(tally),
+            description=escape("\n".join(tally.lines())),
         )
 
 

@@ -13,7 +13,8 @@ from typing import Protocol
 
 import numpy as np
 
-from mcrelu.runtime.growing import Growing, Size
+from mcrelu.runtime.growing import Growing
+from mcrelu.runtime.prefix import Prefix, Running, Size
 from mcrelu.runtime.progress import Tally
 from mcrelu.runtime.task import BlockDone, BlockFailed
 from mcrelu.store.contents import Contents
@@ -83,7 +84,8 @@ class FixedWork:
     def __init__(
         self, sweep: Sweep, inventory: Inventory, begun: Epochs = MappingProxyType({})
     ) -> None:
-        self._sweep, self._begun = sweep, begun
+        self._sweep, self._begun, self._there = sweep, begun, inventory.cells
+        self._prefixes: dict[str, Prefix] = {}  # of cells with results, by id
         self.tally = Tally()
         self._missing: list[tuple[Cell, Ints]] = []
         for cell in sorted(sweep.cells, key=lambda cell: -cell.cost):
@@ -114,6 +116,7 @@ class FixedWork:
         """Count it."""
         if isinstance(result, BlockDone):
             self.tally.done(result.block, result.seconds)
+            self._watch(result)
         else:
             self.tally.failure(result.block)
 
@@ -124,6 +127,15 @@ class FixedWork:
     def reached(self) -> bool:
         """No relative width is asked for."""
         return True
+
+    def _watch(self, result: BlockDone) -> None:
+        cell, index = result.block.cell, result.block.index
+        if cell.id not in self._prefixes:
+            size = size_of(self._sweep, cell)
+            self._prefixes[cell.id] = Prefix(size, self._there[cell.id])
+        prefix = self._prefixes[cell.id]
+        prefix.add(index, result.summary["k"])
+        self.tally.watch(Running(cell, prefix.sample, sequential=False))
 
     def _in_order(self) -> Iterator[tuple[Cell, int]]:
         for cell, missing in self._missing:
@@ -193,6 +205,7 @@ class AdaptiveWork:
             growing.done(index, result.summary["k"])
             self.tally.found(1, result.block.networks)
             self.tally.spent(result.block, result.seconds)
+            self.tally.watch(Running(cell, growing.sample, sequential=True))
         else:
             growing.failed(index)
             self.tally.failure(result.block)
