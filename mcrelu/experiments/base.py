@@ -160,6 +160,7 @@ class Experiment(Protocol):
 
     name: str
     title: str  # of reports
+    counted: str | None  # what ``k`` of a summary counts, if a run is to show it as it grows
     note: str  # what the estimates of its tables are, in a sentence or two
     schema: pa.Schema  # of the rows: one per network
     schema_version: int  # raised whenever the schema changes

@@ -60,6 +60,7 @@ class Room:
     point_columns: tuple[str, ...]
     abscissa: str
     example: Mapping[str, Any]
+    counted: str | None = None
     paper: Published | None = None
 
     @property

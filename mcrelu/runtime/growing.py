@@ -3,33 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from dataclasses import dataclass
 
-import numpy as np
-
+from mcrelu.runtime.prefix import Prefix, Size
 from mcrelu.runtime.progress import Left
 from mcrelu.stats.sequential import Sample
 from mcrelu.store.inventory import CellInventory
-from mcrelu.types import Bools
-
-
-@dataclass(frozen=True)
-class Size:
-    """How many networks a cell has, and how many each of its blocks."""
-
-    networks: int
-    block_size: int
-
-    def of_block(self, index: int) -> int:
-        """Networks of a block; only the last may have fewer than the others."""
-        return min(self.block_size, self.networks - index * self.block_size)
-
-    def done(self, good: Bools) -> tuple[int, int]:
-        """Blocks that are there, and networks in them."""
-        blocks = int(good.sum())
-        short = self.block_size - self.of_block(len(good) - 1) if good[-1] else 0
-        return blocks, blocks * self.block_size - short
 
 
 class Growing:
@@ -37,24 +15,34 @@ class Growing:
 
     def __init__(self, size: Size, target: float, cost: float, there: CellInventory) -> None:
         self._size, self._target, self._cost = size, target, cost
-        self._good = there.good.copy()
-        self._k = there.summary.get("k", np.zeros(len(self._good), dtype=np.int64)).copy()
+        self._prefix = Prefix(size, there, target)
+        self._good = self._prefix.good
+        self._done = size.done(there.good)[1]
         self._flying: set[int] = set()
         self._failed: set[int] = set()
         self._limit = len(self._good)  # blocks that it may have
         self._next = 0  # all blocks before it are done or in flight
-        self._sample = Sample()
         self._grow()
+
+    @property
+    def sample(self) -> Sample:
+        """What of it is complete, up to where it ends."""
+        return self._prefix.sample
+
+    @property
+    def networks_done(self) -> int:
+        """Networks of blocks that are there."""
+        return self._done
 
     @property
     def reached(self) -> bool:
         """Whether its sample is narrow enough."""
-        return self._sample.reaches(self._target)
+        return self.sample.reaches(self._target)
 
     @property
     def unknown(self) -> bool:
         """Whether nothing can be projected yet."""
-        return self._sample.k == 0 and self._limit > self._sample.blocks
+        return self.sample.k == 0 and self._limit > self.sample.blocks
 
     def something(self) -> bool:
         """Whether it needs a block that nobody does yet."""
@@ -75,7 +63,8 @@ class Growing:
     def done(self, index: int, k: int) -> None:
         """Take in a block that is done, with so many networks in the event."""
         self._flying.discard(index)
-        self._good[index], self._k[index] = True, k
+        self._prefix.add(index, k)
+        self._done += self._size.of_block(index)
         self._grow()
 
     def failed(self, index: int) -> None:
@@ -93,27 +82,20 @@ class Growing:
         networks = max(0, last - first)
         for index in self._flying | self._failed:
             blocks, networks = blocks + 1, networks + self._size.of_block(index)
-        return Left(blocks, networks, networks * self._cost)
+        return Left(blocks, networks)
 
     def _grow(self) -> None:
-        """Take what is complete into the sample, and project anew."""
-        self._sample = self._sample.grown(self._further(), self._target)
+        """Project anew, from what is complete."""
         self._wanted = min(self._limit, self._projected())
         self._advance()
-
-    def _further(self) -> Iterator[tuple[int, int]]:
-        index = self._sample.blocks
-        while index < len(self._good) and self._good[index]:
-            yield int(self._k[index]), self._size.of_block(index)
-            index += 1
 
     def _projected(self) -> int:
         """Blocks that the sample will have when it ends."""
         if self.reached:
-            return self._sample.blocks
-        networks = self._sample.projected(self._target)
+            return self.sample.blocks
+        networks = self.sample.projected(self._target)
         blocks = math.ceil(min(networks / self._size.block_size, self._limit))
-        return max(self._sample.blocks + 1, blocks)
+        return max(self.sample.blocks + 1, blocks)
 
     def _advance(self) -> None:
         while self._next in self._flying or (

@@ -61,5 +61,5 @@ class Notebook:
 
 
 def _bar(tally: Tally) -> str:
-    blocks = f'value="{tally.blocks_done}" max="{max(tally.blocks, 1)}"'
-    return f"<progress {blocks}></progress> {escape(str(tally))}"
+    done = f'value="{tally.forecast.fraction:.4f}" max="1"'
+    return f"<progress {done}></progress> {'<br>'.join(map(escape, tally.lines()))}"

@@ -7,11 +7,15 @@ from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 
+from mcrelu.runtime.forecast import Forecast
+from mcrelu.runtime.prefix import Running
 from mcrelu.sweep.cell import Block
 
 LINE_SECONDS = 30.0
+BAR_SECONDS = 0.2  # between two updates
 
 
 class Left(NamedTuple):
@@ -19,10 +23,9 @@ class Left(NamedTuple):
 
     blocks: int
     networks: int
-    work: float
 
 
-NOTHING = Left(0, 0, 0.0)
+NOTHING = Left(0, 0)
 
 
 @dataclass
@@ -40,10 +43,10 @@ class Tally:
     failed: int = 0
     cells: int = 0
     reached: int | None = None
+    forecast: Forecast = field(default_factory=Forecast)
+    running: Running | None = None  # the estimate that grew last
     _started: float = field(default_factory=time.monotonic)
     _fresh_networks: int = 0
-    _fresh_work: float = 0.0
-    _work_left: float = 0.0
     _projected: dict[str, tuple[Left, bool, bool]] = field(default_factory=dict)  # by cell
     _unknown: int = 0  # cells of which nothing can be projected yet
 
@@ -52,27 +55,33 @@ class Tally:
         """Whether the totals are bound to grow."""
         return self._unknown > 0
 
-    def start(
-        self, blocks_done: int, networks_done: int, blocks: int, networks: int, cost: float
-    ) -> None:
+    def start(self, blocks_done: int, networks_done: int, blocks: int, networks: int) -> None:
         """Count a cell whose blocks are all wanted, and what of it is there."""
         self.blocks += blocks
         self.networks += networks
         self.blocks_done += blocks_done
         self.networks_done += networks_done
-        self._work_left += (networks - networks_done) * cost
 
-    def done(self, block: Block) -> None:
+    def done(self, block: Block, seconds: float) -> None:
         """Count a block that is finished, of those wanted."""
         self.blocks_done += 1
         self.networks_done += block.networks
-        self.spent(block)
-        self._work_left -= block.networks * block.cell.cost
+        self.spent(block, seconds)
 
-    def spent(self, block: Block) -> None:
-        """Count the work of a block for the forecast."""
+    def spent(self, block: Block, seconds: float) -> None:
+        """Count the work of a block, which took a worker so long."""
         self._fresh_networks += block.networks
-        self._fresh_work += block.networks * block.cell.cost
+        self.forecast.finish(block, seconds)
+
+    def failure(self, block: Block) -> None:
+        """Count a block that failed."""
+        self.failed += 1
+        self.forecast.drop(block)
+
+    def watch(self, running: Running) -> None:
+        """Show an estimate as it grows, if it is one to be watched."""
+        if running.sample.n and running.counted is not None:
+            self.running = running
 
     def found(self, blocks: int, networks: int) -> None:
         """Count blocks that are there, where totals are projected."""
@@ -87,7 +96,6 @@ class Tally:
         self._projected[cell] = left, reached, unknown
         self.blocks += left.blocks - before.blocks
         self.networks += left.networks - before.networks
-        self._work_left += left.work - before.work
         self._unknown += unknown - was_unknown
         self.reached = (self.reached or 0) + reached - was_reached
 
@@ -103,15 +111,17 @@ class Tally:
 
     @property
     def seconds_left(self) -> float | None:
-        """Rough forecast from the rough costs that cells state."""
-        if self._fresh_work == 0 or self.at_least:
-            return None
-        return self.seconds * self._work_left / self._fresh_work
+        """Forecast of the time that the rest will take, None where nothing is known yet."""
+        return None if self.at_least else self.forecast.seconds_left
 
     def __str__(self) -> str:
         left = "" if self.seconds_left is None else f", {duration(self.seconds_left)} left"
         failed = f", {self.failed} failed" if self.failed else ""
         return f"{self._counts()}, {self.rate:.0f} networks/s{left}{failed}"
+
+    def lines(self) -> list[str]:
+        """What there is to say: the counts, and the estimate that grew last."""
+        return [str(self), *([] if self.running is None else [str(self.running)])]
 
     def _counts(self) -> str:
         if self.reached is None:
@@ -182,35 +192,41 @@ class Lines:
         self._print(tally)
 
     def _print(self, tally: Tally) -> None:
-        self.say(str(tally))
+        self.say(f"{tally.forecast.fraction:.0%} of the work, {'; '.join(tally.lines())}")
 
 
 class Bar:
     """A bar on a terminal, from the first tally on."""
 
     def __init__(self, console: Console) -> None:
-        columns = (BarColumn(), TaskProgressColumn(), TextColumn("{task.description}"))
+        columns = (BarColumn(20), TaskProgressColumn(), TextColumn("{task.description}"))
         self._progress = Progress(*columns, console=console)
         self._task = self._progress.add_task("starting", total=None)
+        self._next = time.monotonic()
 
     def say(self, text: str) -> None:
         """Print it above the bar."""
         self._progress.console.print(text, markup=False, highlight=False)
 
     def update(self, tally: Tally) -> None:
-        """Move the bar."""
-        self._progress.start()
-        self._progress.update(
-            self._task,
-            total=tally.networks,
-            completed=tally.networks_done,
-            description=str(tally),
-        )
+        """Move the bar if it is time."""
+        if time.monotonic() >= self._next:
+            self._move(tally)
+            self._next = time.monotonic() + BAR_SECONDS
 
     def close(self, tally: Tally) -> None:
         """Leave the last state on the screen."""
-        self.update(tally)
+        self._move(tally)
         self._progress.stop()
+
+    def _move(self, tally: Tally) -> None:
+        self._progress.start()
+        self._progress.update(
+            self._task,
+            total=1.0,
+            completed=tally.forecast.fraction,
+            description=escape("\n".join(tally.lines())),
+        )
 
 
 def display_on(console: Console) -> Display:

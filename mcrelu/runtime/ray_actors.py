@@ -97,6 +97,10 @@ class ActorExecutor:
         self._welcome()
         return len(self._idle) + len(self._busy)
 
+    def workers(self) -> int:
+        """Actors with a device."""
+        return len(self._idle) + len(self._busy)
+
     def memory(self) -> int | None:
         """Bytes that the largest node has for a block, None if larger ones may come."""
         return ray_cluster.node_memory()

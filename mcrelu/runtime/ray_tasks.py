@@ -103,10 +103,11 @@ class RayExecutor:
 
     def capacity(self) -> int:
         """Blocks for a few tasks for every CPU that the cluster has now."""
-        now = time.monotonic()
-        if now >= self._asked + CLUSTER_SECONDS:
-            self._cpus, self._asked = ray_cluster.count("CPU"), now
-        return int(IN_FLIGHT_PER_CPU * self._cpus) * self._sizes.latest
+        return int(IN_FLIGHT_PER_CPU * self._cpus_now()) * self._sizes.latest
+
+    def workers(self) -> int:
+        """One per CPU."""
+        return int(self._cpus_now())
 
     def submit(self, task: BlockTask, number: int) -> Handle:
         """Put a block into the next task; it goes to Ray when it is full or waited for."""
@@ -154,6 +155,12 @@ class RayExecutor:
     def close(self) -> None:
         """Leave the cluster; an embedded one ends."""
         ray_cluster.leave()
+
+    def _cpus_now(self) -> float:
+        now = time.monotonic()
+        if now >= self._asked + CLUSTER_SECONDS:
+            self._cpus, self._asked = ray_cluster.count("CPU"), now
+        return self._cpus
 
     def _flush(self) -> None:
         if self._gathered:

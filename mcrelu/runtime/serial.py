@@ -35,6 +35,10 @@ class SerialExecutor:
         """One at a time."""
         return 1
 
+    def workers(self) -> int:
+        """One: this process."""
+        return 1
+
     def memory(self) -> int:
         """Bytes of memory that this machine has."""
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

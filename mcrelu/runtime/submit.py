@@ -41,6 +41,9 @@ class Executor(Protocol[Handle]):
     def capacity(self) -> int:
         """How many blocks to have in flight; may grow and shrink with a cluster."""
 
+    def workers(self) -> int:
+        """How many blocks are done at once; may grow and shrink with a cluster."""
+
     def memory(self) -> int | None:
         """Bytes of memory that a block may need at most, None if that may grow."""
 

@@ -27,6 +27,7 @@ from mcrelu.runtime.progress import Display, Silent
 from mcrelu.runtime.submit import Executor, run_blocks
 from mcrelu.runtime.task import BlockDone, BlockFailed, BlockResult, StoreFailed
 from mcrelu.runtime.work import OneBlock, Work, work_of
+from mcrelu.store.checkpoints import newest_epochs
 from mcrelu.store.output import STATUS, Output
 from mcrelu.sweep.cell import Block
 
@@ -70,7 +71,11 @@ def do_sweep(
     if not join:
         refuse_company(output)
     inventory = output.inventory()
-    work = work_of(output.sweep, inventory) if only is None else OneBlock(only, inventory)
+    work: Work
+    if only is None:
+        work = work_of(output.sweep, inventory, newest_epochs(output.files))
+    else:
+        work = OneBlock(only, inventory)
     session = _Session(output, work, display or Silent())
     try:
         if not work.something():
@@ -134,7 +139,9 @@ class _Session:
         with Interrupts(raising=executor.name == "serial") as interrupts:
             try:
                 stopping = lambda: interrupts.received is not None  # noqa: E731
-                with closing(run_blocks(self._next, executor, stopping, self._tick)) as results:
+                tick = lambda: self._tick(executor.workers())  # noqa: E731
+                self.work.tally.forecast.employ(executor.workers())
+                with closing(run_blocks(self._next, executor, stopping, tick)) as results:
                     for result in results:
                         self._take(result)
             except KeyboardInterrupt:
@@ -208,7 +215,8 @@ class _Session:
             "traceback": failed.traceback,
         }
 
-    def _tick(self) -> None:
+    def _tick(self, workers: int) -> None:
+        self.work.tally.forecast.employ(workers)
         self.display.update(self.work.tally)
         if time.monotonic() >= self._next_status:
             self.output.manifest.flush()

@@ -73,14 +73,23 @@ def begun_blocks(files: Files, done: Mapping[str, Bools]) -> list[int]:
 
     ``done`` says by cell id which of its blocks are.
     """
+    return [
+        epoch
+        for (cell, block), epoch in newest_epochs(files).items()
+        if cell in done and not done[cell][block : block + 1]
+    ]
+
+
+def newest_epochs(files: Files) -> dict[tuple[str, int], int]:
+    """The newest epoch of each block that has a checkpoint, good or not, by cell id and index."""
     newest: dict[tuple[str, int], int] = {}
     for path in files.sizes(CHECKPOINTS):
         cell, _, rest = path.partition("/")
         block, _, name = rest.partition("/")
-        if cell in done and _NAME.fullmatch(name) and not done[cell][int(block) : int(block) + 1]:
+        if _NAME.fullmatch(name):
             key = cell, int(block)
             newest[key] = max(newest.get(key, 0), _epoch(name))
-    return list(newest.values())
+    return newest
 
 
 def _folder(block: Block) -> str:

@@ -90,6 +90,7 @@ class Coin(NamedTuple):
 class CoinExperiment:
     name = "coins"
     title = "How often coins show heads"
+    counted = "heads"
     note = "Fractions of heads; intervals are Wilson's."
     schema = SCHEMA
     schema_version = 1

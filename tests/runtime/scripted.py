@@ -66,6 +66,9 @@ class ScriptedExecutor:
     def capacity(self) -> int:
         return self._capacity()
 
+    def workers(self) -> int:
+        return 1
+
     def memory(self) -> int | None:
         return None
 

@@ -16,6 +16,7 @@ EXPERIMENT = Room(
         "kinks away from the data; intervals are at 95 %, and confidence sequences where the sweep "
         f"asks for a relative width. {CHOICE}"
     ),
+    counted="may have crossed",
     schema=SCHEMA,
     schema_version=SCHEMA_VERSION,
     point_columns=(*Setting._fields, "width"),

@@ -14,6 +14,7 @@ EXPERIMENT = Room(
         "Fractions of drawn networks and samples, none of which is trained, that satisfy each "
         f"condition, and all of them (docs/method.md 6); intervals are at 95 %. {CHOICE}"
     ),
+    counted="are in the event",
     schema=SCHEMA,
     schema_version=SCHEMA_VERSION,
     point_columns=("rhs_factor", "width"),

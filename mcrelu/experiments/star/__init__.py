@@ -16,6 +16,7 @@ EXPERIMENT = Room(
         "whose loss fell below that of the best function that is affine on every ray; intervals "
         f"are at 95 %. {CHOICE}"
     ),
+    counted="changed a pattern",
     schema=SCHEMA,
     schema_version=SCHEMA_VERSION,
     point_columns=(*(name for name in Setting._fields if name != "event"), "width"),
