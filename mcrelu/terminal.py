@@ -87,8 +87,8 @@ def plan_table(plan: Plan, cores: int, adaptive: bool) -> Table:
         f"cores of this machine{more}; {walls}"
         + ("; a cell ends as soon as its interval is narrow enough." if adaptive else ".")
         + f" Of each {duration(START_SECONDS)} are start-up and results. First networks of each "
-        "kind were measured, one after the other: workers that share caches and memory, other programs, "
-        "and training that is costlier later may double it."
+        "kind were measured, one after the other: workers that share caches and memory, other "
+        "programs, and training that is costlier later may double it."
     )
     return table
 
