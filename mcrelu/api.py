@@ -26,6 +26,7 @@ from mcrelu.runtime.work import tally_of
 from mcrelu.stats.comparison import compare
 from mcrelu.stats.pairing import Side, paired_points
 from mcrelu.store.checkpoints import begun_blocks
+from mcrelu.store.choosing import cells_with, chosen_cell
 from mcrelu.store.completeness import notices
 from mcrelu.store.contents import StoredCell
 from mcrelu.store.files import Files
@@ -135,18 +136,11 @@ class Run:
         """
         if cell is not None:
             return self.output.networks(cell)
-        chosen = [one for one in self.cells if self._fits(one, parameters)]
+        chosen = cells_with(self.output, parameters)
         if not chosen:
             asked = ", ".join(f"{name} = {value!r}" for name, value in parameters.items())
             raise UserError(f"{self.out}: no cell with {asked}; run.cells has those there are")
         return pa.concat_tables(self.output.networks(one) for one in chosen)
-
-    def _fits(self, cell: StoredCell, parameters: Mapping[str, Any]) -> bool:
-        for name in parameters:
-            if name not in cell.parameters:
-                known = ", ".join(cell.parameters)
-                raise UserError(f"{name}: cells have no such parameter; they have {known}")
-        return all(cell.parameters[name] == value for name, value in parameters.items())
 
     def _table(self, name: str) -> pa.Table:
         tables = self.tables()
@@ -176,12 +170,12 @@ class Run:
         self.output.experiment.plot(tables, ax, **which)
         return ax
 
-    def replay(
-        self, network: int, cell: Cell | StoredCell | None = None, **parameters: Any
-    ) -> Replay:
+    def replay(self, cell: Cell | StoredCell | str, network: int) -> Replay:
         """Do one network again, by its index in its cell: its row, what happened, pictures.
 
-        The cell is given, or the only one with these ``parameters``.
+        Parameters
+        ----------
+        cell : a cell, the beginning of its id, or parameters that no other has: "width=8,init=he"
 
         Raises
         ------
@@ -190,12 +184,8 @@ class Run:
         ForeignOutputError
             If its row is not, bit for bit, what the output has.
         """
-        found = [one for one in self.cells if self._fits(one, parameters)]
-        if cell is not None:
-            found = [one for one in self.cells if one.id == cell.id]
-        if len(found) != 1:
-            raise UserError(f"{self.out}: {len(found)} cells fit; give parameters of one of them")
-        return replay(self.output, found[0], network)
+        text = cell if isinstance(cell, str) else cell.id
+        return replay(self.output, chosen_cell(self.output, text), network)
 
     def report(self) -> str:
         """Write tables, figures and report.html anew, finished or not; the report's path."""

@@ -26,13 +26,14 @@ from mcrelu.report import publish_report
 from mcrelu.runtime.doctor import examine
 from mcrelu.runtime.plan import local_cores, plan
 from mcrelu.runtime.progress import display_on
-from mcrelu.runtime.replay import chosen_cell, replay
+from mcrelu.runtime.replay import replay
 from mcrelu.stats.sequential import shortfall
+from mcrelu.store.choosing import chosen_cell
 from mcrelu.store.compact import compact
 from mcrelu.store.completeness import notices, unfinished
 from mcrelu.store.files import Files
 from mcrelu.store.output import Output
-from mcrelu.store.reduce import reduce, written_tables
+from mcrelu.store.reduce import cell_table, reduce, written_tables
 from mcrelu.store.uris import shown, still_asking
 from mcrelu.sweep.sweep import Sweep
 from mcrelu.terminal import (
@@ -257,7 +258,7 @@ def plot_command(outs: tuple[str, ...], place: str | None, as_json: bool) -> Non
 @click.argument("outs", nargs=-1, required=True, metavar="OUT... OTHER")
 @json_option
 def compare_command(outs: tuple[str, ...], as_json: bool) -> ExitCode:
-    """Compare OUT with OTHER: another output, or the paper (paper, paper:fig5, 6 or 8).
+    """Compare OUT with OTHER: another output, or the paper (paper, or paper:fig5 and the like).
 
     The points of several OUT are compared together. Exit code 1 if any point differs,
     Holm-corrected at 1 % over all of them.
@@ -271,9 +272,11 @@ def compare_command(outs: tuple[str, ...], as_json: bool) -> ExitCode:
         raise UserError(f"{out}: stands before an output; give the paper last: OUT... {out}")
     comparison = compare_runs([Run.open(out) for out in ours], other)
     agrees = all(comparison["agrees"].to_pylist())
-    name = other.removeprefix(PAPER) if is_paper(other) else "other"
-    value = {"agrees": agrees, "points": comparison.to_pylist()}
-    _emit(as_json, value, comparison_table(comparison, name))
+    outputs = [Run.open(out).output for out in (*ours, *([] if is_paper(other) else [other]))]
+    name = other.removeprefix(PAPER) if is_paper(other) else outputs[-1].name
+    missing = unfinished([(one.contents, cell_table(one)) for one in outputs])
+    value = {"agrees": agrees, "unfinished": missing, "points": comparison.to_pylist()}
+    _emit(as_json, value, comparison_table(comparison, name, missing))
     return ExitCode.DONE if agrees else ExitCode.DISAGREEMENT
 
 

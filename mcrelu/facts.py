@@ -24,7 +24,7 @@ def facts_section(output: Output, tables: Tables) -> Section:
         ("last run", joined((_dates(status), _state(status)))),
         ("networks", str(sum(tables[CELLS]["networks"].to_pylist()))),
         ("compute time", _total(tables)),
-        ("to reproduce", f"mcrelu run {name}.yaml --out results/{name} (the spec is below)"),
+        ("to reproduce", f"mcrelu run {output.files.shown}/spec.yaml --out results/again"),
         ("made with", _listed(used)),
         ("report", joined((_minute(datetime.now(UTC)), reduced))),
     ]

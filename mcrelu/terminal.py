@@ -11,7 +11,7 @@ from rich.console import Console, Group
 from rich.table import Table
 
 from mcrelu.experiments.base import Agreement, Section
-from mcrelu.runtime.plan import Plan
+from mcrelu.runtime.plan import START_SECONDS, Plan
 from mcrelu.runtime.progress import duration
 from mcrelu.stats.verdicts import comparison_section
 
@@ -28,9 +28,9 @@ def section_table(section: Section) -> Group:
     return Group(_table(section.title, section.headings, section.rows), *remarks)
 
 
-def comparison_table(comparison: pa.Table, other: str) -> Group:
+def comparison_table(comparison: pa.Table, other: str, unfinished: str | None = None) -> Group:
     """Points compared, with the verdict of each; what all points share stands below."""
-    return section_table(comparison_section(comparison, other))
+    return section_table(comparison_section(comparison, other, unfinished))
 
 
 def agreement_table(agreements: Iterable[Agreement]) -> Table:
@@ -86,6 +86,9 @@ def plan_table(plan: Plan, cores: int, adaptive: bool) -> Table:
         f" {up_to.capitalize() or 'About '}{duration(plan.wall_seconds(cores))} on the {cores} "
         f"cores of this machine{more}; {walls}"
         + ("; a cell ends as soon as its interval is narrow enough." if adaptive else ".")
+        + f" Of each {duration(START_SECONDS)} are start-up and results. First networks of each "
+        "kind were measured, one after the other: workers that share caches and memory, other "
+        "programs, and training that is costlier later may double it."
     )
     return table
 

@@ -106,8 +106,25 @@ def test_networks_are_chosen_by_parameters(done: mcrelu.Run) -> None:
     assert done.networks().num_rows == four.num_rows + eight.num_rows == 40
     with pytest.raises(mcrelu.UserError, match="no cell with width = 5"):
         done.networks(width=5)
-    with pytest.raises(mcrelu.UserError, match=r"widht: cells have no such parameter; .* width"):
+    with pytest.raises(mcrelu.UserError, match=r"widht: .*; did you mean width"):
         done.networks(widht=8)
+    with pytest.raises(mcrelu.UserError, match=r"luck: .*; they have .*width"):
+        done.networks(luck=8)
+
+
+def test_networks_are_chosen_by_what_only_some_cells_say(tmp_path: Path) -> None:
+    """Defaults count: what a cell does not say of itself stands in its table."""
+    lists = {"width": [4], "leaky_slope": [0, 0.1]}
+    leaky = run(tmp_path / "leaky", SMALL | {"cells": lists})
+    plain, other = (leaky.networks(cell) for cell in leaky.cells)
+    assert leaky.networks(leaky_slope=0.1) == other
+    assert leaky.networks(leaky_slope=0) == plain
+    assert leaky.networks(data="standard", step_rule="inv_lambda_max").num_rows == 40
+
+
+def test_cells_are_shown_by_their_labels(done: mcrelu.Run) -> None:
+    first = done.cells[0]
+    assert repr(first) == f"<cell {first.id}: gd n=4 offset=0 he>"
 
 
 def test_tables_have_names(done: mcrelu.Run) -> None:
@@ -154,6 +171,9 @@ def test_curves_are_drawn_on_axes_of_the_user(done: mcrelu.Run) -> None:
     np.testing.assert_allclose(points[:, 0], [4, 8])
     np.testing.assert_allclose(points[:, 1], done.table()["estimate"].to_numpy())
     assert left.get_xlabel().startswith("width")
+    with pytest.raises(mcrelu.UserError, match="event: crossing sweeps have no such curves"):
+        done.plot(left, event="loss")
+    assert {"mine", "GD"} <= {text.get_text() for text in left.legend().get_texts()}
     assert not right.has_data()
     alone = done.plot()
     assert alone.figure is not figure
@@ -165,6 +185,8 @@ def test_curves_of_other_experiments(tmp_path: Path) -> None:
     assert "below the affine threshold" in star.plot(event="loss").get_title()
     with pytest.raises(mcrelu.UserError, match="event = 'both': must be kink or loss"):
         star.plot(event="both")
+    with pytest.raises(mcrelu.UserError, match=r"date: star sweeps have no such curves; .* event"):
+        star.plot(date="ex")
     setups = run(tmp_path / "setups", SETUPS)
     assert "test RMSE on radial-1" in setups.plot(data="radial-1").get_xlabel()
     assert "test RMSE on ex" in setups.plot().get_xlabel()
@@ -174,14 +196,15 @@ def test_curves_of_other_experiments(tmp_path: Path) -> None:
 
 
 def test_a_network_is_done_again(done: mcrelu.Run) -> None:
-    found = done.replay(12, width=8)
+    found = done.replay("width=8", 12)
     assert found.row == done.networks(width=8).slice(12, 1)
-    assert done.replay(12, done.cells[1]).row == found.row
+    assert done.replay(done.cells[1], 12).row == found.row
+    assert done.replay(done.cells[1].id[:6], 12).row == found.row
     assert [section.title for section in found.sections] == ["What happened", "Checks"]
     with pytest.raises(mcrelu.UserError, match="2 cells fit"):
-        done.replay(12)
+        done.replay("optimizer=gd", 12)
     with pytest.raises(mcrelu.UserError, match="has networks 0 to 19"):
-        done.replay(20, width=8)
+        done.replay("width=8", 20)
 
 
 def test_without_a_block_there_is_nothing_to_draw(tmp_path: Path) -> None:

@@ -42,7 +42,7 @@ def test_it_says_when_with_what_and_how_to_repeat_it(tmp_path: Path) -> None:
     said = part(report_of(done), "This output")
     assert "2026-01-02 03:04 UTC to 20" in said
     assert "UTC; done|" in said
-    assert "|mcrelu run mine.yaml --out results/mine " in said
+    assert "/mine/spec.yaml --out results/again|" in said
     assert f"numpy {status['versions']['numpy']}" in said
     assert "networks|25|" in said
     assert "of one core|" in said

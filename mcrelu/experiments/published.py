@@ -93,4 +93,4 @@ def require_figure(figure: str | None, known: tuple[str, ...]) -> None:
     """Raise UserError where a figure or table of the paper is asked for that there is not."""
     if figure is not None and figure not in known:
         names = " or ".join(known) or "none: the paper has nothing to compare with"
-        raise UserError(f"paper:{figure}: no such figure for this experiment; use {names}")
+        raise UserError(f"paper:{figure}: no such figure or table for this experiment; use {names}")

@@ -22,6 +22,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -153,7 +154,13 @@ class Room:
         UserError
             If there is no such curve.
         """
-        self._module("figures").plot(tables, axes, **which)
+        draw = self._module("figures").plot
+        known = [name for name in signature(draw).parameters if name not in ("tables", "axes")]
+        for name in which:
+            if name not in known:
+                remedy = f"choose by {', '.join(known)}" if known else "leave it out"
+                raise UserError(f"{name}: {self.name} sweeps have no such curves; {remedy}")
+        draw(tables, axes, **which)
 
     def published(self, figure: str | None) -> Mapping[Point, Estimate]:
         """The paper's estimates.

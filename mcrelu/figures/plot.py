@@ -8,6 +8,7 @@ from pathlib import PurePath
 import pyarrow as pa
 from matplotlib.transforms import Bbox
 
+from mcrelu.errors import UserError
 from mcrelu.experiments.base import CELLS, Drawing, Experiment, Replay, Tables
 from mcrelu.figures.captions import add_caption, joined, names_together
 from mcrelu.figures.style import FORMATS, look, publish, publish_as
@@ -18,6 +19,8 @@ from mcrelu.store.pooled import PooledReader
 from mcrelu.store.reduce import written_tables
 
 FIGURES = "figures"
+# Of pictures, too: nobody means a folder of such a name
+OTHER_FORMATS = ("bmp", "eps", "gif", "jpeg", "jpg", "ps", "tif", "tiff", "webp")
 
 
 def draw(output: Output) -> list[str]:
@@ -48,6 +51,9 @@ def draw_at(outputs: Sequence[Output], place: str) -> list[str]:
     """
     name = place.rpartition("/")[2]
     kind = PurePath(name).suffix.lower().removeprefix(".")
+    if kind in OTHER_FORMATS:
+        known = ", ".join(FORMATS)
+        raise UserError(f"{place}: cannot write {kind}; use one of {known}, or give a folder")
     if kind not in FORMATS:
         return draw_together(outputs, Files.at(place))
     return _draw_first(outputs, Files.at(place.removesuffix(name) or "."), name, kind)

@@ -12,6 +12,9 @@ from mcrelu.sweep.cell import Cell, Provenance, digest
 from mcrelu.sweep.sweep import Sweep
 
 CALIBRATION_SECONDS = 2.0  # per kind of cell, at least one round
+# What a run takes beside its blocks: the interpreter, Ray, workers with their kernels, and at the
+# end tables, figures and report. On two cores; twice that where other programs keep them busy.
+START_SECONDS = 12.0
 FIRST_ROUND = 16  # networks: one group of lanes
 
 
@@ -31,7 +34,7 @@ class CellPlan:
         return digest(self.cell.alike)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Plan:
     """The cells of a sweep, and what all of them will take."""
 
@@ -44,9 +47,19 @@ class Plan:
         return sum(one.core_seconds for one in self.cells) * (1.0 + self.later_share)
 
     def wall_seconds(self, cores: int) -> float:
-        """Forecast for so many cores: all busy, but no faster than the longest block."""
+        """Forecast for so many cores: start-up, then all busy until the end.
+
+        No faster than the longest block.
+        """
         longest = max(one.core_seconds / one.blocks for one in self.cells)
-        return max(self.core_seconds / cores, longest)
+        return START_SECONDS + max(self.core_seconds / cores, longest)
+
+    def __repr__(self) -> str:
+        blocks = sum(one.blocks for one in self.cells)
+        return (
+            f"<mcrelu.Plan: {len(self.cells)} cells, {blocks} blocks, "
+            f"about {self.core_seconds:.3g} s of one core>"
+        )
 
     def by_kind(self) -> list[list[CellPlan]]:
         """Cells that cost the same, together."""

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 import pyarrow as pa
 
 from mcrelu.errors import ForeignOutputError, UserError
 from mcrelu.experiments.base import BlockTask, Replay
 from mcrelu.figures.style import look
+from mcrelu.store.choosing import chosen_cell
 from mcrelu.store.contents import StoredCell
 from mcrelu.store.output import Output
 from mcrelu.sweep.cell import Block, Cell
@@ -41,28 +39,6 @@ def replay(output: Output, cell: StoredCell, network: int, device: str = "cpu") 
     return found
 
 
-def chosen_cell(output: Output, text: str) -> StoredCell:
-    """The cell that a user means: the beginning of its id, or parameters: ``width=16,init=he``.
-
-    Raises
-    ------
-    UserError
-        If none or several fit; names the first few.
-    """
-    if "=" in text:
-        wanted = dict(part.split("=", 1) for part in text.split(",") if "=" in part)
-        fitting = [cell for cell in output.cells if _fits(cell.parameters, wanted)]
-    else:
-        fitting = [cell for cell in output.cells if cell.id.startswith(text)]
-    if len(fitting) == 1:
-        return fitting[0]
-    shown = fitting or output.cells
-    named = "; ".join(f"{cell.id} ({cell.label})" for cell in shown[:MOST_NAMED])
-    more = f"; and {len(shown) - MOST_NAMED} more" if len(shown) > MOST_NAMED else ""
-    problem = f"{len(fitting)} cells fit" if fitting else "no such cell; there are"
-    raise UserError(f"cell {text}: {problem}: {named}{more}")
-
-
 def chosen_block(output: Output, text: str) -> Block:
     """The block that a user means: a cell and the block's index, as in ``width=16/0``.
 
@@ -79,23 +55,6 @@ def chosen_block(output: Output, text: str) -> Block:
             f"block {text}: {cell.label} has blocks 0 to {blocks - 1}; write CELL/INDEX"
         )
     return output.sweep.block(_cell_of_sweep(output, cell), int(index))
-
-
-MOST_NAMED = 8
-
-
-def _fits(parameters: Mapping[str, Any], wanted: Mapping[str, str]) -> bool:
-    return all(
-        name in parameters and _same(parameters[name], text) for name, text in wanted.items()
-    )
-
-
-def _same(value: Any, text: str) -> bool:
-    """Whether a parameter is what was typed: numbers as numbers, so that 0 is 0.0."""
-    try:
-        return float(value) == float(text)
-    except (TypeError, ValueError):
-        return str(value) == text
 
 
 def _cell_of_sweep(output: Output, cell: StoredCell) -> Cell:

@@ -7,16 +7,17 @@ from typing import Any
 import pyarrow as pa
 
 from mcrelu.experiments.base import Section
-from mcrelu.stats.comparison import LEVEL
+from mcrelu.stats.comparison import LEVEL, MCNEMAR, PAIRED_T
 
 
-def comparison_section(comparison: pa.Table, other: str) -> Section:
+def comparison_section(comparison: pa.Table, other: str, unfinished: str | None = None) -> Section:
     """Points compared with another side, the verdict of each, and of all together.
 
     Parameters
     ----------
     comparison : as :func:`mcrelu.stats.comparison.compare` returns it
     other : what the other side is called
+    unfinished : what of the outputs is missing, if anything is
     """
     names = comparison.column_names
     *setting, abscissa = names[: names.index("estimate")]
@@ -50,6 +51,13 @@ def comparison_section(comparison: pa.Table, other: str) -> Section:
     ]
     agreeing = sum(comparison["agrees"].to_pylist())
     remarks = [f"{agreeing} of {len(rows)} points agree (Holm-corrected at {LEVEL:.0%})."]
+    if set(comparison["test"].to_pylist()) & {MCNEMAR, PAIRED_T}:
+        remarks.append(
+            "Both sides have the same networks (same seed): these are compared one by one, and "
+            "their agreement is no independent evidence."
+        )
+    if unfinished:
+        remarks.append(f"{unfinished.capitalize()}: points without results are not compared.")
     same = ", ".join(
         f"{name} {_shown(comparison[name][0].as_py())}" for name in setting if name not in varies
     )

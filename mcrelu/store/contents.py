@@ -20,7 +20,7 @@ CELLS_FILE = "cells.json"
 FORMAT = 1
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class StoredCell:
     """A cell of an output."""
 
@@ -38,6 +38,9 @@ class StoredCell:
         Where it is not known what was drawn, it is where the same is trained.
         """
         return self.training == other.training or self.draws == other.draws != ""
+
+    def __repr__(self) -> str:
+        return f"<cell {self.id}: {self.label}>"
 
 
 @dataclass(frozen=True)

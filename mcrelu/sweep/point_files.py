@@ -61,6 +61,8 @@ def _table(where: str) -> pa.Table:
 def _column(table: pa.Table, name: str, where: str) -> Floats:
     if table.column_names.count(name) != 1:
         known = ", ".join(table.column_names)
+        if table.num_columns == 1 and ";" in known:
+            raise ValueError(f"{where}: has columns separated by ';'; separate them by commas")
         raise ValueError(f"{where}: no (single) column {name!r}; it has {known}")
     column = table[name]
     if not (pa.types.is_integer(column.type) or pa.types.is_floating(column.type)):

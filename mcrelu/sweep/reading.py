@@ -123,6 +123,12 @@ def _set(spec: dict[str, Any], key: str, value: Any, place: str) -> None:
     target[last] = value
 
 
+def _keyless(name: str, value: Any) -> str:
+    if isinstance(value, list):
+        return f"{name} is a list; give all of it, as in --set '{name}=[...]'"
+    return f"{name} has no keys; it is {value!r}"
+
+
 def _load(text: str, name: str) -> Any:
     try:
         return yaml.load(text, Loader=_StrictLoader)  # noqa: S506 - a safe loader

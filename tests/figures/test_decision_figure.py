@@ -12,7 +12,7 @@ from matplotlib.collections import FillBetweenPolyCollection
 import mcrelu
 from mcrelu.experiments.crossing.decision_figure import decision_figure
 from mcrelu.experiments.crossing.decision_steps import DECISION_STEPS, decision_steps_of
-from mcrelu.experiments.crossing.tables import PERCENTAGES
+from mcrelu.experiments.crossing.tables import CROSSING, PERCENTAGES
 from mcrelu.figures.plot import draw
 from mcrelu.figures.style import look
 from mcrelu.problems.one_d import StopReason
@@ -76,9 +76,16 @@ def test_it_is_drawn_where_networks_were_certified(run: mcrelu.Run) -> None:
     assert {f"{DECISION_STEPS}.png", f"{DECISION_STEPS}.pdf", f"{DECISION_STEPS}.svg"} <= names
 
 
-def test_older_tables_and_other_criteria_have_none(run: mcrelu.Run) -> None:
+def test_older_tables_have_none(run: mcrelu.Run) -> None:
+    assert decision_steps_of(run.table().drop_columns(["crossing_step_50"])) == []
+
+
+def test_series_that_nothing_proves_have_their_crossings(run: mcrelu.Run) -> None:
+    """As with early stopping; and where nothing crosses either there is no series."""
     table = run.table()
-    assert decision_steps_of(table.drop_columns(["crossing_step_50"])) == []
     none = pa.array([0] * len(table))
-    place = table.column_names.index("locally_converged")
-    assert decision_steps_of(table.set_column(place, "locally_converged", none)) == []
+    for name in ("locally_converged", "k_low"):
+        table = table.set_column(table.column_names.index(name), name, none)
+        found = decision_steps_of(table)
+        assert bool(found) == (name == "locally_converged")
+        assert all((one.percentile(CROSSING, 50) > 0).all() for one in found)

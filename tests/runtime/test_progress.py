@@ -10,10 +10,11 @@ import pytest
 from rich.console import Console
 from scripted import done
 from setup_sweeps import setup_sweep
-from small_sweeps import inventory_of, output, sweep
+from small_sweeps import inventory_of, output, run_serially, sweep
+from star_sweeps import star_sweep
 
 from mcrelu.runtime import progress
-from mcrelu.runtime.progress import Bar, Lines, Tally
+from mcrelu.runtime.progress import Bar, Lines, Silent, Tally
 from mcrelu.runtime.serial import SerialExecutor
 from mcrelu.runtime.sweeping import do_sweep
 from mcrelu.runtime.work import AdaptiveWork, FixedWork, Work
@@ -125,3 +126,19 @@ def test_a_run_shows_it(tmp_path: Path) -> None:
     do_sweep(output(tmp_path, sweep()), SerialExecutor, display)
     assert "100% of the work, 3/3 blocks" in file.getvalue()
     assert "may have crossed" in file.getvalue()
+
+
+def test_a_run_that_goes_on_begins_with_what_its_checkpoints_hold(tmp_path: Path) -> None:
+    """It showed 0 % at epoch 370 000."""
+    cells = {"width": [3], "data": ["star-3"]}
+    run_serially(tmp_path, star_sweep(epochs=20_000, cells=cells, block_size=1))
+    shares: list[float] = []
+
+    class Watching(Silent):
+        def update(self, tally: Tally) -> None:
+            shares.append(tally.forecast.fraction)
+
+    longer = star_sweep(epochs=40_000, cells=cells, block_size=1)
+    do_sweep(output(tmp_path, longer), SerialExecutor, Watching())
+    assert shares[0] == pytest.approx(0.5 + 0.5 / 5)  # one of five blocks is done
+    assert shares[-1] == 1.0

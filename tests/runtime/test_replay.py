@@ -14,7 +14,8 @@ from mcrelu import api
 from mcrelu.errors import ExitCode, ForeignOutputError, UserError
 from mcrelu.experiments.crossing.replay import looked_at
 from mcrelu.problems.one_d import StopReason
-from mcrelu.runtime.replay import chosen_cell, replay
+from mcrelu.runtime.replay import replay
+from mcrelu.store.choosing import chosen_cell
 from mcrelu.store.output import Output
 
 COMMON = {"version": 1, "seed": 11}
@@ -179,11 +180,13 @@ def test_cells_are_chosen_by_id_or_parameters(tmp_path: Path) -> None:
     output = output_of(CROSSING, tmp_path)
     first = output.cells[0]
     assert chosen_cell(output, first.id[:8]) is first
-    assert chosen_cell(output, "width=8,optimizer=gd,offset=0") is first
+    assert chosen_cell(output, "width=8,optimizer=gd,offset=0,leaky_slope=0") is first
+    assert chosen_cell(output, "width=8,optimizer=gd,step_rule=inv_lambda_max") is first
     for text, message in (
         ("width=8", r"3 cells fit: .*gd n=8.*; .*sgd n=8"),
         ("width=9", r"no such cell; there are: .*gd n=8"),
         ("zzz", r"no such cell"),
+        ("with=8", r"with: cells have no such parameter; did you mean width\?"),
         ("", r"4 cells fit"),
     ):
         with pytest.raises(UserError, match=message):

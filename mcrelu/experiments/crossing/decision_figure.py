@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import textwrap
+
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -19,6 +21,8 @@ _LOOKS = (
 _OUTER, _INNER, _MIDDLE = (5, 95), (25, 75), 50
 _LEGEND_TITLE = "median and central 50 and 90 % of the steps at which networks"
 _PANELS_PER_ROW = 3
+_CHARACTERS = (90, 48)  # of a line of the legend: in a page's width, in a column's
+_TITLE = (48, 40, 26)  # and above a panel, by the panels in a row
 _HIGHEST_DECADE = 10
 
 
@@ -33,15 +37,19 @@ def decision_figure(series: list[DecisionSteps]) -> Figure:
         for kind, name, color, style in _LOOKS:
             _draw(axes, one, kind, color, style, name)
         width_axis(axes, one.width[:: 1 if columns == 1 else 2], "width $n$")
-        axes.set_title(one.label, fontsize="medium")
+        axes.set_title(_wrapped(one.label, columns), fontsize="medium")
     for axes in panels[len(series) :]:
         axes.remove()
     _step_axis(panels[0], series)
     handles, names = panels[0].get_legend_handles_labels()
-    figure.legend(
-        handles, names, loc="outside upper center", ncols=len(_LOOKS), title=_LEGEND_TITLE
-    )
+    title = textwrap.fill(_LEGEND_TITLE, _CHARACTERS[columns == 1])
+    figure.legend(handles, names, loc="outside upper center", ncols=len(_LOOKS), title=title)
     return figure
+
+
+def _wrapped(label: str, columns: int) -> str:
+    """A title in lines that fit above a panel; a formula stays in one piece."""
+    return "\n".join(textwrap.wrap(label, _TITLE[columns - 1], break_long_words=False))
 
 
 def _draw(axes: Axes, one: DecisionSteps, kind: str, color: str, style: str, name: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -39,15 +40,15 @@ class DecisionSteps(NamedTuple):
 
 
 def decision_steps_of(cells: pa.Table) -> list[DecisionSteps]:
-    """The series of a table of cells in which networks were proved never to cross.
+    """The series of a table of cells in which networks crossed, or were proved never to.
 
-    Their widths are those where some were, and those without results yet.
+    Their widths are those where some did, and those without results yet.
     """
     if not set(_COLUMNS) <= set(cells.column_names):
         return []
     by_setting: dict[Any, list[dict[str, Any]]] = {}
     for row in sorted(cells.to_pylist(), key=lambda row: row["width"]):
-        if row["locally_converged"] or not row["networks"]:
+        if _decided(row) or not row["networks"]:
             by_setting.setdefault(setting_of(row), []).append(row)
     return [
         DecisionSteps(
@@ -56,5 +57,10 @@ def decision_steps_of(cells: pa.Table) -> list[DecisionSteps]:
             steps={name: np.array([row[name] for row in rows], dtype=float) for name in _COLUMNS},
         )
         for setting, rows in by_setting.items()
-        if any(row["locally_converged"] for row in rows)
+        if any(map(_decided, rows))
     ]
+
+
+def _decided(row: Mapping[str, Any]) -> bool:
+    """Whether any network of a cell has a step at which its fate was decided."""
+    return bool(row["locally_converged"] or row["k_low"])

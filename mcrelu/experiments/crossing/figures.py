@@ -121,7 +121,7 @@ def _draw(axes: Axes, series: Series, dodge: float, look: Mapping[str, Any], few
     shown = estimate > 0
     points = axes.errorbar(
         width[shown], estimate[shown], [(estimate - low)[shown], (high - estimate)[shown]],
-        **look, linestyle="none", capsize=1.5, elinewidth=0.8, zorder=3,
+        **look, linestyle="none", capsize=1.5, elinewidth=0.8, zorder=3, label=series.label,
     )  # fmt: skip
     if not shown.all():
         _draw_on(axes, _limit(color), width[~shown], high[~shown], _NO_CROSSING)

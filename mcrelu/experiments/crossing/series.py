@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from mcrelu.data import SQUARED
+from mcrelu.data import SQUARED, SampleRule
 from mcrelu.experiments.crossing.paper import PAPER, STANDARD, Setting
 from mcrelu.experiments.crossing.tables import MOST_UNFINISHED, setting_of
 from mcrelu.figures.ticks import all_of
@@ -105,7 +105,8 @@ def _unlike_the_paper(setting: Setting) -> list[str]:
     if setting.data != STANDARD:
         parts.append(setting.data)
     if setting.samples != str(SQUARED):
-        parts.append(f"N = {setting.samples}")
+        each = SampleRule(each=True)
+        parts.append(setting.samples if setting.samples == str(each) else f"N = {setting.samples}")
     if setting.minibatch != MINIBATCH:
         parts.append(f"minibatches of {setting.minibatch}")
     for name, scale in (("a", setting.input_scale), ("w", setting.output_scale)):
@@ -167,7 +168,7 @@ def law_sentence(series: Series) -> str:
     so_far = f" So far of {law.points} widths." if series.waiting else ""
     return (
         f"P = {law.amplitude:.3g} n^({-law.exponent:.4f}), 95 % interval of the exponent "
-        f"{law.exponent_low:.4f} .. {law.exponent_high:.4f} ({fit}).{so_far}"
+        f"{-law.exponent_high:.4f} .. {-law.exponent_low:.4f} ({fit}).{so_far}"
     )
 
 

@@ -30,8 +30,8 @@ from mcrelu.theory.rays import affine_threshold
 from mcrelu.types import Floats, PointSet
 
 _WARM_UP_WIDTH, _WARM_UP_EPOCHS = 4, 20
-CALIBRATION_SECONDS = 0.5
-FIRST_CALIBRATION = 10  # epochs
+CALIBRATION_SECONDS = 1.5
+FIRST_CALIBRATION, CALIBRATION_GROWTH = 10, 16  # epochs, and by what factor to try more
 
 
 class Start(NamedTuple):
@@ -55,19 +55,29 @@ def warm_up_cells(cell: Cell) -> Iterator[Cell]:
 
 
 def seconds(cell: Cell, provenance: Provenance, networks: int) -> float:
-    """Time that the first networks of a cell take, projected from their first epochs."""
+    """Time that the first networks of a cell take, drawn and trained for as long as time allows.
+
+    Whole segments are trained if that is soon done: each begins with a regrouping, which would seem
+    to cost far more after a few epochs, and neurons become loose in the course of training. Later
+    epochs are taken to cost what the last ones that were measured did.
+    """
     assert isinstance(cell, StarCell)
+    started = time.perf_counter()
     start = start_of(Block(cell, 0, 0, networks), provenance)
     engine = get_engine(cell.engine, "cpu", cell.precision, provenance.block_size)
     state = fresh(start, cell).state
-    epochs = min(FIRST_CALIBRATION, cell.epochs)
+    spent = time.perf_counter() - started
+    ends, epochs = time.perf_counter() + CALIBRATION_SECONDS, FIRST_CALIBRATION
     while True:
-        started = time.perf_counter()
-        engine.advance(start.problem, state, epochs)
-        spent = time.perf_counter() - started
-        if spent > CALIBRATION_SECONDS or epochs == cell.epochs:
-            return spent / epochs * cell.epochs
-        epochs = min(4 * epochs, cell.epochs)
+        epochs = min(epochs, SEGMENT, cell.epochs - state.epoch)
+        began = time.perf_counter()
+        after, _ = engine.advance(start.problem, state, epochs)
+        took = time.perf_counter() - began
+        if epochs == min(SEGMENT, cell.epochs - state.epoch):
+            state, spent = after, spent + took
+        if state.epoch == cell.epochs or time.perf_counter() > ends:
+            return spent + took / epochs * (cell.epochs - state.epoch)
+        epochs = CALIBRATION_GROWTH * epochs
 
 
 def _rows(task: BlockTask, files: Files) -> pa.Table:

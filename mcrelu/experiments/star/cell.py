@@ -12,6 +12,9 @@ from mcrelu.sweep.cell import Cell, digest
 
 StepSize = Literal["inv_lambda_max", "published"]
 
+# Drawing a neuron, its part of the step size included, costs as much as so many epochs in groups.
+DRAWING_EPOCHS = 10
+
 
 @dataclass(frozen=True)
 class StarCell(Cell):
@@ -85,10 +88,10 @@ class StarCell(Cell):
 
     @property
     def cost(self) -> float:
-        """In groups a step costs the same at any width; layer by layer it does not."""
-        return (
-            1.0 if self.engine == "grouped" else float(self.width * self.width ** (self.depth > 1))
-        )
+        """In epochs of a group: those cost the same at any width, drawing and layers do not."""
+        if self.engine == "grouped":
+            return float(self.epochs + DRAWING_EPOCHS * self.width)
+        return float(self.width * self.width ** (self.depth > 1))
 
     @property
     def label(self) -> str:
