@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Callable, Mapping, Sequence
 from html import escape
 from pathlib import Path, PurePath
@@ -238,6 +239,8 @@ def compare_runs(runs: Sequence[Run], other: str | Run) -> pa.Table:
     if isinstance(other, str) and is_paper(other):
         published = experiment.published(other.removeprefix(PAPER[:-1])[1:] or None)
         return compare(experiment.points(_side(outputs).cells), published, experiment.abscissa)
+    if isinstance(other, str) and _looks_like_paper(other):
+        raise UserError(f"{other}: no such output; did you mean paper, or paper:fig5?")
     theirs = (other if isinstance(other, Run) else Run.open(other)).output
     _refuse_the_same(outputs, theirs)
     ours, others = _side(outputs), _side([theirs])
@@ -252,6 +255,12 @@ def compare_runs(runs: Sequence[Run], other: str | Run) -> pa.Table:
 def is_paper(text: str) -> bool:
     """Whether ``paper``, ``paper:fig5`` and the like are meant rather than an output."""
     return f"{text}:".startswith(PAPER)
+
+
+def _looks_like_paper(text: str) -> bool:
+    """Whether it is a misspelt ``paper``, and no path."""
+    close = difflib.get_close_matches(text.partition(":")[0].lower(), ["paper"], cutoff=0.8)
+    return bool(close) and not Path(text).exists()
 
 
 def _refuse_the_same(ours: Sequence[Output], other: Output) -> None:

@@ -147,6 +147,21 @@ def test_a_torn_status_file_counts_as_none(content: str, finished: Path, tmp_pat
     assert json.loads(mcrelu("status", out, "--json", cwd=tmp_path).stdout)["last_run"] is None
 
 
+@pytest.mark.parametrize("other", ["papers", "Paper", "papr:fig5"])
+def test_a_misspelt_paper_is_recognised(other: str, finished: Path) -> None:
+    done = mcrelu("compare", "out", other, cwd=finished)
+    assert done.returncode == 2
+    assert "did you mean paper, or paper:fig5?" in done.stderr
+
+
+def test_a_comparison_says_what_is_unfinished(half: Path, other_seed: Path) -> None:
+    done = mcrelu("compare", half, "seed8", cwd=other_seed)
+    assert "Comparison with seed8" in done.stdout
+    assert "Unfinished: 9 of 12 blocks: points without results" in done.stdout
+    value = json.loads(mcrelu("compare", "out", "seed8", "--json", cwd=other_seed).stdout)
+    assert value["unfinished"] is None
+
+
 def test_replay_says_what_happened_and_draws_it(finished: Path, tmp_path: Path) -> None:
     done = mcrelu("replay", "out", "width=8", "3", "--to", tmp_path, "--json", cwd=finished)
     value = json.loads(done.stdout)

@@ -21,6 +21,7 @@ _LOOKS = (
 _OUTER, _INNER, _MIDDLE = (5, 95), (25, 75), 50
 _LEGEND_TITLE = "median and central 50 and 90 % of the steps at which networks"
 _PANELS_PER_ROW = 3
+_MOST_TICKS = 4  # of a panel beside others
 _CHARACTERS = (90, 48)  # of a line of the legend: in a page's width, in a column's
 _TITLE = (48, 40, 26)  # and above a panel, by the panels in a row
 _HIGHEST_DECADE = 10
@@ -36,7 +37,8 @@ def decision_figure(series: list[DecisionSteps]) -> Figure:
     for axes, one in zip(panels, series, strict=False):
         for kind, name, color, style in _LOOKS:
             _draw(axes, one, kind, color, style, name)
-        width_axis(axes, one.width[:: 1 if columns == 1 else 2], "width $n$")
+        every = 2 if columns > 1 and len(one.width) > _MOST_TICKS else 1
+        width_axis(axes, one.width[::every], "width $n$")
         axes.set_title(_wrapped(one.label, columns), fontsize="medium")
     for axes in panels[len(series) :]:
         axes.remove()
@@ -55,8 +57,12 @@ def _wrapped(label: str, columns: int) -> str:
 def _draw(axes: Axes, one: DecisionSteps, kind: str, color: str, style: str, name: str) -> None:
     for (low, high), alpha in ((_OUTER, 0.15), (_INNER, 0.25)):
         ends = one.percentile(kind, low), one.percentile(kind, high)
-        axes.fill_between(one.width, *ends, color=color, alpha=alpha, linewidth=0.0)
-    axes.plot(one.width, one.percentile(kind, _MIDDLE), color=color, linestyle=style, label=name)
+        if len(one.width) > 1:
+            axes.fill_between(one.width, *ends, color=color, alpha=alpha, linewidth=0.0)
+        else:  # a band over one width has no breadth
+            axes.vlines(one.width, *ends, color=color, alpha=2.0 * alpha, linewidth=4.0)
+    middle = one.percentile(kind, _MIDDLE)
+    axes.plot(one.width, middle, color=color, linestyle=style, label=name, marker="o", markersize=2)
 
 
 def _step_axis(axes: Axes, series: list[DecisionSteps]) -> None:
