@@ -26,8 +26,8 @@ def normals(key: tuple[int, int], first: int, count: int) -> Floats:
     return out
 
 
-def plain(key: tuple[int, int], number: int) -> float:
-    """One normal by the textbook: which block, which words, radius and angle."""
+def plain(key: tuple[int, int], number: int) -> tuple[float, float]:
+    """One normal by the textbook, and its radius: which block, which words, radius and angle."""
     tile, place = divmod(number, TILE)
     row, lane = divmod(place, LANES)
     block = tile * LANES + lane
@@ -38,14 +38,17 @@ def plain(key: tuple[int, int], number: int) -> float:
     # Quarter q of a turn and the fraction f of one: the angle is q pi / 2 + f pi / 2 - pi / 4
     quarter, fraction = divmod(v, 2**30)
     angle = (quarter - 0.5 + (fraction + 0.5) / 2.0**30) * pi / 2.0
-    return radius * (cos(angle) if row % 2 == 0 else sin(angle))
+    return radius * (cos(angle) if row % 2 == 0 else sin(angle)), radius
 
 
 @given(key=KEYS, first=st.integers(0, 2**40), count=st.integers(1, 300))
 @quick
 def test_the_transform_of_the_words(key: tuple[int, int], first: int, count: int) -> None:
-    expected = [plain(key, first + k) for k in range(count)]
-    np.testing.assert_allclose(normals(key, first, count), expected, rtol=1e-12, atol=1e-14)
+    expected, radius = np.array([plain(key, first + k) for k in range(count)]).T
+    # The squared radius, 2 (32 log 2 - log u), is exact to some roundings of 44, so the smaller the
+    # radius the larger its error.
+    allowed = 1e-14 + 1e-14 / radius
+    assert (np.abs(normals(key, first, count) - expected) < allowed).all()
 
 
 @given(key=KEYS, block=st.integers(0, 2**60), count=st.integers(1, 40))

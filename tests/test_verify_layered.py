@@ -220,7 +220,7 @@ def test_arrays_that_do_not_fit(tmp_path: Path, key: str, value: Any) -> None:
 def test_truncated_file(tmp_path: Path) -> None:
     path = tmp_path / "torn.npz"
     path.write_bytes(STAR.read_bytes()[:-200])
-    assert_one_line(path, "cannot be read")
+    assert_one_line(path, "is damaged")
 
 
 def test_without_torch_there_is_a_remedy(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -82,14 +82,13 @@ def do_sweep(
             output.take()
             output.record(inventory.entered)
             return session.finish_idle()
-        session.display.say(_ourselves())  # at once: Ray takes its time to start
         executor = start_executor()
         try:
             check_memory(output.sweep, executor)
             output.take()
             session.begin()
             output.record(inventory.entered)
-            session.display.say(f"running {executor.describe()}")
+            session.display.say(f"{_ourselves()}, running {executor.describe()}")
             return session.finish(session.do(executor))
         finally:
             executor.close()
