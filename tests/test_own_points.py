@@ -234,6 +234,7 @@ def test_an_output_of_own_data_goes_on_without_the_file(tmp_path: Path) -> None:
         ({"data": {"file": "p.csv", "x": "z"}}, ["p.csv", "'z'", "it has x, y, name"]),
         ({"data": {"file": "p.csv", "y": "name"}}, ["'name'", "give numbers"]),
         ({"data": {"file": "gap.csv"}}, ["'y'", "row 2"]),
+        ({"data": {"file": "semi.csv"}}, ["semi.csv", "separate them by commas"]),
         ({"data": {"file": "torn.parquet"}}, ["torn.parquet", "cannot be read"]),
         ({"data": {"file": "empty.csv"}}, ["empty.csv"]),
         ({"data": {"file": "p.csv", "inputs": ["x"]}}, ["data.inputs", "unknown key"]),
@@ -250,6 +251,7 @@ def test_an_output_of_own_data_goes_on_without_the_file(tmp_path: Path) -> None:
 def test_what_is_refused(changes: dict[str, Any], fragments: list[str], tmp_path: Path) -> None:
     (tmp_path / "p.csv").write_text("x,y,name\n1,2,a\n-1,3,b\n")
     (tmp_path / "gap.csv").write_text("x,y\n1,2\n-1,\n")
+    (tmp_path / "semi.csv").write_text("x;y\n1;2\n")
     (tmp_path / "empty.csv").write_text("")
     (tmp_path / "torn.parquet").write_bytes(b"PAR1 and then nothing")
     with pytest.raises(SpecError) as error:

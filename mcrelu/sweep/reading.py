@@ -118,7 +118,7 @@ def _set(spec: dict[str, Any], key: str, value: Any, place: str) -> None:
     for parent in parents:
         inner = target.setdefault(parent, {})
         if not isinstance(inner, dict):
-            raise SpecError(f"{place}: {parent} has no keys; it is {as_yaml(inner)}")
+            raise SpecError(f"{place}: {_keyless(parent, inner)}")
         target = inner
     target[last] = value
 
@@ -126,7 +126,7 @@ def _set(spec: dict[str, Any], key: str, value: Any, place: str) -> None:
 def _keyless(name: str, value: Any) -> str:
     if isinstance(value, list):
         return f"{name} is a list; give all of it, as in --set '{name}=[...]'"
-    return f"{name} has no keys; it is {value!r}"
+    return f"{name} has no keys; it is {as_yaml(value)}"
 
 
 def _load(text: str, name: str) -> Any:

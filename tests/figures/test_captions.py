@@ -10,8 +10,9 @@ import pytest
 from matplotlib.figure import Figure
 from small_sweeps import output, publish_made_up, run_serially, sweep
 
+from mcrelu.errors import UserError
 from mcrelu.figures.captions import add_caption, joined, names_together, networks_per_point
-from mcrelu.figures.plot import draw, draw_together
+from mcrelu.figures.plot import draw, draw_at, draw_together
 from mcrelu.store.files import Files
 from mcrelu.store.output import Output
 from mcrelu.store.reduce import reduce
@@ -85,3 +86,9 @@ def test_an_unfinished_output_says_so_below_its_figures(tmp_path: Path) -> None:
     together = draw_together([half, other], Files.at(tmp_path))
     (svg,) = [Path(path) for path in together if path.endswith("crossing.svg")]
     assert "half, done; unfinished: 4 of 6 blocks" in said_in(svg)
+
+
+def test_pictures_of_formats_that_are_not_written_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="cannot write jpg; use one of png, pdf, svg"):
+        draw_at([], f"{tmp_path}/figure.jpg")
+    assert list(tmp_path.iterdir()) == []

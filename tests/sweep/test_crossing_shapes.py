@@ -11,6 +11,7 @@ from mcrelu.errors import SpecError
 from mcrelu.experiments.crossing.paper import PAPER
 from mcrelu.experiments.crossing.tables import points, tables
 from mcrelu.store.contents import Contents
+from mcrelu.sweep.reading import apply_settings
 from mcrelu.sweep.sweep import Sweep
 
 SWEEPS = Path(__file__).parents[2] / "jobs" / "sweeps"
@@ -107,3 +108,9 @@ def test_kinds_that_differ_in_how_they_step_are_different_cells() -> None:
         stop=["crossing", "sufficient"],
     )
     assert len({cell.id for cell in sweep.cells}) == 3
+
+
+def test_a_setting_of_a_key_in_a_list_says_how() -> None:
+    cells = {"cells": [{"width": [4]}]}
+    with pytest.raises(SpecError, match=r"cells is a list; give all of it, as in --set 'cells="):
+        apply_settings(cells, ["cells.width=[8]"])
