@@ -405,7 +405,7 @@ def test_the_command_line_says_that_it_was_interrupted(
     assert "the same command goes on" in out
     assert "Traceback" not in out
     assert status(folder)["exit_code"] == SIGNALS[number][0]
-    assert f"mcrelu reduce {folder}" in out
+    assert f"mcrelu report {folder}" in out
     assert not (folder / "tables").exists()
     reduced = reduce(mcrelu.Run.open(folder).output).tables["cells"]
     assert reduced["width"].to_pylist() == [256]
