@@ -21,6 +21,7 @@ from mcrelu.cli.reading import (
     status_command,
 )
 from mcrelu.cli.running import plan_command, run_command
+from mcrelu.cli.submitting import submit_command
 from mcrelu.cli.watching import film_command, replay_command
 from mcrelu.errors import ExitCode, UserError, by_closed_pipe
 from mcrelu.store.uris import still_asking
@@ -38,6 +39,7 @@ def cli(context: click.Context) -> None:
 for command in (
     run_command,
     plan_command,
+    submit_command,
     status_command,
     reduce_command,
     plot_command,

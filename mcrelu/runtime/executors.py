@@ -48,13 +48,18 @@ def executor_starter(
         )
     if workers:
         raise UserError(f"--workers {workers}: a joined cluster has its own size; leave it out")
+    refuse_relative(out)
+    joined = address
+    return lambda: _joined(device, joined)
+
+
+def refuse_relative(out: str) -> None:
+    """Raise UserError if an output means another place on every node of a cluster."""
     if "://" not in out and not Path(out).is_absolute():
         raise UserError(
             f"--out {out}: a relative path means another folder on every node of a cluster; "
             "give an absolute path that all nodes share, or a URI such as s3://bucket/prefix"
         )
-    joined = address
-    return lambda: _joined(device, joined)
 
 
 def check_memory(sweep: Sweep, executor: Executor[Any]) -> None:

@@ -65,17 +65,17 @@ def _await_answer(channel: grpc.Channel, address: str) -> None:
 
 
 def _call(channel: grpc.Channel, address: str) -> None:
-    token = _token()
-    metadata = (("authorization", f"Bearer {token}"),) if token else ()
+    sent = token()
+    metadata = (("authorization", f"Bearer {sent}"),) if sent else ()
     try:
         channel.unary_unary(_CHECK_ALIVE)(b"", metadata=metadata, timeout=PROBE_SECONDS)
     except grpc.RpcError as error:
         if error.code() == grpc.StatusCode.UNAUTHENTICATED:
-            raise _refused(address, token) from None
+            raise refused(address, sent) from None
         raise no_cluster(address, error.details() or error.code().name) from None
 
 
-def _token() -> str:
+def token() -> str:
     """The token that Ray will send, "" if none."""
     if os.environ.get("RAY_AUTH_MODE", "token") != "token":
         return ""
@@ -87,10 +87,11 @@ def _token() -> str:
         return ""
 
 
-def _refused(address: str, token: str) -> ResourceError:
+def refused(address: str, sent: str) -> ResourceError:
+    """The error of a cluster that does not take the token that was sent, "" if none was."""
     if os.environ.get("RAY_AUTH_MODE", "token") != "token":
         why = f"no token is sent with RAY_AUTH_MODE = {os.environ['RAY_AUTH_MODE']}; unset it"
-    elif not token:
+    elif not sent:
         why = f"this account has none; copy that of the head node to {token_file()}"
     elif "RAY_AUTH_TOKEN" in os.environ:
         why = "RAY_AUTH_TOKEN is another; give that of the head node"
