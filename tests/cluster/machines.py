@@ -1,4 +1,4 @@
-"""Machines of a cluster on this one: processes, network, home and Ray's folder of their own.
+"""Machines of a cluster on this one: processes, network, home and temporary folders of their own.
 
 Each is a set of Linux namespaces, so that ports are free, ``ray stop`` finds nothing else to stop,
 and nothing outlives a test: with the first process of a machine end all others. Needs root.
@@ -17,28 +17,36 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from processes import descendants
 
 ROOT = Path(__file__).parents[2]
 COMMAND_SECONDS = 240.0  # for any command; machines may be busy
-NAMESPACES = ("--mount", "--pid", "--net")
+NAMESPACES = ("--mount", "--pid", "--uts", "--net")
 
-# A default route makes Ray take this address and not 127.0.0.1.
 _BEGIN = """
 set -e
+hostname {name}
 mount --bind {passwd} /etc/passwd
-mkdir -p /tmp/ray && mount --bind {folder}/ray /tmp/ray
+for private in ray mcrelu-$(id -u); do
+    mkdir -p -m 700 /tmp/$private {folder}/$private
+    mount --bind {folder}/$private /tmp/$private
+done
 mount -t tmpfs tmpfs /run && mkdir /run/sshd
 ip link set lo up
 {network}
 echo ready
 exec sleep infinity
 """
-_ALONE = """
-ip link add lan type veth peer name other
-ip link set other up
+# A default route makes Ray take this address and not 127.0.0.1.
+_ADDRESS = """
 ip addr add {address}/24 dev lan
 ip link set lan up
 ip route add default via {address}
+"""
+_ALONE = f"""
+ip link add lan type veth peer name other
+ip link set other up
+{_ADDRESS}
 """
 
 
@@ -74,21 +82,31 @@ class Machine:
         kept = {key: os.environ[key] for key in ("LANG", "TERM") if key in os.environ}
         binaries = str(Path(sys.executable).parent)
         path = f"{binaries}:{os.environ['PATH']}"
-        return kept | {"HOME": str(self.home), "PATH": path, "PYTHONPATH": str(ROOT)}
+        own = {"HOME": str(self.home), "PATH": path, "PYTHONPATH": str(ROOT)}
+        return kept | own | {"RAY_worker_niceness": "0"}  # else a busy machine has no time for them
 
 
 @contextmanager
-def machine(folder: Path, address: str) -> Iterator[Machine]:
-    """A machine with an address of its own, and no network to others."""
+def machine(folder: Path, address: str, beside: Machine | None = None) -> Iterator[Machine]:
+    """A machine with an address of its own, and no network to others.
+
+    ``beside`` another one it shares that one's network.
+    """
     home = folder / "home"
-    for made in (home, folder / "ray"):
-        made.mkdir(parents=True)
+    home.mkdir(parents=True)
     user = pwd.getpwuid(os.geteuid())
     entry = f"{user.pw_name}:x:{user.pw_uid}:{user.pw_gid}::{home}:/bin/bash\n"
     (folder / "passwd").write_text(entry + "sshd:x:105:65534::/run/sshd:/usr/sbin/nologin\n")
-    network = _ALONE.format(address=address)
-    begin = _BEGIN.format(passwd=folder / "passwd", folder=folder, network=network)
-    command = ["unshare", "--fork", "--mount-proc", "--kill-child", *NAMESPACES, "sh", "-c", begin]
+    network = "" if beside else _ALONE.format(address=address)
+    begin = _BEGIN.format(
+        passwd=folder / "passwd", folder=folder, name=folder.name, network=network
+    )
+    own, enter = [*NAMESPACES], []
+    if beside:
+        own.remove("--net")
+        enter = ["nsenter", "--target", str(beside.pid), "--net"]
+    isolated = ["unshare", "--fork", "--mount-proc", "--kill-child", *own]
+    command = [*enter, *isolated, "sh", "-c", begin]
     piped: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
     with subprocess.Popen(command, **piped) as outside:
         try:
@@ -96,10 +114,30 @@ def machine(folder: Path, address: str) -> Iterator[Machine]:
             said = outside.stdout.readline()
             if said != "ready\n":
                 pytest.skip(f"namespaces are not to be had here: {said.strip()}")
-            children = Path(f"/proc/{outside.pid}/task/{outside.pid}/children").read_text()
-            yield Machine(int(children), home, address)
+            yield Machine(descendants(outside.pid)[0], home, address)
         finally:
             outside.kill()
+
+
+def connect(one: Machine, other: Machine) -> None:
+    """Lay the cable of one machine's network to another, whose own is taken away."""
+    other.run("ip", "link", "del", "lan")
+    one.run("ip", "link", "set", "other", "netns", other.pid)
+    other.run("ip", "link", "set", "other", "name", "lan")
+    other.run("sh", "-ec", _ADDRESS.format(address=other.address))
+
+
+def listen_for_ssh(there: Machine, public_key: str) -> None:
+    """Let a key's owner in by ssh."""
+    folder = there.home / ".ssh"
+    folder.mkdir(mode=0o700)
+    (folder / "authorized_keys").write_text(public_key)
+    there.run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", folder / "host")
+    (folder / "sshd").write_text(
+        f"HostKey {folder}/host\nListenAddress {there.address}\nStrictModes no\nUsePAM no\n"
+        "PasswordAuthentication no\nPermitRootLogin prohibit-password\nPidFile none\n"
+    )
+    there.run("/usr/sbin/sshd", "-f", folder / "sshd")
 
 
 def needs(*programs: str) -> pytest.MarkDecorator:

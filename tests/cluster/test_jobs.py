@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from typing import Any
 import pytest
 import yaml
 from machines import ROOT, Machine, machine, needs
-from processes import busy_workers, descendants, wait_until
+from processes import PATIENCE, busy_workers, descendants, wait_until
 from small_sweeps import assert_same_rows, output, run_serially, shard_files, spec, sweep
 
 from mcrelu.errors import ExitCode
@@ -120,12 +121,13 @@ def test_a_port_that_is_not_the_dashboards(head: Machine, tmp_path: Path) -> Non
 
 
 def test_blocks_that_fail_are_the_exit_code(head: Machine, tmp_path: Path) -> None:
-    path, out = write(tmp_path, **SLOW), tmp_path / "out"
+    path, out = write(tmp_path, **SLOW | {"networks": 8}), tmp_path / "out"
     with head.start(*submission(path, out)) as process:
         while process.poll() is None and not list(out.glob("errors/*")):
             for pid in busy_workers(head.pid):
                 os.kill(pid, signal.SIGKILL)
-        _, err = process.communicate()
+            time.sleep(0.1)
+        _, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == ExitCode.FAILED_BLOCKS, err
 
 
@@ -135,7 +137,7 @@ def test_stop_and_resume(head: Machine, tmp_path: Path) -> None:
         wait_until(lambda: out.exists() and len(shard_files(out, wanted)) > 1, "blocks")
         for pid in descendants(process.pid):
             os.kill(pid, signal.SIGINT)
-        said, err = process.communicate()
+        said, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == ExitCode.INTERRUPTED
     assert "the job goes on" in err
     stop = err.partition("To stop it: ")[2].partition(";")[0].split()

@@ -1,0 +1,64 @@
+"""A node that announces its end, as spot machines do, gets no new blocks and loses none."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+from clusters import QUICK_HEALTH_CHECKS, cluster_of
+from processes import busy_workers
+from small_sweeps import assert_same_rows, output, run_serially, sweep
+from test_faults import SLOW, Injector, counting_faults
+
+from mcrelu.errors import ExitCode
+from mcrelu.runtime.progress import Tally
+from mcrelu.runtime.sweeping import do_sweep
+
+LONGER = SLOW | {"networks": 80}  # 20 blocks
+CALM = 5  # looks at a node in a row at which it had nothing to do
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+def test_a_drained_node(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from mcrelu.runtime.ray_tasks import RayExecutor
+
+    wanted, faults = sweep(**LONGER), []
+    calm, before = [0], [0]
+    with cluster_of(monkeypatch, _system_config=QUICK_HEALTH_CHECKS) as cluster:
+        nodes = [cluster.add_node(num_cpus=1) for _ in range(2)]
+        cluster.wait_for_nodes()
+        drained: list[Any] = []
+
+        def start() -> RayExecutor:
+            executor = RayExecutor.join(cluster.address)
+            faults.append(counting_faults(executor))
+            return executor
+
+        def drain_then_remove(tally: Tally) -> None:
+            busy = len(busy_workers(os.getpid()))
+            if not drained and tally.blocks_done >= 2 and busy == 2:
+                drained.append(nodes.pop())
+                drain(cluster.address, drained[0].node_id)
+            elif drained and calm[0] < CALM:
+                calm[0] = calm[0] + 1 if busy < 2 else 0
+                if calm[0] == CALM:
+                    before[0] = tally.blocks_done
+                    cluster.remove_node(drained[0], allow_graceful=False)
+
+        done = output(tmp_path / "out", wanted)
+        assert do_sweep(done, start, Injector(drain_then_remove)) == ExitCode.DONE
+    assert calm[0] == CALM
+    assert before[0] < 20  # there was still work when the node went
+    assert faults == [[]]
+    assert_same_rows(done, run_serially(tmp_path / "serial", wanted))
+
+
+def drain(address: str, node_id: str) -> None:
+    """Announce a node's end as whoever hears of it first would."""
+    reason = ["--reason", "DRAIN_NODE_REASON_PREEMPTION", "--reason-message", "spot"]
+    command = ["ray", "drain-node", "--address", address, "--node-id", node_id, *reason]
+    subprocess.run([*command, "--deadline-remaining-seconds", "120"], check=True)
