@@ -1,7 +1,7 @@
 """How a sweep would do on many cores: a simulation from what is measured on few.
 
     python -m benchmarks.scaling --measure
-    python -m benchmarks.scaling jobs/sweeps/setups.yaml --block-ms 1.2 --task-ms 3.5
+    python -m benchmarks.scaling jobs/sweeps/setups.yaml --block-ms 0.9 --task-ms 1.4
 
 The first trains tiny blocks and says what a block and a Ray task cost the driver. The second
 forecasts the time of every block as ``mcrelu plan`` does, and simulates the driver, which does one
@@ -34,7 +34,7 @@ from mcrelu.store.output import Output
 from mcrelu.sweep.sweep import Sweep
 
 CORES = (10, 100, 1000)
-FACTORS = (0.25, 1.0, 4.0)  # by which blocks are larger than the sweep's
+FACTORS = (0.0625, 0.25, 1.0, 4.0)  # by which blocks are larger than the sweep's
 SEED = 1
 
 
@@ -66,8 +66,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("specs", nargs="*", metavar="SPEC")
     parser.add_argument("--measure", action="store_true")
-    parser.add_argument("--block-ms", type=float, default=1.0)
-    parser.add_argument("--task-ms", type=float, default=3.0)
+    parser.add_argument("--block-ms", type=float, default=0.9)
+    parser.add_argument("--task-ms", type=float, default=1.4)
     parser.add_argument("--start-ms", type=float, default=10.0)
     parser.add_argument("--spread", type=float, default=0.2)
     given = parser.parse_args()
@@ -121,9 +121,9 @@ class Processor(Watch):
 
 def measure() -> None:
     """Say what tiny blocks cost the driver when they share tasks and when they do not."""
-    shared = driver_seconds(6000)
+    shared = driver_seconds(4000)
     ray_tasks.MAX_BLOCKS_PER_TASK = 1
-    alone = driver_seconds(3000)
+    alone = driver_seconds(1500)
     print(f"driver: {1e3 * shared:.2f} ms per block, {1e3 * (alone - shared):.2f} ms per task")
 
 

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from http.client import HTTPException
 from typing import Any, NamedTuple
 from urllib.error import HTTPError
+from urllib.parse import urlsplit
 from urllib.request import Request, urlopen
 
 from aiohttp import ClientError
@@ -157,11 +158,19 @@ def _address(given: str | None) -> str:
             "--address is missing: give http://host:8265, where 'ray start --head' or "
             f"'ray dashboard' has the dashboard, or set {ADDRESS}"
         )
-    if not address.startswith(("http://", "https://")):
+    if not _is_dashboard(address):
         raise UserError(
             f"--address {address}: jobs go to the dashboard of a cluster; give http://host:8265"
         )
     return address.rstrip("/")
+
+
+def _is_dashboard(address: str) -> bool:
+    try:
+        parts = urlsplit(address)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # the port is none
+        return False
 
 
 def _probe(address: str) -> None:
@@ -175,8 +184,6 @@ def _probe(address: str) -> None:
         if error.code in (401, 403):
             raise refused(address, token()) from None
         answered = False
-    except ValueError as error:  # no URL
-        raise UserError(f"--address {address}: {_first_line(error)}") from None
     except HTTPException:
         answered = False
     except OSError as error:

@@ -122,7 +122,9 @@ def machine(folder: Path, address: str, beside: Machine | None = None) -> Iterat
 def connect(one: Machine, other: Machine) -> None:
     """Lay the cable of one machine's network to another, whose own is taken away."""
     other.run("ip", "link", "del", "lan")
-    one.run("ip", "link", "set", "other", "netns", other.pid)
+    within = ["nsenter", "--target", str(one.pid), "--net"]  # one's processes see no other's
+    lay = [*within, "ip", "link", "set", "other", "netns", str(other.pid)]
+    subprocess.run(lay, check=True)
     other.run("ip", "link", "set", "other", "name", "lan")
     other.run("sh", "-ec", _ADDRESS.format(address=other.address))
 

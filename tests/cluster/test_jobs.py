@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 import yaml
-from machines import ROOT, Machine, machine, needs
-from processes import PATIENCE, busy_workers, descendants, wait_until
+from machines import COMMAND_SECONDS, ROOT, Machine, machine, needs
+from processes import busy_workers, descendants, wait_until
 from small_sweeps import assert_same_rows, output, run_serially, shard_files, spec, sweep
 
 from mcrelu.errors import ExitCode
@@ -127,17 +127,17 @@ def test_blocks_that_fail_are_the_exit_code(head: Machine, tmp_path: Path) -> No
             for pid in busy_workers(head.pid):
                 os.kill(pid, signal.SIGKILL)
             time.sleep(0.1)
-        _, err = process.communicate(timeout=PATIENCE)
+        _, err = process.communicate(timeout=COMMAND_SECONDS)
     assert process.returncode == ExitCode.FAILED_BLOCKS, err
 
 
 def test_stop_and_resume(head: Machine, tmp_path: Path) -> None:
     wanted, path, out = sweep(**SLOW), write(tmp_path, **SLOW), tmp_path / "out"
     with head.start(*submission(path, out)) as process:
-        wait_until(lambda: out.exists() and len(shard_files(out, wanted)) > 1, "blocks")
+        wait_until(lambda: out.exists() and len(shard_files(out, wanted)) > 1, "blocks", COMMAND_SECONDS)
         for pid in descendants(process.pid):
             os.kill(pid, signal.SIGINT)
-        said, err = process.communicate(timeout=PATIENCE)
+        said, err = process.communicate(timeout=COMMAND_SECONDS)
     assert process.returncode == ExitCode.INTERRUPTED
     assert "the job goes on" in err
     stop = err.partition("To stop it: ")[2].partition(";")[0].split()

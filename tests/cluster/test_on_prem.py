@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 from machines import ROOT, Machine, connect, listen_for_ssh, machine, needs
-from processes import descendants, wait_until
+from processes import alive, descendants, identified, wait_until
 from small_sweeps import assert_same_rows, output, run_serially, shard_files, spec, sweep
 
 pytestmark = [
@@ -28,7 +28,7 @@ SWEEP: dict[str, Any] = {
     "block_size": 4,
     "cells": {"width": [256]},
     "stop": ["crossing"],
-    "checks": {"interval": 1000, "maximum": 100},
+    "checks": {"interval": 1000, "maximum": 50},
     "engine": "dense",
 }
 
@@ -56,7 +56,7 @@ def lab(tmp_path: Path) -> Iterator[Lab]:
         laptop.run("ray", "get-auth-token", "--generate")
         for node in (head, worker):
             listen_for_ssh(node, key.with_suffix(".pub").read_text())
-            (node.home / ".bashrc").touch()
+            (node.home / ".bashrc").write_text("export RAY_worker_niceness=0\n")  # as in Machine
             (node.home / "mcrelu-env").symlink_to(sys.prefix)
         yield Lab(laptop, head, worker)
 
@@ -73,11 +73,10 @@ def filled_in(lab: Lab) -> str:
     return text
 
 
-def raylets(there: Machine) -> list[int]:
+def raylets(there: Machine) -> list[str]:
     """The processes of a machine by which it is a node."""
-    commands = {pid: Path(f"/proc/{pid}/cmdline") for pid in descendants(there.pid)}
-    found = [pid for pid, path in commands.items() if path.exists()]
-    return [pid for pid in found if "raylet/raylet" in commands[pid].read_text().split("\0")[0]]
+    commands = alive(identified(descendants(there.pid)))
+    return [one for one in commands if "raylet/raylet" in one.split("\0")[0]]
 
 
 def test_up_submit_down(lab: Lab, tmp_path: Path) -> None:
