@@ -134,7 +134,8 @@ def test_blocks_that_fail_are_the_exit_code(head: Machine, tmp_path: Path) -> No
 def test_stop_and_resume(head: Machine, tmp_path: Path) -> None:
     wanted, path, out = sweep(**SLOW), write(tmp_path, **SLOW), tmp_path / "out"
     with head.start(*submission(path, out)) as process:
-        wait_until(lambda: out.exists() and len(shard_files(out, wanted)) > 1, "blocks", COMMAND_SECONDS)
+        some = lambda: out.exists() and len(shard_files(out, wanted)) > 1  # noqa: E731
+        wait_until(some, "blocks", COMMAND_SECONDS)
         for pid in descendants(process.pid):
             os.kill(pid, signal.SIGINT)
         said, err = process.communicate(timeout=COMMAND_SECONDS)
