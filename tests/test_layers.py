@@ -36,6 +36,7 @@ LAYERS = (
         "store.files",
         "store.local_store",
         "store.remote_store",
+        "store.retrying_store",
         "store.uris",
         "store.parquet",
         "store.columns",
