@@ -66,6 +66,7 @@ async def _following(app: web.Application) -> AsyncIterator[None]:
     following = asyncio.ensure_future(app[WATCH].follow())
     yield
     following.cancel()
+    await app[WATCH].end()
 
 
 def _json(value: Json, status: HTTPStatus = HTTPStatus.OK) -> web.Response:
@@ -128,6 +129,8 @@ async def _events(request: web.Request) -> web.StreamResponse:
             await response.write(b": here\n\n" if now == told else b"data: " + now + b"\n")
             told = now
             await watch.changes.after(count, PING_SECONDS)
+    except ConnectionError:  # the page is closed
+        pass
     finally:
         watch.leave()
     return response

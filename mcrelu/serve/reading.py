@@ -23,7 +23,7 @@ from mcrelu.stats.verdicts import comparison_section
 from mcrelu.store.completeness import notices
 from mcrelu.store.contents import CELLS_FILE
 from mcrelu.store.files import Files
-from mcrelu.store.inventory import Inventory, recorded
+from mcrelu.store.inventory import recorded
 from mcrelu.store.manifest import FOLDER as MANIFEST
 from mcrelu.store.output import STATUS, Output
 from mcrelu.store.uris import first_line
@@ -121,7 +121,7 @@ class Reading:
         inventory = recorded(output.files, output.contents) if running else output.inventory()
         progress = self._progress.of(output.contents, inventory)
         samples = {one.cell.id: one.sample for one in progress}
-        shown = self._tables.of(output, samples, _stored_bytes(inventory))
+        shown = self._tables.of(output, inventory, samples)
         cells = shown.tables[CELLS]
         contents, experiment = output.contents, output.experiment
         found = places(experiment, cells, None if shown.current else samples)
@@ -183,11 +183,6 @@ def _total(progress: Sequence[CellProgress]) -> Json:
         "networks_done": sum(one.networks_done for one in progress),
         "known": all(one.known for one in progress),
     }
-
-
-def _stored_bytes(inventory: Inventory) -> int:
-    known = sum(int(one.known.bytes.sum()) for one in inventory.cells.values())
-    return known + sum(entry.bytes for entry in inventory.entered)
 
 
 def _failures(output: Output) -> Json:

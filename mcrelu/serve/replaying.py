@@ -10,6 +10,7 @@ import asyncio
 import io
 import json
 import os
+import signal
 import sys
 from collections import OrderedDict
 from typing import NamedTuple
@@ -77,7 +78,7 @@ class Replayer:
     async def _replayed(self, wanted: Wanted) -> Json:
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "mcrelu.serve.replaying",
-            stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
+            stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, start_new_session=True,
         )  # fmt: skip
         asked = json.dumps(wanted._asdict()).encode()
         try:
@@ -131,6 +132,7 @@ def _svg(drawing: Drawing) -> str:
 def main() -> None:
     """Answer one question."""
     os.nice(_NICE)
+    signal.alarm(int(LIMIT) + 1)  # should the server vanish
     wanted = Wanted(**json.load(sys.stdin))
     try:
         output = Output.open(Files.at(wanted.where))

@@ -37,6 +37,7 @@ def serve(places: Sequence[str], port: int, say: Callable[[str], None]) -> ExitC
 
 
 async def _serve(places: Sequence[str], port: int, say: Callable[[str], None]) -> ExitCode:
+    ended = _signal()
     token = os.environ.get(TOKEN) or None
     app = application(places, token)
     runner = web.AppRunner(
@@ -52,15 +53,15 @@ async def _serve(places: Sequence[str], port: int, say: Callable[[str], None]) -
             ) from None
         address = f"http://{ADDRESS}:{runner.addresses[0][1]}/"
         say(address if token is None else f"{address}?token={token}")
-        received = await _signal()
+        received = await ended
         app[WATCH].close()
     finally:
         await runner.cleanup()
     return ExitCode.DONE if received is signal.SIGINT else ExitCode.TERMINATED
 
 
-async def _signal() -> signal.Signals:
-    """Wait for Ctrl-C or SIGTERM."""
+def _signal() -> asyncio.Future[signal.Signals]:
+    """Ctrl-C or SIGTERM, as soon as it comes."""
     loop = asyncio.get_running_loop()
     ended: asyncio.Future[signal.Signals] = loop.create_future()
 
@@ -70,4 +71,4 @@ async def _signal() -> signal.Signals:
 
     for one in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(one, end, one)
-    return await ended
+    return ended

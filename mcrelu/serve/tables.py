@@ -12,7 +12,9 @@ from mcrelu.errors import UserError
 from mcrelu.experiments.base import CELLS, Tables
 from mcrelu.stats.sequential import Sample
 from mcrelu.store.contents import StoredCell
+from mcrelu.store.inventory import Inventory
 from mcrelu.store.output import Output
+from mcrelu.store.reader import Reader
 from mcrelu.store.reduce import written_tables
 
 MOST_BYTES = 64 * 2**20  # of shards that are read for a page
@@ -56,22 +58,23 @@ class TableKeeper:
         """Whether another look would give newer tables, though nothing changed."""
         return self._stale and time.monotonic() >= self._next
 
-    def of(self, output: Output, samples: Mapping[str, Sample], stored_bytes: int) -> Shown:
+    def of(self, output: Output, inventory: Inventory, samples: Mapping[str, Sample]) -> Shown:
         """The tables of an output of whose cells so much is there."""
         written, self._stale = _written(output), False
         for tables in (self._made, written):
             if tables is not None and counts(tables) == _wanted(samples):
                 return Shown(tables, True)
-        if stored_bytes <= MOST_BYTES:
+        if _stored_bytes(inventory) <= MOST_BYTES:
             if time.monotonic() >= self._next:
-                # As good as it gets: shards may have come since, or turn out to be damaged.
-                return Shown(self._make(output), True)
+                # As good as it gets, should shards turn out to be damaged.
+                return Shown(self._make(output, inventory), True)
             self._stale = True
         return Shown(self._made or written or _empty(output), False)
 
-    def _make(self, output: Output) -> Tables:
+    def _make(self, output: Output, inventory: Inventory) -> Tables:
         started = time.monotonic()
-        self._made = output.experiment.tables(output.reader())
+        reader = Reader(output.files, output.contents, inventory)
+        self._made = output.experiment.tables(reader)
         ended = time.monotonic()
         self._next = ended + REST * (ended - started)
         return self._made
@@ -89,6 +92,11 @@ def _wanted(samples: Mapping[str, Sample]) -> dict[str, int]:
 
 def _empty(output: Output) -> Tables:
     return output.experiment.tables(_Nothing(output))
+
+
+def _stored_bytes(inventory: Inventory) -> int:
+    known = sum(int(one.known.bytes.sum()) for one in inventory.cells.values())
+    return known + sum(entry.bytes for entry in inventory.entered)
 
 
 def _written(output: Output) -> Tables | None:

@@ -18,6 +18,7 @@ from mcrelu.store.uris import shown
 PAUSE = 1.0  # seconds between two looks, at least
 REST = 5.0  # times as long as a look took
 SLOW = 5.0  # seconds after which a page says that it waits for a store
+END_SECONDS = 3.0  # that a look may still take when the server ends
 LIMIT = 30.0  # seconds that anything else may take
 
 T = TypeVar("T")
@@ -53,7 +54,7 @@ class Watched:
 
     def __init__(self, reading: Reading, changes: Changes) -> None:
         self.reading, self._changes = reading, changes
-        self._worker = Worker(f"reads {reading.key}")
+        self.worker = Worker()
         self.seen: Seen | None = None
         self._late = False
 
@@ -68,7 +69,7 @@ class Watched:
     async def look(self) -> float:
         """See what there is now; seconds that it took."""
         started = time.monotonic()
-        looking = asyncio.ensure_future(self._worker.do(self.reading.look))
+        looking = asyncio.ensure_future(self.worker.do(self.reading.look))
         try:
             await asyncio.wait([looking], timeout=SLOW)
             if not looking.done():
@@ -100,7 +101,7 @@ class Watched:
             return function(self.reading.output)
 
         try:
-            return await asyncio.wait_for(self._worker.do(with_output), LIMIT)
+            return await asyncio.wait_for(self.worker.do(with_output), LIMIT)
         except TimeoutError:
             raise TooLongError(
                 f"{self.reading.shown}: no answer within {LIMIT:.0f} s; try again in a while"
@@ -148,6 +149,15 @@ class Watch:
         """Send everybody home."""
         self.closed = True
         self.changes.tell()
+
+    async def end(self) -> None:
+        """Let all workers end, and wait for those whose store answers."""
+        workers = [one.worker for one in self.outputs.values()]
+        for worker in workers:
+            worker.end()
+        latest = time.monotonic() + END_SECONDS
+        while not all(worker.ended for worker in workers) and time.monotonic() < latest:
+            await asyncio.sleep(0.02)
 
     async def follow(self) -> None:
         """Look at all outputs, once and then whenever somebody watches, until cancelled."""

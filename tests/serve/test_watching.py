@@ -18,6 +18,7 @@ from mcrelu.serve.application import WATCH, application
 from mcrelu.serve.reading import Reading
 from mcrelu.serve.watching import keys_of
 from mcrelu.serve.workers import Worker
+from mcrelu.store.uris import ASKING
 
 
 def test_keys_are_words_of_their_own() -> None:
@@ -89,12 +90,25 @@ def test_a_worker_goes_on_after_an_error() -> None:
         raise ValueError("no")
 
     async def both() -> int:
-        worker = Worker("test")
         with pytest.raises(ValueError, match="no"):
             await worker.do(fail)
         return await worker.do(lambda: 3)
 
+    worker = Worker()
     assert asyncio.run(both()) == 3
+    worker.end()
+
+
+def test_workers_end_with_their_page(folder: Path) -> None:
+    def busy() -> int:
+        return sum(thread.name == ASKING for thread in threading.enumerate())
+
+    async def count(client: Client) -> int:
+        return busy()
+
+    before = busy()
+    assert using([folder], count) == before + 1
+    assert busy() == before
 
 
 async def events(client: Client, wanted: Callable[[Any], bool]) -> Any:

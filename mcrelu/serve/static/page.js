@@ -102,11 +102,17 @@ function drawCurves() {
     if (!value.panels.length) return [h("p", { class: "quiet" }, "No block is complete yet; estimates appear here as soon as one is.")];
     const focused = document.activeElement?.dataset?.id;
     const [first, ...others] = value.panels.map((panel, k) => drawPanel(panel, k, wide));
-    if (focused) requestAnimationFrame(() => part("curves").querySelector(`[data-id="${CSS.escape(focused)}"]`)?.focus({ preventScroll: true }));
+    if (focused) requestAnimationFrame(() => refocus(focused));
     const many = others.length > 6;
     const rest = others.length ? [h("details", { class: "panels", open: !many }, h("summary", null, `${others.length} more panels`), h("div", { class: "grid" }, others))] : [];
     return [first, h("p", { class: "note" }, value.note), ...rest];
   });
+}
+
+// Give the focus back to a point that was drawn again, unless it went elsewhere since.
+function refocus(id) {
+  if (document.activeElement !== document.body) return;
+  part("curves").querySelector(`[data-id="${CSS.escape(id)}"]`)?.focus({ preventScroll: true });
 }
 
 function drawPanel(panel, k, wide) {
