@@ -53,6 +53,7 @@ LAYERS = (
     ("experiments",),
     ("runtime",),
     ("terminal", "facts", "report", "api", "crosscheck"),
+    ("serve",),
     ("cli", "reference", "__main__"),
 )
 RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}

@@ -18,7 +18,7 @@ SCHEMES = ("file", "s3", "gs", "gcs", "abfs", "abfss", "hdfs", "viewfs")
 CONNECT_SECONDS, REQUEST_SECONDS = 3.0, 5.0  # of one request
 ANSWER_SECONDS = 8.0  # that a store may take for each of its first two answers
 
-_ASKING = "asks a store"
+ASKING = "asks a store"  # name of threads that may wait for one without end
 
 T = TypeVar("T")
 
@@ -102,7 +102,7 @@ def _answer(uri: str, ask: Callable[[], T]) -> T:
         except BaseException as error:  # noqa: BLE001 - raised again by whoever waits
             answer.set_exception(error)
 
-    Thread(target=settle, name=_ASKING, daemon=True).start()
+    Thread(target=settle, name=ASKING, daemon=True).start()
     try:
         return answer.result(ANSWER_SECONDS)
     except TimeoutError:
@@ -116,7 +116,7 @@ def _answer(uri: str, ask: Callable[[], T]) -> T:
 
 def still_asking() -> bool:
     """Whether a store was left alone that may still answer: pyarrow's end waits for that."""
-    return any(thread.name == _ASKING for thread in enumerate_threads())
+    return any(thread.name == ASKING for thread in enumerate_threads())
 
 
 def first_line(error: Exception) -> str:
