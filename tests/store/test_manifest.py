@@ -524,9 +524,9 @@ def test_what_cannot_be_read_is_neither_merged_nor_deleted(
     names_read: list[str] = []
     read_file = files.read
 
-    def noting(name: str) -> bytes | None:
+    def noting(name: str, most: int = 2**20) -> bytes | None:
         names_read.append(name)
-        return read_file(name)
+        return read_file(name, most)
 
     files.read = noting  # type: ignore[method-assign]
     writer = ManifestWriter(files)
