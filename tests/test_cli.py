@@ -487,7 +487,7 @@ MISPLACED = {
     "a text as a golden file": (
         ["verify", "spec.yaml"],
         2,
-        "spec.yaml: is damaged or no archive of arrays; give a golden file",
+        "spec.yaml: is damaged, no archive of arrays, or of over 512 MiB; give a golden file",
     ),
 }
 

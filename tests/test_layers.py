@@ -37,6 +37,7 @@ LAYERS = (
         "store.local_store",
         "store.remote_store",
         "store.uris",
+        "store.npz",
         "store.parquet",
         "store.columns",
         "store.manifest",

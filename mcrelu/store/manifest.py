@@ -21,7 +21,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from mcrelu.store.files import Files, OversizedError
-from mcrelu.store.parquet import DAMAGED, parquet_of, table_of
+from mcrelu.store.parquet import DAMAGED, parquet_file, parquet_of, table_of
 from mcrelu.types import Ints
 
 FOLDER = "manifest"
@@ -232,6 +232,9 @@ def _entries_in(name: str, content: bytes) -> pa.Table | None:
     if parts is None or parts[2] != _digest(content):
         return None
     try:
+        # A checksum alone takes eight bytes however it is packed.
+        if parquet_file(content).metadata.num_rows > len(content) // 8:
+            return None
         table = table_of(content)
         summaries = table.column_names[len(_COLUMNS) :]
         if not all(key.startswith(_SUMMARY) for key in summaries):

@@ -98,7 +98,7 @@ def test_an_unknown_key_is_refused(one: Experiment) -> None:
 
 def test_what_an_output_says_of_itself_survives_being_written(one: Experiment) -> None:
     contents = Contents.of(example(one))
-    assert Contents.from_json(json.loads(json.dumps(contents.to_json()))) == contents
+    assert Contents.from_json(json.dumps(contents.to_json()).encode()) == contents
 
 
 # --- rows -----------------------------------------------------------------------------------

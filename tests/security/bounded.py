@@ -6,6 +6,7 @@ import os
 import resource
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
@@ -28,33 +29,34 @@ class Ended(NamedTuple):
         return self.text.splitlines()
 
 
+# Linux counts as the peak of a child what its parent had when it was forked; this is its own.
+_CODE = """
+import atexit, pathlib, runpy, sys
+status, target = pathlib.Path("/proc/self/status"), pathlib.Path(sys.argv.pop(1))
+def note():
+    lines = status.read_text().splitlines()
+    peak = next(line.split()[1] for line in lines if line.startswith("VmHWM"))
+    target.write_text(peak)
+atexit.register(note)
+runpy.run_module("mcrelu", run_name="__main__")
+"""
+
+
 def mcrelu(*arguments: object) -> Ended:
     """The command line with arguments."""
-    return _ended("-m", "mcrelu", *map(str, arguments))
-
-
-def python(code: str) -> Ended:
-    """A piece of Python."""
-    return _ended("-c", code)
-
-
-def _ended(*arguments: str) -> Ended:
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    with subprocess.Popen(
-        [sys.executable, *arguments],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
-        env=environment,
-        preexec_fn=_limit,  # noqa: PLW1509 - no threads before the program begins
-    ) as process:
-        assert process.stdout is not None
-        text = process.stdout.read()
-        _, status, usage = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
-    return Ended(process.returncode, text, usage.ru_maxrss * 1024)
+    with tempfile.TemporaryDirectory() as folder:
+        peak = Path(folder) / "peak"
+        done = subprocess.run(
+            [sys.executable, "-c", _CODE, str(peak), *map(str, arguments)],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            env=os.environ | {"PYTHONPATH": str(ROOT)},
+            preexec_fn=_limit,
+            check=False,
+        )
+        text = done.stdout.decode(errors="replace")
+        return Ended(done.returncode, text, int(peak.read_text()) * 1024)
 
 
 def _limit() -> None:
