@@ -19,6 +19,7 @@ from mcrelu.runtime.heartbeat import (
     STATUS_SECONDS,
     is_other,
     is_running,
+    last_status,
     now,
     this_run,
 )
@@ -103,7 +104,7 @@ def do_sweep(
 
 def refuse_company(output: Output) -> None:
     """Raise ForeignOutputError if another run writes the output now."""
-    status = output.read_json(STATUS)
+    status = last_status(output)
     if is_running(status) and is_other(status):
         assert status is not None
         run = status["run"]
@@ -169,7 +170,7 @@ class _Session:
 
         The status still says when and how long the run took that did the work.
         """
-        last = self.output.read_json(STATUS) or {}
+        last = last_status(self.output) or {}
         self._kept = {key: last[key] for key in _OF_WORK if key in last}
         return self.finish(self.verdict())
 

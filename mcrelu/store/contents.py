@@ -17,6 +17,7 @@ from mcrelu.experiments.base import experiment
 from mcrelu.rng import stream_version
 from mcrelu.sweep.cell import Provenance, digest
 from mcrelu.sweep.sweep import MAX_BLOCKS, Sweep
+from mcrelu.texts import is_plain
 
 CELLS_FILE = "cells.json"
 FORMAT: Final = 1
@@ -28,7 +29,7 @@ _STRICT = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
 
 # What names folders, is shown, or sizes arrays is held to what we write.
 Id = Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
-Word = Annotated[str, Field(max_length=1000)]
+Word = Annotated[str, Field(max_length=1000, pattern=r"^[A-Za-z0-9 .,:;=+*/^()_'-]*$")]
 Count = Annotated[int, Field(ge=1, lt=2**63)]
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
 
@@ -118,6 +119,8 @@ class Contents:
         blocks = sum(found.block_count(cell) for cell in found.cells)
         if blocks > MAX_BLOCKS:
             raise ValueError(f"{blocks} blocks")
+        if not is_plain([asdict(cell) for cell in found.cells]):
+            raise ValueError("names or parameters with other characters than ours")
         for cell in found.cells:
             if digest(dict(cell.parameters)) != cell.id:
                 raise ValueError(f"cell {cell.id} has other parameters")

@@ -14,6 +14,7 @@ from mcrelu.store.inventory import Inventory
 from mcrelu.store.output import Output, damaged_table
 from mcrelu.store.shards import cell_in, checksum, is_shard, shard_content
 from mcrelu.store.timings import TIMINGS, timings
+from mcrelu.texts import is_plain
 
 _REFUSED = b"mcrelu.refused"  # metadata of the cell table: names of shards that it does not count
 
@@ -75,9 +76,16 @@ def _checked(output: Output, name: str, expected: Tables) -> pa.Table:
     known = (field for field in table.schema if field.name in wanted.names)
     if lacks or not all(_alike(field.type, wanted.field(field.name).type) for field in known):
         raise damaged_table(output, name)
+    if not all(_has_plain_texts(column) for column in table.columns):
+        raise damaged_table(output, name)
     if name == CELLS and (table["cell"].null_count or table["networks"].null_count):
         raise damaged_table(output, name)
     return table
+
+
+def _has_plain_texts(column: pa.ChunkedArray) -> bool:
+    """Whether texts in a column are names as we write them."""
+    return not pa.types.is_string(column.type) or is_plain(column.unique().to_pylist())
 
 
 def _alike(found: pa.DataType, wanted: pa.DataType) -> bool:

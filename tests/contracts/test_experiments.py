@@ -193,7 +193,7 @@ def test_tables_sections_and_figures(one: Experiment, amount: str, tmp_path: Pat
     assert {section.figure for section in sections} - {None} <= names
     report = Path(publish_report(output)).read_text()
     assert one.title in report
-    assert report.count("<svg") == len(names)
+    assert report.count('<img src="data:image/svg+xml') == len(names)
     assert all(section.title.split(":")[0] in report for section in sections)
     assert ("No block is complete" in report) == (number == 0)
     assert ("Unfinished" in report) == (number < len(blocks))
