@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.transforms import Bbox
 
 from mcrelu.figures.style import GREY
-from mcrelu.texts import printable
+from mcrelu.texts import one_line, printable
 
 SIZE = 5.5  # points
 _LINE = 1.3 * SIZE / 72.0  # inches from one line to the next
@@ -31,7 +31,7 @@ def networks_per_point(counts: Iterable[int]) -> str:
 
 def names_together(names: Iterable[str]) -> str:
     """The names of outputs, some of them if there are many."""
-    every = [_TEX.sub("?", printable(name)) for name in names]
+    every = [_TEX.sub("?", one_line(name)) for name in names]
     rest = len(every) - MOST_NAMED
     return ", ".join(every[:MOST_NAMED]) + (f" and {rest} more" if rest > 0 else "")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -122,6 +122,7 @@ class _Session:
     display: Display
     _started: str = field(default_factory=now)
     _began: bool = False
+    _complained: bool = False
     _next_status: float = 0.0
     _kept: dict[str, Any] = field(default_factory=dict)  # of the status of an earlier run
     _old_errors: frozenset[str] = field(init=False)
@@ -140,9 +141,8 @@ class _Session:
         with Interrupts(raising=executor.name == "serial") as interrupts:
             try:
                 stopping = lambda: interrupts.received is not None  # noqa: E731
-                tick = lambda: self._tick(executor.workers())  # noqa: E731
                 self.work.tally.forecast.employ(executor.workers())
-                with closing(run_blocks(self._next, executor, stopping, tick)) as results:
+                with closing(self._blocks(executor, stopping)) as results:
                     for result in results:
                         self._take(result)
             except KeyboardInterrupt:
@@ -151,6 +151,12 @@ class _Session:
         if interrupts.received is not None:
             return interrupts.exit_code
         return self.verdict()
+
+    def _blocks(
+        self, executor: Executor[Any], stopping: Callable[[], bool]
+    ) -> Generator[BlockResult]:
+        tick = lambda: self._tick(executor.workers())  # noqa: E731
+        return run_blocks(self._next, executor, stopping, tick, self.display.say)
 
     def verdict(self) -> ExitCode:
         """How a run ended that did all there was to do."""
@@ -220,35 +226,48 @@ class _Session:
         self.work.tally.forecast.employ(workers)
         self.display.update(self.work.tally)
         if time.monotonic() >= self._next_status:
-            self.output.manifest.flush()
             self._write_status(None)
+            try:
+                self.output.manifest.flush()
+            except ResourceError as error:  # what was not recorded waits for the next time
+                self._complain(error)
 
     def _write_status(self, code: ExitCode | None) -> None:
+        """Write status.json; where that is not possible the run goes on and tries again."""
         self._next_status = time.monotonic() + STATUS_SECONDS
+        try:
+            self.output.publish_json(STATUS, self._status(code))
+        except ResourceError as error:
+            self._complain(error)
+
+    def _complain(self, error: ResourceError) -> None:
+        """Say once that what only tells of the run cannot be written: that ends no run."""
+        if not self._complained:
+            self._complained = True
+            self.display.say(f"{error}. The run goes on and tries again")
+
+    def _status(self, code: ExitCode | None) -> dict[str, Any]:
         tally = self.work.tally
         cells = {"total": tally.cells, "reached": tally.reached}
         go_on = HOW_TO_GO_ON.get(code) if code is not None else None
-        self.output.publish_json(
-            STATUS,
-            {
-                "state": RUNNING if code is None else code.name.lower(),
-                "exit_code": code,
-                **({} if go_on is None else {"go_on": go_on}),
-                "run": this_run(),
-                "blocks": {
-                    "total": tally.blocks,
-                    "done": tally.blocks_done,
-                    "failed": tally.failed,
-                },
-                "networks": {"total": tally.networks, "done": tally.networks_done},
-                **({} if tally.reached is None else {"cells": cells}),
-                "started": self._started,
-                "updated": now(),
-                "seconds": round(tally.seconds, 3),
-                "versions": versions(),
-                **self._kept,
+        return {
+            "state": RUNNING if code is None else code.name.lower(),
+            "exit_code": code,
+            **({} if go_on is None else {"go_on": go_on}),
+            "run": this_run(),
+            "blocks": {
+                "total": tally.blocks,
+                "done": tally.blocks_done,
+                "failed": tally.failed,
             },
-        )
+            "networks": {"total": tally.networks, "done": tally.networks_done},
+            **({} if tally.reached is None else {"cells": cells}),
+            "started": self._started,
+            "updated": now(),
+            "seconds": round(tally.seconds, 3),
+            "versions": versions(),
+            **self._kept,
+        }
 
 
 def _ourselves() -> str:

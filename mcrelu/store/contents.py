@@ -121,6 +121,8 @@ class Contents:
             raise ValueError(f"{blocks} blocks")
         if not is_plain([asdict(cell) for cell in found.cells]):
             raise ValueError("names or parameters with other characters than ours")
+        if len({cell.id for cell in found.cells}) < len(found.cells):
+            raise ValueError("a cell stands twice")
         for cell in found.cells:
             if digest(dict(cell.parameters)) != cell.id:
                 raise ValueError(f"cell {cell.id} has other parameters")

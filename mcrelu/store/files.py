@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import unquote
 
 import pyarrow as pa
 from pyarrow import fs
@@ -53,6 +54,8 @@ class Files:
         text = str(where)
         if not text:
             raise UserError("the path of an output is empty; give that of a folder, or a URI")
+        if "\0" in unquote(text):
+            raise UserError(f"{shown(text)}: has a zero byte in it; give a plain path or URI")
         if "://" not in text:
             text = str(Path(text).absolute())
             filesystem, root = fs.LocalFileSystem(), text

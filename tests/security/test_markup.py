@@ -235,7 +235,7 @@ class TestFigures:
     def test_the_name_of_an_output_is_a_comment_in_latex(self, out: Path) -> None:
         place = out.rename(out.with_name("a\n\\write18{touch owned}$"))
         draw(opened(place))
-        assert names_together([place.name]) == r"a\n?write18?touch owned??"
+        assert names_together([place.name]) == "a ?write18?touch owned??"
         (document,) = place.glob("figures/*.tex")
         first, second = document.read_text().splitlines()[:2]
         assert first.startswith("% ")
