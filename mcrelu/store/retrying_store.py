@@ -16,7 +16,7 @@ from typing import TypeVar
 
 import pyarrow as pa
 
-from mcrelu.store.contents import MOST_BYTES
+from mcrelu.store.local_store import MOST_BYTES
 from mcrelu.store.remote_store import RemoteStore
 
 PATIENCE_SECONDS = 30.0  # from the first failure of a request to its last try
