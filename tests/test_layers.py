@@ -18,7 +18,7 @@ PACKAGE = Path(__file__).parent.parent / "mcrelu"
 # From the bottom up; a module may import its own layer and those before it. The longest name that
 # fits a module is its place.
 LAYERS = (
-    ("types", "errors", "jit", "memory", "problems"),
+    ("types", "errors", "counting", "jit", "memory", "problems"),
     (
         "bias_init",
         "data",

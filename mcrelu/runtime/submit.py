@@ -6,7 +6,7 @@ import heapq
 import time
 from collections.abc import Callable, Collection, Generator
 from itertools import count
-from typing import NamedTuple, Protocol, TypeVar
+from typing import Literal, NamedTuple, Protocol, TypeVar
 
 from mcrelu.experiments.base import BlockTask
 from mcrelu.runtime.task import BlockDone, BlockFailed, BlockResult, StoreFailed
@@ -24,6 +24,8 @@ MAX_ATTEMPTS = 4
 BACKOFF_SECONDS = 0.5
 
 Handle = TypeVar("Handle")
+
+Event = Literal["retried", "failed"]  # what becomes of an attempt at a block that did not succeed
 
 
 class SystemFaultError(Exception):
@@ -63,6 +65,9 @@ class Executor(Protocol[Handle]):
         ResourceError
             If no worker can do any block.
         """
+
+    def hear(self, event: Event, task: BlockTask) -> None:
+        """Be told what becomes of a block that was not done, for those who watch the run."""
 
     def cancel(self, handles: Collection[Handle]) -> None:
         """Give up blocks in flight."""
@@ -112,11 +117,15 @@ def run_blocks(
                 task, number = flying.pop(handle)
                 result = _result(executor, handle)
                 if number == MAX_ATTEMPTS or isinstance(result, BlockDone | BlockFailed):
-                    yield _final(result, task, number)
+                    final = _final(result, task, number)
+                    if not isinstance(final, BlockDone):
+                        executor.hear("failed", task)
+                    yield final
                 else:
                     store_failed = isinstance(result, StoreFailed)
                     seconds = BACKOFF_SECONDS * 2 ** (number - 1) if store_failed else 0.0
                     retries.add(task, number + 1, seconds)
+                    executor.hear("retried", task)
             tick()
     finally:
         executor.cancel(flying)
