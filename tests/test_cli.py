@@ -628,7 +628,7 @@ def test_an_unexpected_error_has_a_code_of_its_own(
     def fail() -> None:
         raise ZeroDivisionError("in the doctor")
 
-    monkeypatch.setattr("mcrelu.cli.examine", fail)
+    monkeypatch.setattr("mcrelu.cli.checking.examine", fail)
     said = mcrelu("doctor", "--json", cwd=tmp_path)
     assert said.returncode == 70
     first, *_, last = said.stderr.splitlines()

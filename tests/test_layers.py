@@ -51,7 +51,7 @@ LAYERS = (
     ("verify", "film"),
     ("experiments",),
     ("runtime",),
-    ("terminal", "facts", "report", "api"),
+    ("terminal", "facts", "report", "api", "crosscheck"),
     ("cli", "reference", "__main__"),
 )
 RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}

@@ -12,6 +12,7 @@ from mcrelu.errors import UserError
 from mcrelu.experiments.base import BlockTask, Drawing, Replay, Section
 from mcrelu.experiments.crossing.block import draw_block, problem_of
 from mcrelu.experiments.crossing.cell import CrossingCell
+from mcrelu.experiments.crossing.keras_training import KERAS
 from mcrelu.experiments.crossing.replay_figures import function_figure, kinks_figure
 from mcrelu.experiments.crossing.rows import crossing_rows
 from mcrelu.experiments.crossing.stopping import Sufficient, squared_error
@@ -68,6 +69,8 @@ def replay(task: BlockTask, network: int) -> Replay:
     """
     block, cell = task.block, task.block.cell
     assert isinstance(cell, CrossingCell)
+    if cell.engine == KERAS:
+        raise UserError("engine = 'keras': is there to be compared; replay a sweep of our engines")
     if task.provenance.rng == "legacy" and cell.optimizer != "gd":
         raise UserError(
             "rng = 'legacy': the minibatches of a batch come from one stream, so no network of it "
