@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 import json
+import shutil
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -194,3 +196,30 @@ def test_the_command_says_what_it_wrote(tmp_path: Path) -> None:
     written = {Path(path).name for path in json.loads(result.output)["figures"]}
     assert written == {path.name for path in tmp_path.iterdir()}
     assert {"function.png", "loss-kinks.pdf", "loss-kinks-start.svg"} <= written
+
+
+@pytest.mark.slow
+def test_figures_for_latex_compile(tmp_path: Path) -> None:
+    latex = shutil.which("pdflatex")
+    if latex is None:
+        pytest.skip("there is no LaTeX")
+    paths = publish_pictures(Scene(data="standard", steps=30), Files.at(tmp_path), ["pgf"])
+    names = [Path(path).name for path in paths if path.endswith(".pgf")]
+    assert len(names) == 4
+    body = "\n\n".join(rf"\input{{{name}}}" for name in names)
+    document = (
+        rf"\documentclass{{article}}\usepackage{{pgf}}\begin{{document}}{body}\end{{document}}"
+    )
+    (tmp_path / "all.tex").write_text(document)
+    made = subprocess.run(
+        [latex, "-interaction=nonstopmode", "-halt-on-error", "all.tex"],
+        cwd=tmp_path, capture_output=True, check=False,
+    )  # fmt: skip
+    assert made.returncode == 0, made.stdout.decode()
+
+
+def test_without_latex_it_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shutil.which", lambda _: None)
+    scene = ["--data", "standard", "--steps", "5", "--pgf", "--to", str(tmp_path)]
+    result = CliRunner().invoke(cli, ["film", *scene])
+    assert "no LaTeX was found" in str(result.exception)

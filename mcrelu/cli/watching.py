@@ -52,13 +52,14 @@ def replay_command(out: str, cell: str, network: int, place: str | None, as_json
 @click.option("--step-size", default=0.01, type=click.FloatRange(0, min_open=True))
 @click.option("--seed", default=0, type=click.IntRange(0))
 @click.option("--good", is_flag=True, help="Show a network that Adam trained well, too; a minute.")
-@click.option("--gif", "films", flag_value="gif", multiple=True, help="Write a film as GIF.")
-@click.option("--mp4", "films", flag_value="mp4", multiple=True, help="Write a film as MP4.")
+@click.option("--gif", "more", flag_value="gif", multiple=True, help="Write a film as GIF.")
+@click.option("--mp4", "more", flag_value="mp4", multiple=True, help="Write a film as MP4.")
+@click.option("--pgf", "more", flag_value="pgf", multiple=True, help="Write figures as PGF, too.")
 @click.option("--to", "place", default="results/film", help="Folder or URI of the pictures.")
 @json_option
 def film_command(
-    films: tuple[str, ...], good: bool, place: str, as_json: bool, **scene: Any
+    more: tuple[str, ...], good: bool, place: str, as_json: bool, **scene: Any
 ) -> None:
     """Train one network by gradient descent, and show how its function and its kinks move."""
-    paths = publish_pictures(Scene(**scene), Files.at(place), films, good)
+    paths = publish_pictures(Scene(**scene), Files.at(place), more, good)
     emit(as_json, {"figures": paths}, facts_table("Pictures", [("", path) for path in paths]))

@@ -17,6 +17,7 @@ from mcrelu.film.training import Frame
 from mcrelu.problems.one_d import Problem
 from mcrelu.store.files import Files
 
+FILMS = ("gif", "mp4")
 PER_SECOND = 12
 DPI = 150
 

@@ -5,8 +5,8 @@ ours are the points and the sizes of samples. The step size comes from the gradi
 finds. One network at a time, and about a thousand times slower than the engines.
 
 On torch Keras computes in single precision, whatever it is told; rounding is far below the noise
-of minibatches. Its mean squared error lacks the factor 1/2 of ours, so its learning rate is half the
-step size (docs/method.md 8).
+of minibatches. Its mean squared error lacks the factor 1/2 of ours, so its learning rate is half
+the step size (docs/method.md 8).
 
 Glossary
 --------
