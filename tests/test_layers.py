@@ -18,7 +18,7 @@ PACKAGE = Path(__file__).parent.parent / "mcrelu"
 # From the bottom up; a module may import its own layer and those before it. The longest name that
 # fits a module is its place.
 LAYERS = (
-    ("types", "errors", "counting", "jit", "memory", "problems"),
+    ("types", "errors", "counting", "jit", "markdown", "memory", "problems"),
     (
         "bias_init",
         "data",
@@ -52,7 +52,7 @@ LAYERS = (
     ("experiments",),
     ("runtime",),
     ("terminal", "facts", "report", "api", "crosscheck"),
-    ("cli", "reference", "__main__"),
+    ("cli", "reference", "reference_commands", "reference_specs", "__main__"),
 )
 RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
 MODULES = sorted(PACKAGE.rglob("*.py"))
