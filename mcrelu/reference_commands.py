@@ -13,22 +13,23 @@ from mcrelu.markdown import table
 def commands() -> Iterator[str]:
     """The section, in parts."""
     yield "## Commands"
-    yield "`mcrelu COMMAND --help` says the same; `mcrelu --version` which version it is."
+    yield "`--help` after a command says the same; `mcrelu --version` says which version it is."
     for name in cli.commands:
         yield from _command(name, cli.commands[name])
 
 
 def _command(name: str, command: click.Command) -> Iterator[str]:
     context = click.Context(command, info_name=f"mcrelu {name}")
-    usage = " ".join([context.command_path, *command.collect_usage_pieces(context)])
+    pieces = [piece for piece in command.collect_usage_pieces(context) if piece != "[OPTIONS]"]
+    usage = " ".join([context.command_path, *pieces])
     yield f"### `mcrelu {name}`"
     yield f"    {usage}"
     yield _one_line(command.help or "")
-    parameters = command.get_params(context)
-    records = [parameter.get_help_record(context) for parameter in parameters]
+    records = [parameter.get_help_record(context) for parameter in command.params]
     described = [record for record in records if record is not None and record[1]]
     rows = [(f"`{option}`", _one_line(text)) for option, text in described]
-    yield table(("option", "what it does"), rows)
+    if rows:
+        yield table(("option", "what it does"), rows)
 
 
 def _one_line(text: str) -> str:
