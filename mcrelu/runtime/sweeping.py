@@ -240,6 +240,8 @@ class _Session:
                     "failed": tally.failed,
                 },
                 "networks": {"total": tally.networks, "done": tally.networks_done},
+                "networks_per_second": round(tally.rate, 3),
+                "seconds_left": tally.seconds_left,
                 **({} if tally.reached is None else {"cells": cells}),
                 "started": self._started,
                 "updated": now(),
