@@ -27,6 +27,8 @@ highlight_language = "text"  # of blocks that say no language
 
 html_theme = "furo"
 html_title = f"mcrelu {release}"
-html_extra_path = ["site"]  # index.html, which leads to the first page
+html_extra_path = ["site/index.html"]  # which leads to the first page
+html_static_path = ["site/style"]
+html_css_files = ["own.css"]
 html_copy_source = False
 html_show_sphinx = False

@@ -25,12 +25,13 @@ def _command(name: str, command: click.Command) -> Iterator[str]:
     yield f"### `mcrelu {name}`"
     yield f"    {usage}"
     yield _one_line(command.help or "")
-    records = [parameter.get_help_record(context) for parameter in command.params]
-    described = [record for record in records if record is not None and record[1]]
-    rows = [(f"`{option}`", _one_line(text)) for option, text in described]
+    options = [one for one in command.params if isinstance(one, click.Option)]
+    records = filter(None, (option.get_help_record(context) for option in options))
+    rows = [(f"`{option}`", _one_line(text)) for option, text in records]
     if rows:
         yield table(("option", "what it does"), rows)
 
 
 def _one_line(text: str) -> str:
-    return " ".join(text.replace("\b", "").split())
+    """Help as Markdown: what is in angles is no HTML there."""
+    return " ".join(text.replace("\b", "").replace("<", r"\<").split())
