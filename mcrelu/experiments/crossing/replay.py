@@ -15,7 +15,6 @@ from mcrelu.experiments.crossing.cell import CrossingCell
 from mcrelu.experiments.crossing.keras_training import KERAS
 from mcrelu.experiments.crossing.replay_figures import (
     function_figure,
-    function_of,
     grid_of,
     kinks_figure,
     outermost_kinks,
@@ -23,7 +22,7 @@ from mcrelu.experiments.crossing.replay_figures import (
 from mcrelu.experiments.crossing.rows import crossing_rows
 from mcrelu.experiments.crossing.stopping import Sufficient, squared_error
 from mcrelu.experiments.crossing.train import Moment, train
-from mcrelu.problems.one_d import Barrier, Outcome, Problem, StopReason, Weights
+from mcrelu.problems.one_d import Barrier, Outcome, Problem, StopReason, Weights, function_at
 from mcrelu.rng import Draws, MinibatchStream, Normals
 from mcrelu.sweep.cell import Block
 from mcrelu.theory.certificate import certified
@@ -155,7 +154,7 @@ def _trajectory(states: list[State], problem: Problem) -> Trajectory:
         steps=np.array([state.step for state in states]),
         kinks=outermost_kinks(states, _ANIMATED_KINKS),
         x=x,
-        values=np.array([function_of(one.weights, x, problem.leaky_slope) for one in states]),
+        values=np.array([function_at(one.weights, x, problem.leaky_slope)[0] for one in states]),
         data=problem.points,
         shares=problem.p[0],
         losses={
