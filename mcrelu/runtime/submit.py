@@ -123,10 +123,7 @@ def run_blocks(
                     continue
                 (task, number, _), result = landed
                 if number >= MAX_ATTEMPTS or isinstance(result, BlockDone | BlockFailed):
-                    final = _final(result, task, number)
-                    if not isinstance(final, BlockDone):
-                        executor.hear("failed", task)
-                    yield final
+                    yield _final(executor, result, task, number)
                 else:
                     store_failed = isinstance(result, StoreFailed)
                     seconds = BACKOFF_SECONDS * 2 ** (number - 1) if store_failed else 0.0
@@ -219,7 +216,15 @@ def _result(executor: Executor[Handle], handle: Handle) -> BlockResult | SystemF
         return fault
 
 
-def _final(result: BlockResult | SystemFaultError, task: BlockTask, number: int) -> BlockResult:
+def _final(
+    executor: Executor[Handle],
+    result: BlockResult | SystemFaultError,
+    task: BlockTask,
+    number: int,
+) -> BlockResult:
+    """The result after which a block is not tried again."""
+    if not isinstance(result, BlockDone):
+        executor.hear("failed", task)
     if isinstance(result, SystemFaultError):
         return BlockFailed(task.block, f"{result} ({number} attempts)", "")
     return result
