@@ -26,7 +26,7 @@ COUNTERS = {
     "mcrelu_networks": "Networks whose rows are in a shard",
     "mcrelu_blocks_done": "Blocks whose shard is written",
     "mcrelu_blocks_failed": "Blocks that were given up: they raised, or were tried too often",
-    "mcrelu_blocks_retried": "Attempts at blocks that lost their worker or their store",
+    "mcrelu_blocks_retried": "Attempts at blocks made again: worker or store lost, or overdue",
     "mcrelu_shard_bytes": "Bytes of the shards that were written",
     f"mcrelu_{Counted.STEPS}": "Steps of an optimiser, each network by itself",
     f"mcrelu_{Counted.LOOSE_NEURONS}": "Times that a neuron left its group, or had none",

@@ -143,8 +143,7 @@ def _settled(
     if isinstance(result, BlockDone):
         return result
     if isinstance(result, BlockFailed) or number >= MAX_ATTEMPTS or gone:
-        executor.hear("failed", task)
-        return _final(result, task, number)
+        return _final(executor, result, task, number)
     seconds = BACKOFF_SECONDS * 2 ** (number - 1) if store_failed else 0.0
     retries.add(task, number + 1, seconds)
     executor.hear("retried", task)
@@ -208,6 +207,7 @@ class _Flights(Generic[Handle]):
             if _name(flight) in late:
                 self._repeated.add(_name(flight))
                 twin = self.submit(flight.task, flight.number + 1)
+                self._executor.hear("retried", flight.task)
                 self._twins |= {handle: twin, twin: handle}
 
     def give_up(self) -> None:
@@ -231,7 +231,15 @@ def _result(executor: Executor[Handle], handle: Handle) -> BlockResult | SystemF
         return fault
 
 
-def _final(result: BlockResult | SystemFaultError, task: BlockTask, number: int) -> BlockResult:
+def _final(
+    executor: Executor[Handle],
+    result: BlockResult | SystemFaultError,
+    task: BlockTask,
+    number: int,
+) -> BlockResult:
+    """The result after which a block is not tried again."""
+    if not isinstance(result, BlockDone):
+        executor.hear("failed", task)
     if isinstance(result, SystemFaultError):
         return BlockFailed(task.block, f"{result} ({number} attempts)", "")
     return result

@@ -244,7 +244,7 @@ def run_on(cluster: Any, folder: Path, wanted: Sweep) -> Output:
 def settled(prometheus: Prometheus, name: str, wanted: float) -> None:
     """Wait for a sum to be what it is to be, and see that it stays so."""
     expression = f"sum(ray_mcrelu_{name})"
-    wait_until(lambda: prometheus.number(expression) >= wanted, f"{expression} >= {wanted}", 30)
+    wait_until(lambda: prometheus.number(expression) >= wanted, f"{expression} >= {wanted}")
     time.sleep(2)
     assert prometheus.number(expression) == wanted, name
 
