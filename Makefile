@@ -39,7 +39,7 @@ install-test: .venv/.installed-test
 	touch $@
 
 .venv/.installed-test: .venv/.installed
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[test,dev,torch]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[test,dev,torch,keras]'
 	touch $@
 
 # The package's own lowest versions are constraints, since the tests' tools ask for newer ones.

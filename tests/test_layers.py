@@ -36,6 +36,7 @@ LAYERS = (
         "store.files",
         "store.local_store",
         "store.remote_store",
+        "store.retrying_store",
         "store.uris",
         "store.parquet",
         "store.columns",
@@ -51,7 +52,7 @@ LAYERS = (
     ("verify", "film"),
     ("experiments",),
     ("runtime",),
-    ("terminal", "facts", "report", "api"),
+    ("terminal", "facts", "report", "api", "crosscheck"),
     ("serve",),
     ("cli", "reference", "__main__"),
 )

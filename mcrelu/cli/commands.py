@@ -10,6 +10,7 @@ import traceback
 import click
 
 from mcrelu.cli.checking import doctor_command, verify_command
+from mcrelu.cli.crosschecking import crosscheck_command
 from mcrelu.cli.reading import (
     check_command,
     compact_command,
@@ -49,6 +50,7 @@ for command in (
     check_command,
     compact_command,
     verify_command,
+    crosscheck_command,
     doctor_command,
 ):
     cli.add_command(command)

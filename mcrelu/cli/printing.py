@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Callable
 from typing import Any
 
 import click
@@ -20,6 +21,8 @@ from mcrelu.store.reduce import written_tables
 from mcrelu.sweep.sweep import Sweep
 from mcrelu.terminal import facts_table, section_table, show
 
+Command = Callable[..., Any]
+
 MOST_ROWS = 10_000  # of a table in JSON
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
@@ -27,6 +30,20 @@ set_option = click.option(
     "--set", "settings", multiple=True, metavar="KEY=VALUE", help="Change a key of the spec."
 )
 out_argument = click.argument("out")
+_cluster_options = (
+    click.option("--serial", is_flag=True, help="Run in this process, without Ray."),
+    click.option("--address", help="Ray cluster to join [default: RAY_ADDRESS, else a local one]."),
+    click.option(
+        "--workers", type=click.IntRange(1), help="CPUs of the local cluster [default: all]."
+    ),
+)
+
+
+def cluster_options(command: Command) -> Command:
+    """Where a command runs its blocks: ``serial``, ``address`` and ``workers``."""
+    for option in reversed(_cluster_options):
+        command = option(command)
+    return command
 
 
 def emit(as_json: bool, value: dict[str, Any], *tables: Table | Group) -> None:

@@ -7,7 +7,15 @@ from dataclasses import asdict
 import click
 
 from mcrelu.api import default_out, execute
-from mcrelu.cli.printing import console, emit, json_option, note, present, set_option
+from mcrelu.cli.printing import (
+    cluster_options,
+    console,
+    emit,
+    json_option,
+    note,
+    present,
+    set_option,
+)
 from mcrelu.errors import ExitCode
 from mcrelu.runtime.plan import local_cores, plan
 from mcrelu.runtime.progress import display_on
@@ -21,9 +29,7 @@ from mcrelu.terminal import plan_table
 @click.argument("spec")
 @click.option("--out", help="Path or URI of the output [default: results/<name of the spec>].")
 @set_option
-@click.option("--serial", is_flag=True, help="Run in this process, without Ray.")
-@click.option("--address", help="Ray cluster to join [default: RAY_ADDRESS, else a local one].")
-@click.option("--workers", type=click.IntRange(1), help="CPUs of the local cluster [default: all].")
+@cluster_options
 @click.option("--join", is_flag=True, help="Help a run that writes the output now.")
 @click.option("--block", metavar="CELL/INDEX", help="Do this block alone, as in width=16/0.")
 @json_option

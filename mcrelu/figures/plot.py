@@ -11,7 +11,7 @@ from matplotlib.transforms import Bbox
 from mcrelu.errors import UserError
 from mcrelu.experiments.base import CELLS, Drawing, Experiment, Replay, Tables
 from mcrelu.figures.captions import add_caption, joined, names_together
-from mcrelu.figures.style import FORMATS, look, publish, publish_as
+from mcrelu.figures.style import FORMATS, PGF, look, publish, publish_as
 from mcrelu.store.completeness import unfinished
 from mcrelu.store.files import Files
 from mcrelu.store.output import Output, csv_of
@@ -40,7 +40,7 @@ def draw(output: Output) -> list[str]:
 
 
 def draw_at(outputs: Sequence[Output], place: str) -> list[str]:
-    """One figure of several outputs: at a path or URI that names a PNG, PDF or SVG, or below it.
+    """One figure of several outputs: as the PNG, PDF, SVG or PGF that a place names, or below it.
 
     A file gets the first figure, a folder all of them with their tables. Returns the paths.
 
@@ -52,9 +52,9 @@ def draw_at(outputs: Sequence[Output], place: str) -> list[str]:
     name = place.rpartition("/")[2]
     kind = PurePath(name).suffix.lower().removeprefix(".")
     if kind in OTHER_FORMATS:
-        known = ", ".join(FORMATS)
+        known = ", ".join((*FORMATS, PGF))
         raise UserError(f"{place}: cannot write {kind}; use one of {known}, or give a folder")
-    if kind not in FORMATS:
+    if kind not in (*FORMATS, PGF):
         return draw_together(outputs, Files.at(place))
     return _draw_first(outputs, Files.at(place.removesuffix(name) or "."), name, kind)
 

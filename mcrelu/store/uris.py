@@ -15,6 +15,7 @@ from pyarrow import fs
 from mcrelu.errors import ResourceError, UserError
 
 SCHEMES = ("file", "s3", "gs", "gcs", "abfs", "abfss", "hdfs", "viewfs")
+CONNECT_SECONDS, REQUEST_SECONDS = 3.0, 5.0  # of one request
 ANSWER_SECONDS = 8.0  # that a store may take for each of its first two answers
 
 ASKING = "asks a store"  # name of threads that may wait for one without end
@@ -51,7 +52,7 @@ def open_uri(uri: str) -> tuple[fs.FileSystem, str]:
             "give a path or URI such as s3://bucket/run"
         )
     try:
-        filesystem, root = _answer(uri, lambda: fs.FileSystem.from_uri(uri))
+        filesystem, root = _answer(uri, lambda: _open(uri))
     except pa.ArrowInvalid as error:
         raise UserError(f"{shown(uri)}: {first_line(error)}; give a path or URI") from None
     if filesystem.type_name != "local":
@@ -61,6 +62,30 @@ def open_uri(uri: str) -> tuple[fs.FileSystem, str]:
             raise UserError(f"{shown(uri)}: has an empty segment, . or ..; give the plain path")
         _answer(uri, lambda: filesystem.get_file_info(root))
     return filesystem, root
+
+
+def _open(uri: str) -> tuple[fs.FileSystem, str]:
+    filesystem, root = fs.FileSystem.from_uri(uri)
+    return _for_small_files(filesystem) if filesystem.type_name == "s3" else filesystem, root
+
+
+def _for_small_files(filesystem: fs.FileSystem) -> fs.FileSystem:
+    """An S3 client that writes a small file by one request, and gives up after seconds.
+
+    By default every file is a multipart upload, of three requests, and a request that gets no
+    answer is tried again for a minute and a half, deaf to signals; retrying_store.py does that
+    better. There is no way to say otherwise in a URI, so this is a copy, made as pickle makes one.
+    """
+    make, (options,) = filesystem.__reduce__()
+    return make(
+        {
+            **options,
+            "allow_delayed_open": True,
+            "connect_timeout": CONNECT_SECONDS,
+            "request_timeout": REQUEST_SECONDS,
+            "retry_strategy": fs.AwsStandardS3RetryStrategy(max_attempts=1),
+        }
+    )
 
 
 def _answer(uri: str, ask: Callable[[], T]) -> T:

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
+from mcrelu.errors import UserError
 from mcrelu.sweep.cell import Cell
 
 T = TypeVar("T")
@@ -83,6 +84,16 @@ class CommonSpec(Model, ABC):
     def notes(self) -> Iterator[str]:
         """What a user should know of the sweep before it runs, a sentence each."""
         yield from ()
+
+    def independent(self) -> dict[str, Any]:
+        """The keys to change so that an independent program trains the same kind of networks.
+
+        Raises
+        ------
+        UserError
+            If there is no such program.
+        """
+        raise UserError(f"experiment {self.experiment!r}: no independent program does it")
 
     @abstractmethod
     def settings(self) -> dict[str, Any]:

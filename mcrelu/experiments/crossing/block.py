@@ -14,6 +14,7 @@ from mcrelu.data import point_weights, sample_size
 from mcrelu.engines.one_d.registry import get_engine
 from mcrelu.experiments.base import BlockTask
 from mcrelu.experiments.crossing.cell import CrossingCell, StepRule
+from mcrelu.experiments.crossing.keras_training import KERAS, train_by_keras
 from mcrelu.experiments.crossing.rows import crossing_rows
 from mcrelu.experiments.crossing.train import Checks, train
 from mcrelu.init import INITIALIZERS, DrawnWeights
@@ -37,6 +38,8 @@ def do(task: BlockTask, files: Files) -> pa.Table:  # noqa: ARG001 - it keeps no
 def warm_up_cells(cell: Cell) -> Iterator[Cell]:
     """Cells that take no time and run every kernel that a cell may need."""
     assert isinstance(cell, CrossingCell)
+    if cell.engine == KERAS:
+        return  # it has no kernels
     small = replace(cell, width=_WARM_UP_WIDTH, checks=Checks(2, 1), offset=0.0, init="he")
     yield small
     yield replace(small, step_rule=_FAR)
@@ -53,6 +56,8 @@ def train_block(block: Block, provenance: Provenance) -> tuple[Floats, Outcome]:
     """Draw and train the networks of a block: their step sizes (m,) and outcomes."""
     cell = block.cell
     assert isinstance(cell, CrossingCell)
+    if cell.engine == KERAS:
+        return train_by_keras(cell, network_seeds(block, provenance))
     draws = draw_block(block, provenance)
     problem = problem_of(cell, draws)
     minibatches = None if cell.optimizer == "gd" else draws.minibatches
@@ -88,6 +93,12 @@ def draw_block(block: Block, provenance: Provenance) -> Draws:
     batches = [batch for batch in _legacy_batches(provenance.seed) if batch.width == width]
     batch = batches[block.index]
     return legacy_draws(batch.seed, batch.networks, width, points, sample_size(width))
+
+
+def network_seeds(block: Block, provenance: Provenance) -> list[np.random.SeedSequence]:
+    """A seed per network, for what trains them one by one."""
+    root = np.random.SeedSequence(provenance.seed, spawn_key=(block.cell.stream, block.index))
+    return root.spawn(block.networks)
 
 
 def problem_of(cell: CrossingCell, draws: Draws) -> Problem:

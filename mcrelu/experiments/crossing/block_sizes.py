@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from mcrelu.experiments.crossing.cell import CrossingCell
+from mcrelu.experiments.crossing.keras_training import KERAS, NETWORKS_PER_BLOCK
 from mcrelu.experiments.crossing.stopping import Sufficient
 from mcrelu.theory.criterion import Form
 
@@ -19,6 +20,8 @@ MOST_NEURONS_IF_FEW_CROSS = 2**30
 
 def default_block_size(cell: CrossingCell) -> int:
     """Networks per block where the spec does not say it."""
+    if cell.engine == KERAS:
+        return NETWORKS_PER_BLOCK
     networks, neurons = MOST_NETWORKS_PER_BLOCK, MOST_NEURONS_PER_BLOCK
     if cell.engine == "grouped" and Sufficient(Form.MODEWISE) in cell.criteria:
         networks = MOST_NETWORKS_PER_MODEWISE_BLOCK

@@ -9,6 +9,7 @@ import numpy as np
 
 from mcrelu.data import SQUARED, STANDARD_X, OwnPoints, SampleRule, standard_points
 from mcrelu.engines.one_d.registry import ENGINES
+from mcrelu.experiments.crossing.keras_training import KERAS, MEMORY
 from mcrelu.experiments.crossing.stopping import Criterion, Crossing, EarlyStopping, Sufficient
 from mcrelu.experiments.crossing.train import Checks
 from mcrelu.philox import MINIBATCH
@@ -79,6 +80,8 @@ class CrossingCell(Cell):
         }
         if self.leaky_slope:  # not where it is 0: cells of ReLU networks keep their identities
             values["leaky_slope"] = self.leaky_slope
+        if self.engine == KERAS:  # which draws networks of its own
+            values["engine"] = KERAS
         return values | self._unlike_the_paper()
 
     def _unlike_the_paper(self) -> dict[str, Any]:
@@ -117,6 +120,8 @@ class CrossingCell(Cell):
 
     def memory(self, networks: int) -> int:
         """Peak bytes that a block of so many networks needs."""
+        if self.engine == KERAS:
+            return MEMORY
         crossing = networks
         if self.rarely_crosses:
             crossing = min(networks, 1 + int(MOST_CROSSING * networks / self.width**0.5))

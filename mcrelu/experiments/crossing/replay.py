@@ -12,9 +12,9 @@ from mcrelu.errors import UserError
 from mcrelu.experiments.base import BlockTask, Drawing, Replay, Section, Trajectory
 from mcrelu.experiments.crossing.block import draw_block, problem_of
 from mcrelu.experiments.crossing.cell import CrossingCell
+from mcrelu.experiments.crossing.keras_training import KERAS
 from mcrelu.experiments.crossing.replay_figures import (
     function_figure,
-    function_of,
     grid_of,
     kinks_figure,
     outermost_kinks,
@@ -22,7 +22,7 @@ from mcrelu.experiments.crossing.replay_figures import (
 from mcrelu.experiments.crossing.rows import crossing_rows
 from mcrelu.experiments.crossing.stopping import Sufficient, squared_error
 from mcrelu.experiments.crossing.train import Moment, train
-from mcrelu.problems.one_d import Barrier, Outcome, Problem, StopReason, Weights
+from mcrelu.problems.one_d import Barrier, Outcome, Problem, StopReason, Weights, function_at
 from mcrelu.rng import Draws, MinibatchStream, Normals
 from mcrelu.sweep.cell import Block
 from mcrelu.theory.certificate import certified
@@ -76,6 +76,8 @@ def replay(task: BlockTask, network: int) -> Replay:
     """
     block, cell = task.block, task.block.cell
     assert isinstance(cell, CrossingCell)
+    if cell.engine == KERAS:
+        raise UserError("engine = 'keras': is there to be compared; replay a sweep of our engines")
     if task.provenance.rng == "legacy" and cell.optimizer != "gd":
         raise UserError(
             "rng = 'legacy': the minibatches of a batch come from one stream, so no network of it "
@@ -152,7 +154,7 @@ def _trajectory(states: list[State], problem: Problem) -> Trajectory:
         steps=np.array([state.step for state in states]),
         kinks=outermost_kinks(states, _ANIMATED_KINKS),
         x=x,
-        values=np.array([function_of(one.weights, x, problem.leaky_slope) for one in states]),
+        values=np.array([function_at(one.weights, x, problem.leaky_slope)[0] for one in states]),
         data=problem.points,
         shares=problem.p[0],
         losses={

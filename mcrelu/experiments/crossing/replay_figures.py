@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from mcrelu.figures.panels import log_axis, log_limits
 from mcrelu.figures.style import COLORS, COLUMN_WIDTH, GREY, PAGE_WIDTH
-from mcrelu.problems.one_d import Barrier, Outcome, Problem, Weights
+from mcrelu.problems.one_d import Barrier, Outcome, Problem, function_at, kinks
 from mcrelu.types import Floats, Ints, PointSet
 
 if TYPE_CHECKING:
@@ -67,9 +67,9 @@ def function_figure(states: Sequence[State], problem: Problem, counts: Ints) -> 
     shown = states[:: max(1, len(states) // _MOST_CURVES)]
     shades = colormaps["Blues"](np.linspace(0.2, 1.0, len(shown)))
     for state, shade in zip(shown, shades, strict=True):
-        values = function_of(state.weights, grid, problem.leaky_slope)
+        values = function_at(state.weights, grid, problem.leaky_slope)[0]
         axes.plot(grid, values, color=tuple(shade), linewidth=0.8)
-    last = function_of(states[-1].weights, grid, problem.leaky_slope)
+    last = function_at(states[-1].weights, grid, problem.leaky_slope)[0]
     axes.plot(grid, last, color=COLORS[0], linewidth=1.4, label=f"step {states[-1].step}")
     seen = counts > 0
     area = 12.0 + 40.0 * counts[seen] / counts.max()
@@ -92,22 +92,14 @@ def _draw_kinks(axes: Axes, steps: Ints, states: Sequence[State]) -> None:
 
 def outermost_kinks(states: Sequence[State], most: int) -> Floats:
     """Where the kinks are that move farthest, (len(states), at most ``most``)."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        kinks = np.array([-state.weights.b[0] / state.weights.a[0] for state in states])
-    return np.asarray(kinks[:, np.argsort(-np.nanmax(np.abs(kinks), axis=0))[:most]])
+    places = np.array([kinks(state.weights)[0] for state in states])
+    return np.asarray(places[:, np.argsort(-np.nanmax(np.abs(places), axis=0))[:most]])
 
 
 def grid_of(x: Floats, count: int) -> Floats:
     """Places at which functions are drawn: a little beyond the data."""
     reach = 1.15 * np.abs(x).max()
     return np.linspace(-reach if x.min() < 0 else 0.0, reach if x.max() > 0 else 0.0, count)
-
-
-def function_of(weights: Weights, grid: Floats, leak: float) -> Floats:
-    """The function at some places, of one network."""
-    z = weights.a[0][:, None] * grid + weights.b[0][:, None]
-    active = np.where(z >= 0.0, z, leak * z)
-    return np.asarray(weights.c[0] + (weights.w[0][:, None] * active).sum(axis=0))
 
 
 def _distance(inverse: float) -> float:

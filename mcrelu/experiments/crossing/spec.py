@@ -13,6 +13,8 @@ from mcrelu.data import OwnPoints
 from mcrelu.engines.one_d.registry import ENGINES, default_engine
 from mcrelu.experiments.crossing.block_sizes import default_block_size
 from mcrelu.experiments.crossing.cell import CrossingCell, Scales, StepRule
+from mcrelu.experiments.crossing.keras_training import KERAS
+from mcrelu.experiments.crossing.keras_training import SEMANTICS as KERAS_SEMANTICS
 from mcrelu.experiments.crossing.notes import notes_on
 from mcrelu.experiments.crossing.spec_checks import check
 from mcrelu.experiments.crossing.spec_parts import (
@@ -65,7 +67,7 @@ class CrossingSpec(CommonSpec):
     step_size: StepSize = "inv_lambda_max"
     stop: Stop | None = None
     checks: CheckOptions | None = None
-    engine: Literal["auto", "grouped", "dense"] = "auto"
+    engine: Literal["auto", "grouped", "dense", "keras"] = "auto"
     device: Literal["auto", "cpu"] = "auto"
     rng: Literal["philox4x32", "philox", "legacy"] = "philox4x32"
 
@@ -124,6 +126,10 @@ class CrossingSpec(CommonSpec):
             shared.append("step_size")
         return {key: values[key] for key in shared}
 
+    def independent(self) -> dict[str, Any]:
+        """Trained by Keras, in blocks of its own size."""
+        return {"engine": KERAS, "block_size": None}
+
     @property
     def relative_width(self) -> float | None:
         """How narrow a cell's confidence sequence must be for it to end, if that is asked."""
@@ -143,7 +149,7 @@ class CrossingSpec(CommonSpec):
             yield CrossingCell(
                 width=width,
                 engine=engine,
-                semantics=ENGINES[engine].semantics,
+                semantics=KERAS_SEMANTICS if engine == KERAS else ENGINES[engine].semantics,
                 offset=float(offset),
                 optimizer=optimizer,
                 init=init,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mcrelu.engines.one_d.registry import ENGINES
+from mcrelu.experiments.crossing.keras_training import KERAS
 from mcrelu.experiments.crossing.spec_parts import OverWidth
 from mcrelu.experiments.crossing.stopping import Crossing, EarlyStopping, Sufficient
 from mcrelu.philox import MINIBATCH
@@ -51,9 +52,33 @@ def _check_criteria(spec: CrossingSpec, shape: Shape) -> None:
 
 
 def _check_engine(spec: CrossingSpec, shape: Shape) -> None:
+    if spec.engine == KERAS:
+        _check_keras(spec, shape)
+        return
     for optimizer in shape.lists.optimizer:
         if spec.engine != "auto" and optimizer not in ENGINES[spec.engine].optimizers:
             raise ValueError(f"engine = {spec.engine!r}: cannot train with {optimizer!r}; use auto")
+
+
+def _check_keras(spec: CrossingSpec, shape: Shape) -> None:
+    """What is checked by Keras is SGD with early stopping (docs/method.md 8)."""
+    lists = shape.lists
+    if [*map(type, shape.criteria)] != [Crossing, EarlyStopping]:
+        raise ValueError("engine = 'keras': stops by [crossing, early_stopping]; use engine auto")
+    if spec.checks and spec.checks.early:
+        raise ValueError(
+            f"checks.early = {spec.checks.early}: engine 'keras' checks after whole epochs; "
+            "leave early out"
+        )
+    possible = {
+        f"{shape.place}.optimizer": (lists.optimizer, ["sgd"]),
+        f"{shape.place}.init": (lists.init, ["he"]),
+        f"{shape.place}.leaky_slope": (lists.leaky_slope, [0.0]),
+        "rng": (spec.rng, "philox4x32"),
+    }
+    for key, (value, only) in possible.items():
+        if value != only:
+            raise ValueError(f"{key} = {value}: engine 'keras' can do {only} only; use engine auto")
 
 
 def _check_steps(spec: CrossingSpec, shape: Shape) -> None:
