@@ -188,6 +188,7 @@ def test_networks_come_page_by_page(tmp_path: Path, visit: Open) -> None:
         column = texts(page, "#networks thead th").index("status")
         told = page.locator("#networks tbody tr").last.locator("td").nth(column).text_content()
         assert told == ("crossed" if rows[-1]["status"] == 3 else "locally converged")
+        page.close()  # before its server goes, which it would complain of
 
 
 def test_a_run_is_seen_while_it_runs(tmp_path: Path, visit: Open) -> None:
@@ -222,6 +223,7 @@ def test_a_run_is_seen_while_it_runs(tmp_path: Path, visit: Open) -> None:
         expect(page.locator("#sections h2").first).to_be_visible()
         assert networks_of(page) == 6000
         assert page.evaluate("window.same") is True
+        page.close()
 
 
 def networks_of(page: Any) -> int:
@@ -240,7 +242,8 @@ def test_a_page_finds_its_server_again(folder: Path, visit: Open) -> None:
         expect(page.locator("#link")).to_have_text("live", timeout=SOON)
         page.locator(".point").first.click()
         page.locator("[data-network]").first.wait_for()
-    assert page.evaluate("window.same") is True
+        assert page.evaluate("window.same") is True
+        page.close()
     complaints = visit.complaints  # type: ignore[attr-defined]
     assert all("ERR_CONNECTION_REFUSED" in one or "INCOMPLETE" in one for one in complaints)
     complaints.clear()  # that the server was away is what they say
@@ -258,6 +261,7 @@ def test_a_token_is_asked_for(folder: Path, visit: Open) -> None:
         page.locator(".point").first.wait_for()
         expect(page.locator("#link")).to_have_text("live")
         assert "secret" not in page.url
+        page.close()
 
 
 MARKUP = "<img src=x onerror='window.hacked=1'><script>window.hacked=1</script>"
