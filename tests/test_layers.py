@@ -18,7 +18,7 @@ PACKAGE = Path(__file__).parent.parent / "mcrelu"
 # From the bottom up; a module may import its own layer and those before it. The longest name that
 # fits a module is its place.
 LAYERS = (
-    ("types", "errors", "jit", "memory", "problems"),
+    ("types", "errors", "texts", "jit", "memory", "problems"),
     (
         "bias_init",
         "data",
@@ -38,6 +38,7 @@ LAYERS = (
         "store.remote_store",
         "store.retrying_store",
         "store.uris",
+        "store.npz",
         "store.parquet",
         "store.columns",
         "store.manifest",

@@ -25,6 +25,7 @@ from mcrelu.cli.serving import serve_command
 from mcrelu.cli.watching import film_command, replay_command
 from mcrelu.errors import ExitCode, UserError, by_closed_pipe
 from mcrelu.store.uris import still_asking
+from mcrelu.texts import one_line
 
 
 @click.group(invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
@@ -99,6 +100,7 @@ def _discard_output() -> None:
 
 
 def _say(code: ExitCode, message: str) -> ExitCode:
+    message = one_line(message)
     if "--json" in sys.argv:
         click.echo(json.dumps({"error": message, "exit_code": code}))
     click.echo(f"mcrelu: {message}", err=True)

@@ -6,9 +6,10 @@ import heapq
 import time
 from collections.abc import Callable, Collection, Generator
 from itertools import count
-from typing import NamedTuple, Protocol, TypeVar
+from typing import Generic, NamedTuple, Protocol, TypeVar
 
 from mcrelu.experiments.base import BlockTask
+from mcrelu.runtime.stalls import Flight, Times
 from mcrelu.runtime.task import BlockDone, BlockFailed, BlockResult, StoreFailed
 
 # How long the loop sleeps or waits for a result before it looks at everything else again: signals,
@@ -76,6 +77,7 @@ def run_blocks(
     executor: Executor[Handle],
     stopping: Callable[[], bool],
     tick: Callable[[], None],
+    say: Callable[[str], None] = lambda _: None,
 ) -> Generator[BlockResult]:
     """Results as they come, one per block.
 
@@ -85,41 +87,115 @@ def run_blocks(
 
     A block that lost its worker is tried again at once, one that found its store missing after a
     while, at most MAX_ATTEMPTS times in all. While a block waits for its store those in flight go
-    on, but none begins: it would be trained in vain. The loop ends early and gives up what is in
-    flight once ``stopping()`` is true. ``tick`` is called at least every POLL_SECONDS while
-    an executor does not block.
+    on, but none begins: it would be trained in vain. A block that is overdue (:mod:`.stalls`) is
+    told of by ``say`` and submitted once more, beyond the capacity, which it may be that holds;
+    the first result counts, and the other attempt is given up. The loop ends early and gives up
+    what is in flight once ``stopping()`` is true. ``tick`` is called at least every POLL_SECONDS
+    while an executor does not block.
     """
     retries = _Retries()
-    flying: dict[Handle, tuple[BlockTask, int]] = {}
+    flights = _Flights(executor)
     try:
         while not stopping():
             limit = max(1, executor.capacity())  # a cluster may be without CPUs for a while
-            while len(flying) < limit:
+            while len(flights) < limit:
                 attempt = retries.due()
                 if attempt is None and not retries:
                     attempt = _first(next_task())
                 if attempt is None:
                     break
-                flying[executor.submit(*attempt)] = attempt
-            if flying:
-                finished = executor.wait(flying, POLL_SECONDS)
+                flights.submit(*attempt)
+            if flights:
+                finished = executor.wait(flights.handles(), POLL_SECONDS)
             elif retries:
                 time.sleep(min(POLL_SECONDS, retries.seconds()))
                 finished = []
             else:
                 return
             for handle in finished:
-                task, number = flying.pop(handle)
-                result = _result(executor, handle)
-                if number == MAX_ATTEMPTS or isinstance(result, BlockDone | BlockFailed):
+                landed = flights.land(handle)
+                if landed is None:
+                    continue
+                (task, number, _), result = landed
+                if number >= MAX_ATTEMPTS or isinstance(result, BlockDone | BlockFailed):
                     yield _final(result, task, number)
                 else:
                     store_failed = isinstance(result, StoreFailed)
                     seconds = BACKOFF_SECONDS * 2 ** (number - 1) if store_failed else 0.0
                     retries.add(task, number + 1, seconds)
+            flights.repeat_overdue(say)
             tick()
     finally:
-        executor.cancel(flying)
+        flights.give_up()
+
+
+class _Flights(Generic[Handle]):
+    """The attempts in flight; an overdue block has two."""
+
+    def __init__(self, executor: Executor[Handle]) -> None:
+        self._executor = executor
+        self._flying: dict[Handle, Flight] = {}
+        self._twins: dict[Handle, Handle] = {}  # both ways
+        self._repeated: set[tuple[str, int]] = set()
+        self._times = Times()
+        self._next_look = time.monotonic() + POLL_SECONDS
+
+    def __len__(self) -> int:
+        return len(self._flying)
+
+    def handles(self) -> Collection[Handle]:
+        """All of them."""
+        return self._flying.keys()
+
+    def submit(self, task: BlockTask, number: int) -> Handle:
+        """Submit an attempt at a block."""
+        handle = self._executor.submit(task, number)
+        self._flying[handle] = Flight(task, number, time.monotonic())
+        return handle
+
+    def land(self, handle: Handle) -> tuple[Flight, BlockResult | SystemFaultError] | None:
+        """An attempt that has finished and its result; None if another attempt decides."""
+        if handle not in self._flying:  # its twin finished in the same moment
+            return None
+        flight, result = self._flying.pop(handle), _result(self._executor, handle)
+        twin = self._twins.pop(handle, None)
+        if twin is not None:
+            del self._twins[twin]
+        if isinstance(result, BlockDone | BlockFailed):
+            self._times.finished(flight)
+            if twin is not None:
+                del self._flying[twin]
+                self._executor.cancel([twin])
+        elif twin is not None:
+            return None
+        return flight, result
+
+    def repeat_overdue(self, say: Callable[[str], None]) -> None:
+        """Submit blocks that are overdue once more, each once."""
+        now = time.monotonic()
+        if now < self._next_look:
+            return
+        self._next_look = now + POLL_SECONDS
+        fresh = {h: one for h, one in self._flying.items() if _name(one) not in self._repeated}
+        overdue = self._times.overdue(fresh.values())
+        if not overdue:
+            return
+        say(self._times.message(overdue))
+        late = set(map(_name, overdue))
+        for handle, flight in fresh.items():
+            if _name(flight) in late:
+                self._repeated.add(_name(flight))
+                twin = self.submit(flight.task, flight.number + 1)
+                self._twins |= {handle: twin, twin: handle}
+
+    def give_up(self) -> None:
+        """Cancel all of them."""
+        self._executor.cancel(self._flying)
+
+
+def _name(flight: Flight) -> tuple[str, int]:
+    block = flight.task.block
+    return block.cell.id, block.index
 
 
 def _first(task: BlockTask | None) -> tuple[BlockTask, int] | None:

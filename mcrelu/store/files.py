@@ -7,12 +7,13 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import unquote
 
 import pyarrow as pa
 from pyarrow import fs
 
 from mcrelu.errors import ResourceError, UserError
-from mcrelu.store.local_store import LocalStore
+from mcrelu.store.local_store import MOST_BYTES, LocalStore
 from mcrelu.store.remote_store import RemoteStore
 from mcrelu.store.retrying_store import RetryingStore
 from mcrelu.store.uris import first_line, open_uri, shown
@@ -22,6 +23,10 @@ _MAKE_ROOM = "make room or permit writing, then give the same command again"
 # A file where a folder should be, or a folder where a file should be.
 _IN_THE_WAY = (errno.EISDIR, errno.ENOTDIR, errno.EEXIST, errno.ELOOP)
 _OTHER_PATH = "give another path, or move what is in the way"
+
+
+class OversizedError(ResourceError):
+    """A file has more bytes than there may be."""
 
 
 class Files:
@@ -52,6 +57,8 @@ class Files:
         text = str(where)
         if not text:
             raise UserError("the path of an output is empty; give that of a folder, or a URI")
+        if "\0" in unquote(text):
+            raise UserError(f"{shown(text)}: has a zero byte in it; give a plain path or URI")
         if "://" not in text:
             text = str(Path(text).absolute())
             filesystem, root = fs.LocalFileSystem(), text
@@ -63,17 +70,22 @@ class Files:
             raise UserError(f"{text}: is a file; give the path of a folder")
         return cls(LocalStore(), root, text)
 
-    def read(self, name: str) -> bytes | None:
-        """The content of a file, None if there is none.
+    def read(self, name: str, most: int = MOST_BYTES) -> bytes | None:
+        """The content of a file of at most so many bytes, None if there is none.
 
         Raises
         ------
         ResourceError
-            If the store does not give it.
+            If the store does not give it; OversizedError if it has more bytes.
         """
         path = self.path(name)
         with _one_line(f"cannot read {path}", _REMEDY):
-            return self._store.read(path)
+            try:
+                return self._store.read(path, most)
+            except OSError as error:
+                if error.errno == errno.EFBIG:
+                    raise OversizedError(f"{path}: {first_line(error)}; restore it") from None
+                raise
 
     def publish(self, name: str, content: bytes | pa.Buffer) -> None:
         """Write a file, replacing what was there.

@@ -6,6 +6,7 @@ were told to slow down do not come back together.
 
 from __future__ import annotations
 
+import errno
 import random
 import time
 from collections.abc import Callable, Iterator
@@ -15,6 +16,7 @@ from typing import TypeVar
 
 import pyarrow as pa
 
+from mcrelu.store.local_store import MOST_BYTES
 from mcrelu.store.remote_store import RemoteStore
 
 PATIENCE_SECONDS = 30.0  # from the first failure of a request to its last try
@@ -60,9 +62,9 @@ class RetryingStore:
     def __init__(self, store: RemoteStore) -> None:
         self._store = store
 
-    def read(self, path: str) -> bytes | None:
-        """The content of a file, None if there is none."""
-        return _tried(lambda: self._store.read(path))
+    def read(self, path: str, most: int) -> bytes | None:
+        """The content of a file, None if there is none; OSError if it has more than ``most``."""
+        return _tried(lambda: self._store.read(path, most))
 
     def publish(self, path: str, content: bytes | pa.Buffer) -> None:
         """Write a file, replacing what was there."""
@@ -76,7 +78,7 @@ class RetryingStore:
             nonlocal tries
             tries += 1
             # An earlier try may have written it, although its answer was lost.
-            ours = tries > 1 and self._store.read(path) == content
+            ours = tries > 1 and self._store.read(path, MOST_BYTES) == content
             return ours or self._store.create(path, content)
 
         return _tried(once)
@@ -96,7 +98,8 @@ class RetryingStore:
 
 def is_passing(error: OSError) -> bool:
     """Whether trying again may help."""
-    if isinstance(error, FileNotFoundError | PermissionError | IsADirectoryError):
+    known = isinstance(error, FileNotFoundError | PermissionError | IsADirectoryError)
+    if known or error.errno == errno.EFBIG:
         return False
     return not any(word in str(error) for word in _PERMANENT)
 

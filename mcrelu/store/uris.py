@@ -48,8 +48,8 @@ def open_uri(uri: str) -> tuple[fs.FileSystem, str]:
     scheme = uri.partition("://")[0]
     if scheme not in SCHEMES:
         raise UserError(
-            f"{shown(uri)}: there are no stores of the kind {scheme}://; "
-            "give a path or URI such as s3://bucket/run"
+            f"{shown(uri)}: there are no stores of the kind {scheme}://; give a path, or a URI "
+            f"with one of {', '.join(SCHEMES)}, such as s3://bucket/run"
         )
     try:
         filesystem, root = _answer(uri, lambda: _open(uri))
