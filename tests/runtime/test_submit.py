@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -224,13 +223,10 @@ class TestScripted:
         assert indices(results, StoreFailed) == [2]
         assert executor.attempts[2] == 1
 
-    def test_a_store_that_came_back_in_between_has_its_time_again(
-        self, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr(submit, "STORE_SECONDS", 0.05)
+    def test_a_store_that_came_back_in_between_has_its_time_again(self, clock: Clock) -> None:
         retries = submit._Retries()
         assert not retries.store_is_gone(True)
-        time.sleep(0.06)
+        clock.now += submit.STORE_SECONDS + 1.0
         assert retries.store_is_gone(True)
         assert not retries.store_is_gone(False)
         assert not retries.store_is_gone(True)
