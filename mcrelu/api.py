@@ -15,7 +15,7 @@ from mcrelu.experiments.base import CELLS, Replay, Tables
 from mcrelu.figures.plot import draw
 from mcrelu.report import publish_report, sections_html
 from mcrelu.runtime.executors import executor_starter
-from mcrelu.runtime.heartbeat import RUNNING, is_running
+from mcrelu.runtime.heartbeat import RUNNING, is_running, last_status
 from mcrelu.runtime.notebook import default_display
 from mcrelu.runtime.plan import Plan
 from mcrelu.runtime.plan import plan as plan_sweep
@@ -31,7 +31,7 @@ from mcrelu.store.choosing import cells_with, chosen_cell
 from mcrelu.store.completeness import notices
 from mcrelu.store.contents import StoredCell
 from mcrelu.store.files import Files
-from mcrelu.store.output import STATUS, Output
+from mcrelu.store.output import Output
 from mcrelu.store.pooled import PooledReader
 from mcrelu.store.reduce import cell_table, known_damage, reduce
 from mcrelu.sweep.cell import Cell
@@ -92,7 +92,7 @@ class Run:
         inventory = output.inventory()
         tally = tally_of(output.contents, inventory)
         epochs = begun_blocks(output.files, {key: one.good for key, one in inventory.cells.items()})
-        last = output.read_json(STATUS)
+        last = last_status(output)
         if last is not None and last.get("state") == RUNNING and not is_running(last):
             last["state"] = "vanished"
         return {

@@ -8,15 +8,15 @@ from typing import Any
 from mcrelu.experiments.base import CELLS, Section, Tables
 from mcrelu.figures.captions import joined
 from mcrelu.runtime.block import versions
-from mcrelu.runtime.heartbeat import RUNNING, is_running
+from mcrelu.runtime.heartbeat import RUNNING, is_running, last_status
 from mcrelu.runtime.progress import duration
-from mcrelu.store.output import STATUS, Output
+from mcrelu.store.output import Output
 from mcrelu.store.timings import TIMINGS
 
 
 def facts_section(output: Output, tables: Tables) -> Section:
     """The run of an output in a few lines."""
-    status = output.read_json(STATUS) or {}
+    status = last_status(output) or {}
     name, used = output.name, status.get("versions") or {"mcrelu": output.contents.program}
     reduced = "" if used == versions() else _listed(versions())
     rows = [
@@ -73,10 +73,10 @@ def _listed(packages: dict[str, str]) -> str:
 def _dates(status: dict[str, Any]) -> str:
     """When the run began and ended, or gave its last sign."""
     try:
-        ends = [datetime.fromisoformat(str(status[key])) for key in ("started", "updated")]
-    except (KeyError, ValueError):
+        ends = [_minute(datetime.fromisoformat(status[key])) for key in ("started", "updated")]
+    except (KeyError, ValueError, OverflowError):
         return ""
-    return f"{_minute(ends[0])} to {_minute(ends[1])}"
+    return " to ".join(ends)
 
 
 def _state(status: dict[str, Any]) -> str:

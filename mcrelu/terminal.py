@@ -9,11 +9,13 @@ from typing import Any
 import pyarrow as pa
 from rich.console import Console, Group
 from rich.table import Table
+from rich.text import Text
 
 from mcrelu.experiments.base import Agreement, Section
 from mcrelu.runtime.plan import START_SECONDS, Plan
 from mcrelu.runtime.progress import duration
 from mcrelu.stats.verdicts import comparison_section
+from mcrelu.texts import printable
 
 MANY_CORES = (1, 16, 1000)  # beside those of this machine, forecasts are for so many
 
@@ -22,9 +24,9 @@ _NUMBER = re.compile(r"[-+]?[0-9.]|infinite|$")  # what a cell of a column of nu
 
 def section_table(section: Section) -> Group:
     """A section: its table, and its remarks below."""
-    remarks = (f" {remark}" for remark in section.remarks)
+    remarks = (_plain(f" {remark}") for remark in section.remarks)
     if not section.headings:
-        return Group(section.title, *remarks)
+        return Group(_plain(section.title), *remarks)
     return Group(_table(section.title, section.headings, section.rows), *remarks)
 
 
@@ -95,9 +97,9 @@ def plan_table(plan: Plan, cores: int, adaptive: bool) -> Table:
 
 def facts_table(title: str, rows: Sequence[tuple[str, str]]) -> Table:
     """Names and values."""
-    table = Table(title=title, title_justify="left", show_header=False, box=None)
+    table = Table(title=_plain(title), title_justify="left", show_header=False, box=None)
     for name, value in rows:
-        table.add_row(name, value)
+        table.add_row(_plain(name), _plain(value))
     return table
 
 
@@ -110,13 +112,18 @@ def show(console: Console, *tables: Table | Group) -> None:
 
 def _table(title: str, headings: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
     """A table; columns of numbers are flush right, columns of words flush left."""
-    table = Table(title=title, title_justify="left", caption_justify="left", box=None)
+    table = Table(title=_plain(title), title_justify="left", caption_justify="left", box=None)
     for k, heading in enumerate(headings):
         numbers = all(_NUMBER.match(row[k]) for row in rows)
-        table.add_column(heading, justify="right" if numbers else "left")
+        table.add_column(_plain(heading), justify="right" if numbers else "left")
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*map(_plain, row))
     return table
+
+
+def _plain(text: str) -> Text:
+    """A text that rich takes as it is: neither its markup nor control characters do anything."""
+    return Text(printable(text))
 
 
 def _damaged(status: dict[str, Any]) -> str:

@@ -18,7 +18,7 @@ PACKAGE = Path(__file__).parent.parent / "mcrelu"
 # From the bottom up; a module may import its own layer and those before it. The longest name that
 # fits a module is its place.
 LAYERS = (
-    ("types", "errors", "jit", "memory", "problems"),
+    ("types", "errors", "texts", "counting", "jit", "markdown", "memory", "problems"),
     (
         "bias_init",
         "data",
@@ -36,7 +36,9 @@ LAYERS = (
         "store.files",
         "store.local_store",
         "store.remote_store",
+        "store.retrying_store",
         "store.uris",
+        "store.npz",
         "store.parquet",
         "store.columns",
         "store.manifest",
@@ -52,7 +54,8 @@ LAYERS = (
     ("experiments",),
     ("runtime",),
     ("terminal", "facts", "report", "api", "crosscheck"),
-    ("cli", "reference", "__main__"),
+    ("serve",),
+    ("cli", "reference", "reference_commands", "reference_specs", "__main__"),
 )
 RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
 MODULES = sorted(PACKAGE.rglob("*.py"))

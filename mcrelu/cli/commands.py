@@ -21,10 +21,12 @@ from mcrelu.cli.reading import (
     status_command,
 )
 from mcrelu.cli.running import plan_command, run_command
+from mcrelu.cli.serving import serve_command
 from mcrelu.cli.submitting import submit_command
 from mcrelu.cli.watching import film_command, replay_command
 from mcrelu.errors import ExitCode, UserError, by_closed_pipe
 from mcrelu.store.uris import still_asking
+from mcrelu.texts import one_line
 
 
 @click.group(invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
@@ -47,6 +49,7 @@ for command in (
     compare_command,
     replay_command,
     film_command,
+    serve_command,
     check_command,
     compact_command,
     verify_command,
@@ -99,6 +102,7 @@ def _discard_output() -> None:
 
 
 def _say(code: ExitCode, message: str) -> ExitCode:
+    message = one_line(message)
     if "--json" in sys.argv:
         click.echo(json.dumps({"error": message, "exit_code": code}))
     click.echo(f"mcrelu: {message}", err=True)

@@ -64,6 +64,7 @@ def run_command(
         log.print(
             "Interrupted: the same command goes on from here; "
             f"mcrelu report {run.out} makes tables, figures and a report of what is there.",
+            markup=False,
             highlight=False,
             soft_wrap=True,
         )
@@ -71,9 +72,12 @@ def run_command(
         return run.exit_code
     present(run, as_json)
     if run.exit_code is ExitCode.FAILED_BLOCKS:
-        log.print(f"Some blocks failed: see {run.out}/errors; the same command tries them again.")
+        log.print(
+            f"Some blocks failed: see {run.out}/errors; the same command tries them again.",
+            markup=False,
+        )
     elif run.exit_code is ExitCode.BUDGET:
-        log.print(_shortfall(run.output), highlight=False, soft_wrap=True)
+        log.print(_shortfall(run.output), markup=False, highlight=False, soft_wrap=True)
     return run.exit_code
 
 

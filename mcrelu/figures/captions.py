@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 from collections.abc import Iterable
 from math import floor
@@ -10,12 +11,14 @@ from matplotlib.figure import Figure
 from matplotlib.transforms import Bbox
 
 from mcrelu.figures.style import GREY
+from mcrelu.texts import one_line, printable
 
 SIZE = 5.5  # points
 _LINE = 1.3 * SIZE / 72.0  # inches from one line to the next
 _CHARACTER = 0.53 * SIZE / 72.0  # inches, of a mean one
 _MARGIN = 0.05  # inches, on all sides
 MOST_NAMED = 8  # outputs
+_TEX = re.compile(r"[\\{}$]")  # what LaTeX would obey in a name
 
 
 def networks_per_point(counts: Iterable[int]) -> str:
@@ -28,7 +31,7 @@ def networks_per_point(counts: Iterable[int]) -> str:
 
 def names_together(names: Iterable[str]) -> str:
     """The names of outputs, some of them if there are many."""
-    every = list(names)
+    every = [_TEX.sub("?", one_line(name)) for name in names]
     rest = len(every) - MOST_NAMED
     return ", ".join(every[:MOST_NAMED]) + (f" and {rest} more" if rest > 0 else "")
 
@@ -49,11 +52,11 @@ def add_caption(figure: Figure, caption: str) -> Bbox:
     for legend in figure.legends:  # which else stand at the edge of whatever is saved
         legend.set_bbox_to_anchor((0.0, 0.0, 1.0, 1.0), figure.transFigure)
     width, height = figure.get_size_inches()
-    lines = textwrap.wrap(caption, floor((width - 2.0 * _MARGIN) / _CHARACTER))
+    lines = textwrap.wrap(printable(caption), floor((width - 2.0 * _MARGIN) / _CHARACTER))
     for k, line in enumerate(lines):
         figure.text(
             _MARGIN / width, -(_MARGIN + k * _LINE) / height, line, va="top", fontsize=SIZE,
-            color=GREY,
+            color=GREY, parse_math=False,
         )  # fmt: skip
     room = len(lines) * _LINE + 2.0 * _MARGIN if lines else 0.0
     return Bbox.from_extents(0.0, -room, width, height)

@@ -17,6 +17,7 @@ from mcrelu.store.files import Files
 from mcrelu.store.output import Output, csv_of
 from mcrelu.store.pooled import PooledReader
 from mcrelu.store.reduce import written_tables
+from mcrelu.texts import one_line
 
 FIGURES = "figures"
 # Of pictures, too: nobody means a folder of such a name
@@ -126,7 +127,7 @@ def _draw(
             paths += publish(drawing.figure, files, f"{folder}{drawing.name}", area)
             caption = joined((drawing.caption, source))
             for name, text in drawing.documents.items():
-                files.publish(f"{folder}{name}", f"% {caption}\n{text}".encode())
+                files.publish(f"{folder}{name}", f"% {one_line(caption)}\n{text}".encode())
                 paths.append(files.path(f"{folder}{name}"))
     return paths
 

@@ -8,12 +8,49 @@ import uuid
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from mcrelu.store.output import STATUS, Output
 
 STATUS_SECONDS = 5.0  # a driver writes its status so often
 LOST_SECONDS = 30.0  # without a sign for so long it is gone
 
 RUNNING = "running"
+
+
+class _Run(BaseModel):
+    """Who wrote a status."""
+
+    model_config = ConfigDict(strict=True, extra="allow")
+
+    id: str = ""
+    host: str = ""
+    pid: Annotated[int, Field(ge=0, lt=2**31)] = 0
+    process_started: str | None = None
+
+
+class _Status(BaseModel):
+    """What is read of a status; whatever else stands there is passed on."""
+
+    model_config = ConfigDict(strict=True, extra="allow", allow_inf_nan=False)
+
+    state: str
+    updated: str = ""
+    seconds: Annotated[float, Field(ge=0, le=1e12)] = 0.0
+    started: str = ""
+    run: _Run = _Run()
+    versions: dict[str, str] = {}
+
+
+def last_status(output: Output) -> dict[str, Any] | None:
+    """What status.json says; None if there is none, or it is not as we write it."""
+    status = output.read_json(STATUS)
+    try:
+        return _Status.model_validate(status).model_dump()
+    except ValidationError:
+        return None
 
 
 @cache
@@ -43,7 +80,7 @@ def is_running(status: dict[str, Any] | None) -> bool:
     started = run.get("process_started")
     if run.get("host") == socket.gethostname() and started is not None:
         return bool(started == _started(int(run.get("pid", 0))))
-    return _age(str(status.get("updated"))) < LOST_SECONDS
+    return abs(_age(str(status.get("updated")))) < LOST_SECONDS
 
 
 def is_other(status: dict[str, Any] | None) -> bool:

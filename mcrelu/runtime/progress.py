@@ -13,6 +13,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 from mcrelu.runtime.forecast import Forecast
 from mcrelu.runtime.prefix import Running
 from mcrelu.sweep.cell import Block
+from mcrelu.texts import printable
 
 LINE_SECONDS = 30.0
 BAR_SECONDS = 0.2  # between two updates
@@ -179,7 +180,7 @@ class Lines:
 
     def say(self, text: str) -> None:
         """Print it."""
-        self._console.print(text, markup=False, highlight=False, soft_wrap=True)
+        self._console.print(printable(text), markup=False, highlight=False, soft_wrap=True)
 
     def update(self, tally: Tally) -> None:
         """Print if it is time."""
@@ -206,7 +207,7 @@ class Bar:
 
     def say(self, text: str) -> None:
         """Print it above the bar."""
-        self._progress.console.print(text, markup=False, highlight=False)
+        self._progress.console.print(printable(text), markup=False, highlight=False)
 
     def update(self, tally: Tally) -> None:
         """Move the bar if it is time."""
@@ -225,7 +226,7 @@ class Bar:
             self._task,
             total=1.0,
             completed=tally.forecast.fraction,
-            description=escape("\n".join(tally.lines())),
+            description=escape(printable("\n".join(tally.lines()))),
         )
 
 

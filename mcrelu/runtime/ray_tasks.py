@@ -14,9 +14,9 @@ from ray.exceptions import RayError, RayTaskError, RuntimeEnvSetupError
 
 from mcrelu.errors import ResourceError
 from mcrelu.experiments.base import BlockTask
-from mcrelu.runtime import ray_cluster
+from mcrelu.runtime import metrics, ray_cluster
 from mcrelu.runtime.block import versions
-from mcrelu.runtime.submit import SystemFaultError
+from mcrelu.runtime.submit import Event, SystemFaultError
 from mcrelu.runtime.task import BlockResult
 from mcrelu.runtime.warmup import warm_attempts
 from mcrelu.sweep.cell import Cell
@@ -55,6 +55,7 @@ class Done(NamedTuple):
 def _do_blocks(attempts: Sequence[Attempt]) -> Done:
     started = time.perf_counter()
     results = warm_attempts(attempts)
+    metrics.done(results)
     return Done(results, time.perf_counter() - started)
 
 
@@ -79,6 +80,7 @@ class RayExecutor:
         self._gathered: list[Handle] = []  # blocks of the next task
         self._tasks: dict[ObjectRef[Done], list[Handle]] = {}  # in flight
         self._outcomes: dict[Handle, BlockResult | Exception] = {}  # not asked for yet
+        self._unwanted: set[Handle] = set()  # in flight beside others that are wanted
         self._cpus, self._asked = 0.0, -CLUSTER_SECONDS
 
     @classmethod
@@ -144,13 +146,21 @@ class RayExecutor:
             raise outcome
         return outcome
 
+    def hear(self, event: Event, task: BlockTask) -> None:
+        """Count it in Ray's metrics."""
+        metrics.heard(event, task)
+
     def cancel(self, handles: Collection[Handle]) -> None:
-        """Kill the workers of blocks in flight; a shard is written whole or not at all."""
-        self._gathered.clear()
-        for reference in self._tasks:
-            ray.cancel(reference, force=True)
-        self._tasks.clear()
-        self._outcomes.clear()
+        """Kill the workers that do nothing but such blocks; a shard is whole or not there."""
+        self._unwanted |= set(handles)
+        self._gathered = [one for one in self._gathered if one not in self._unwanted]
+        for handle in handles:
+            self._outcomes.pop(handle, None)
+        for reference, sharing in list(self._tasks.items()):
+            if self._unwanted.issuperset(sharing):
+                del self._tasks[reference]
+                ray.cancel(reference, force=True)
+        self._forget_unwanted()
 
     def close(self) -> None:
         """Leave the cluster; an embedded one ends."""
@@ -174,13 +184,27 @@ class RayExecutor:
 
     def _collect(self, reference: ObjectRef[Done]) -> None:
         handles = self._tasks.pop(reference)
+        outcomes = self._results(reference, handles)
+        for handle, outcome in zip(handles, outcomes, strict=True):
+            if handle not in self._unwanted:
+                self._outcomes[handle] = outcome
+        self._forget_unwanted()
+
+    def _forget_unwanted(self) -> None:
+        """Keep those given up that share a task with others in flight, and no more."""
+        if self._unwanted:
+            self._unwanted &= {handle for sharing in self._tasks.values() for handle in sharing}
+
+    def _results(
+        self, reference: ObjectRef[Done], handles: Sequence[Handle]
+    ) -> Sequence[BlockResult | Exception]:
+        """What became of each block of a task that has ended."""
         try:
             done: Done = fetch(reference)
         except (SystemFaultError, ResourceError) as error:
-            self._outcomes.update(dict.fromkeys(handles, error))
-        else:
-            self._outcomes.update(zip(handles, done.results, strict=True))
-            self._sizes.learn(handles[0].attempt.task.block.cell, len(handles), done.seconds)
+            return [error] * len(handles)
+        self._sizes.learn(handles[0].attempt.task.block.cell, len(handles), done.seconds)
+        return done.results
 
 
 class _TaskSizes:

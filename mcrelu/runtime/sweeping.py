@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +19,7 @@ from mcrelu.runtime.heartbeat import (
     STATUS_SECONDS,
     is_other,
     is_running,
+    last_status,
     now,
     this_run,
 )
@@ -29,6 +30,7 @@ from mcrelu.runtime.task import BlockDone, BlockFailed, BlockResult, StoreFailed
 from mcrelu.runtime.work import OneBlock, Work, work_of
 from mcrelu.store.checkpoints import newest_epochs
 from mcrelu.store.output import STATUS, Output
+from mcrelu.store.retrying_store import impatience
 from mcrelu.sweep.cell import Block
 
 ERRORS = "errors"
@@ -103,7 +105,7 @@ def do_sweep(
 
 def refuse_company(output: Output) -> None:
     """Raise ForeignOutputError if another run writes the output now."""
-    status = output.read_json(STATUS)
+    status = last_status(output)
     if is_running(status) and is_other(status):
         assert status is not None
         run = status["run"]
@@ -121,9 +123,12 @@ class _Session:
     display: Display
     _started: str = field(default_factory=now)
     _began: bool = False
+    _complained: bool = False
     _next_status: float = 0.0
     _kept: dict[str, Any] = field(default_factory=dict)  # of the status of an earlier run
     _old_errors: frozenset[str] = field(init=False)
+    # Files of errors/ to be written, or deleted where they are None
+    _errors: dict[str, dict[str, Any] | None] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         names = self.output.files.names(ERRORS)
@@ -139,9 +144,8 @@ class _Session:
         with Interrupts(raising=executor.name == "serial") as interrupts:
             try:
                 stopping = lambda: interrupts.received is not None  # noqa: E731
-                tick = lambda: self._tick(executor.workers())  # noqa: E731
                 self.work.tally.forecast.employ(executor.workers())
-                with closing(run_blocks(self._next, executor, stopping, tick)) as results:
+                with closing(self._blocks(executor, stopping)) as results:
                     for result in results:
                         self._take(result)
             except KeyboardInterrupt:
@@ -151,6 +155,12 @@ class _Session:
             return interrupts.exit_code
         return self.verdict()
 
+    def _blocks(
+        self, executor: Executor[Any], stopping: Callable[[], bool]
+    ) -> Generator[BlockResult]:
+        tick = lambda: self._tick(executor.workers())  # noqa: E731
+        return run_blocks(self._next, executor, stopping, tick, self.display.say)
+
     def verdict(self) -> ExitCode:
         """How a run ended that did all there was to do."""
         if self.work.tally.failed:
@@ -159,7 +169,7 @@ class _Session:
 
     def finish(self, code: ExitCode) -> ExitCode:
         """Record what was done, and say in status.json and on the display how the run ended."""
-        self.output.manifest.flush()
+        self._record()
         self._write_status(code)
         self.display.close(self.work.tally)
         return code
@@ -169,7 +179,7 @@ class _Session:
 
         The status still says when and how long the run took that did the work.
         """
-        last = self.output.read_json(STATUS) or {}
+        last = last_status(self.output) or {}
         self._kept = {key: last[key] for key in _OF_WORK if key in last}
         return self.finish(self.verdict())
 
@@ -196,9 +206,9 @@ class _Session:
         if isinstance(result, BlockDone):
             self.output.manifest.add(result.entry)
             if name in self._old_errors:
-                self.output.files.delete(name)
+                self._errors[name] = None
         else:
-            self.output.publish_json(name, self._describe(result))
+            self._errors[name] = self._describe(result)
         self.work.take(result)
         self.display.update(self.work.tally)
 
@@ -219,35 +229,61 @@ class _Session:
         self.work.tally.forecast.employ(workers)
         self.display.update(self.work.tally)
         if time.monotonic() >= self._next_status:
-            self.output.manifest.flush()
-            self._write_status(None)
+            with impatience():  # what is not written waits for the next time
+                self._write_status(None)
+                try:
+                    self._record()
+                except ResourceError as error:
+                    self._complain(error)
+
+    def _record(self) -> None:
+        """Write what the manifest does not have yet, and what is said of failed blocks."""
+        self.output.manifest.flush()
+        for name, value in list(self._errors.items()):
+            if value is None:
+                self.output.files.delete(name)
+            else:
+                self.output.publish_json(name, value)
+            del self._errors[name]
 
     def _write_status(self, code: ExitCode | None) -> None:
+        """Write status.json; where that is not possible the run goes on and tries again."""
         self._next_status = time.monotonic() + STATUS_SECONDS
+        try:
+            self.output.publish_json(STATUS, self._status(code))
+        except ResourceError as error:
+            self._complain(error)
+
+    def _complain(self, error: ResourceError) -> None:
+        """Say once that what only tells of the run cannot be written: that ends no run."""
+        if not self._complained:
+            self._complained = True
+            self.display.say(f"{error}. The run goes on and tries again")
+
+    def _status(self, code: ExitCode | None) -> dict[str, Any]:
         tally = self.work.tally
         cells = {"total": tally.cells, "reached": tally.reached}
         go_on = HOW_TO_GO_ON.get(code) if code is not None else None
-        self.output.publish_json(
-            STATUS,
-            {
-                "state": RUNNING if code is None else code.name.lower(),
-                "exit_code": code,
-                **({} if go_on is None else {"go_on": go_on}),
-                "run": this_run(),
-                "blocks": {
-                    "total": tally.blocks,
-                    "done": tally.blocks_done,
-                    "failed": tally.failed,
-                },
-                "networks": {"total": tally.networks, "done": tally.networks_done},
-                **({} if tally.reached is None else {"cells": cells}),
-                "started": self._started,
-                "updated": now(),
-                "seconds": round(tally.seconds, 3),
-                "versions": versions(),
-                **self._kept,
+        return {
+            "state": RUNNING if code is None else code.name.lower(),
+            "exit_code": code,
+            **({} if go_on is None else {"go_on": go_on}),
+            "run": this_run(),
+            "blocks": {
+                "total": tally.blocks,
+                "done": tally.blocks_done,
+                "failed": tally.failed,
             },
-        )
+            "networks": {"total": tally.networks, "done": tally.networks_done},
+            "networks_per_second": round(tally.rate, 3),
+            "seconds_left": tally.seconds_left,
+            **({} if tally.reached is None else {"cells": cells}),
+            "started": self._started,
+            "updated": now(),
+            "seconds": round(tally.seconds, 3),
+            "versions": versions(),
+            **self._kept,
+        }
 
 
 def _ourselves() -> str:

@@ -16,7 +16,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from mcrelu.store.files import Files
+from mcrelu.store.files import Files, OversizedError
+from mcrelu.store.npz import DAMAGED, arrays_in
 from mcrelu.store.shards import identity
 from mcrelu.sweep.cell import Block, Provenance
 from mcrelu.types import Bools
@@ -25,6 +26,8 @@ CHECKPOINTS = "checkpoints"
 
 _IDENTITY, _EPOCH = "identity", "epoch"
 _NAME = re.compile(r"[0-9]{10}-[0-9a-f]{16}\.npz")
+_PATH = re.compile(rf"([0-9a-f]{{16}})/([0-9]{{6,9}})/({_NAME.pattern})")
+_OVERHEAD = 2**26  # bytes of an archive beside what is trained: losses, names
 
 
 class Checkpoint(NamedTuple):
@@ -84,11 +87,9 @@ def newest_epochs(files: Files) -> dict[tuple[str, int], int]:
     """The newest epoch of each block that has a checkpoint, good or not, by cell id and index."""
     newest: dict[tuple[str, int], int] = {}
     for path in files.sizes(CHECKPOINTS):
-        cell, _, rest = path.partition("/")
-        block, _, name = rest.partition("/")
-        if _NAME.fullmatch(name):
-            key = cell, int(block)
-            newest[key] = max(newest.get(key, 0), _epoch(name))
+        if parts := _PATH.fullmatch(path):
+            key = parts[1], int(parts[2])
+            newest[key] = max(newest.get(key, 0), _epoch(parts[3]))
     return newest
 
 
@@ -98,14 +99,17 @@ def _folder(block: Block) -> str:
 
 def _read(files: Files, name: str, block: Block, provenance: Provenance) -> Checkpoint | None:
     """A checkpoint, None if it is torn, or of another sweep or another number of networks."""
-    content = files.read(name)
-    if content is None or not name.endswith(f"-{_digest(content)}.npz"):
+    most = _OVERHEAD + block.cell.memory(block.networks)
+    try:
+        content = files.read(name, most)
+        if content is None or not name.endswith(f"-{_digest(content)}.npz"):
+            return None
+        arrays = arrays_in(content, most)
+        if json.loads(str(arrays.pop(_IDENTITY))) != identity(block, provenance):
+            return None
+        return Checkpoint(int(arrays.pop(_EPOCH)), arrays)
+    except (*DAMAGED, OversizedError, KeyError, TypeError):
         return None
-    archive = np.load(io.BytesIO(content), allow_pickle=False)
-    arrays = {key: archive[key] for key in archive.files}
-    if json.loads(str(arrays.pop(_IDENTITY))) != identity(block, provenance):
-        return None
-    return Checkpoint(int(arrays.pop(_EPOCH)), arrays)
 
 
 def _names(files: Files, folder: str) -> list[str]:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
-
-import pyarrow as pa
 
 from mcrelu.errors import UserError
 from mcrelu.experiments.base import CELLS
 from mcrelu.store.contents import StoredCell
+from mcrelu.store.described import parameters_of
 from mcrelu.store.output import Output
 
 MOST_NAMED = 8
@@ -62,25 +61,10 @@ def chosen_cell(output: Output, text: str) -> StoredCell:
     raise UserError(f"cell {text}: {problem}: {named}{more}")
 
 
-class _WithoutRows:
-    """A reader that has cells and none of their networks: tables then hold parameters alone."""
-
-    def __init__(self, cells: tuple[StoredCell, ...]) -> None:
-        self.cells = cells
-
-    def relative_width(self, cell: Any) -> float | None:
-        """None is asked for."""
-        return None
-
-    def sample(self, cell: Any, columns: Iterable[str]) -> Iterator[pa.Table]:
-        """Nothing."""
-        return iter(())
-
-
 def _described(output: Output) -> dict[str, dict[str, Any]]:
     """Parameters of each cell, by id: defaults too, as tables have them."""
     experiment = output.experiment
-    rows = experiment.tables(_WithoutRows(output.cells))[CELLS].to_pylist()
+    rows = parameters_of(output.contents)[CELLS].to_pylist()
     shown = {row["cell"]: {name: row[name] for name in experiment.point_columns} for row in rows}
     return {cell.id: {**shown[cell.id], **cell.parameters} for cell in output.cells}
 

@@ -17,6 +17,7 @@ from mcrelu.store.shards import (
     file_name,
     publish_merged,
     seconds_in,
+    shard_content,
     with_seconds,
 )
 
@@ -71,7 +72,7 @@ def _merge(output: Output, cell: StoredCell, one: CellInventory, run: list[int])
     names = [one.name(cell, index) for index in run]
     blocks: list[tuple[Identity, pa.Table]] = []
     for index, name in zip(run, names, strict=True):
-        content = output.files.read(name) or b""
+        content = shard_content(output.files, name) or b""
         rows = verified_rows(output.contents, cell, index, content)
         if rows is None:
             return 0

@@ -9,27 +9,43 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
-from typing import Any
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import ConfigDict, Field, TypeAdapter
 
 from mcrelu.experiments.base import experiment
 from mcrelu.rng import stream_version
 from mcrelu.sweep.cell import Provenance, digest
-from mcrelu.sweep.sweep import Sweep
+from mcrelu.sweep.sweep import MAX_BLOCKS, Sweep
+from mcrelu.texts import is_plain
 
 CELLS_FILE = "cells.json"
-FORMAT = 1
+FORMAT: Final = 1
+
+
+MOST_BYTES = 2**26  # of cells.json
+
+_STRICT = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
+
+# What names folders, is shown, or sizes arrays is held to what we write.
+Id = Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
+Word = Annotated[str, Field(max_length=1000, pattern=r"^[A-Za-z0-9 .,:;=+*/^()_'-]*$")]
+Count = Annotated[int, Field(ge=1, lt=2**63)]
+Seed = Annotated[int, Field(ge=0, lt=2**63)]
 
 
 @dataclass(frozen=True, repr=False)
 class StoredCell:
     """A cell of an output."""
 
-    id: str
-    label: str
-    training: str  # digest of what is trained, whichever engine does it
+    __pydantic_config__ = _STRICT
+
+    id: Id
+    label: Word
+    training: Word  # digest of what is trained, whichever engine does it
     parameters: Mapping[str, Any]
-    extent: Mapping[str, int]
-    block_size: int
+    extent: Mapping[Word, Seed]
+    block_size: Annotated[int, Field(ge=1, le=2**20)]
     draws: str = ""  # digest of what the random streams depend on; older outputs do not say
 
     def draws_as(self, other: StoredCell) -> bool:
@@ -47,16 +63,19 @@ class StoredCell:
 class Contents:
     """What the blocks of an output are, and how many of them are wanted."""
 
-    experiment: str
+    __pydantic_config__ = _STRICT
+
+    experiment: Word
     schema_version: int  # of the rows
-    program: str  # version of mcrelu that wrote it
+    program: Word  # version of mcrelu that wrote it
     settings: Mapping[str, Any]  # keys of the spec that all cells share
-    seed: int
-    rng: str
-    streams: str  # rng.stream_version
-    networks: int  # per cell
+    seed: Seed
+    rng: Word
+    streams: Word  # rng.stream_version
+    networks: Count  # per cell
     relative_width: float | None
     cells: tuple[StoredCell, ...]
+    format: Literal[1] = FORMAT
 
     @classmethod
     def of(cls, sweep: Sweep) -> Contents:
@@ -87,23 +106,31 @@ class Contents:
             cells=tuple(cells),
         )
 
-    @classmethod
-    def from_json(cls, value: dict[str, Any]) -> Contents:
+    @staticmethod
+    def from_json(content: bytes) -> Contents:
         """The inverse of :meth:`to_json`.
 
         Raises
         ------
-        KeyError, TypeError
-            If the value is of another format, or damaged.
+        ValueError
+            If it is of another format, or damaged.
         """
-        if value["format"] != FORMAT:
-            raise TypeError(f"format {value['format']}")
-        given = {key: inner for key, inner in value.items() if key != "format"}
-        return cls(**given | {"cells": tuple(StoredCell(**cell) for cell in value["cells"])})
+        found: Contents = _STORED.validate_json(content)
+        blocks = sum(found.block_count(cell) for cell in found.cells)
+        if blocks > MAX_BLOCKS:
+            raise ValueError(f"{blocks} blocks")
+        if not is_plain([asdict(cell) for cell in found.cells]):
+            raise ValueError("names or parameters with other characters than ours")
+        if len({cell.id for cell in found.cells}) < len(found.cells):
+            raise ValueError("a cell stands twice")
+        for cell in found.cells:
+            if digest(dict(cell.parameters)) != cell.id:
+                raise ValueError(f"cell {cell.id} has other parameters")
+        return found
 
     def to_json(self) -> dict[str, Any]:
         """Plain values for cells.json."""
-        return {"format": FORMAT, **asdict(self)}
+        return asdict(self)
 
     def provenance(self, cell: StoredCell) -> Provenance:
         """What fixes the streams of a cell's blocks."""
@@ -116,3 +143,6 @@ class Contents:
     def block_networks(self, cell: StoredCell, index: int) -> int:
         """How many networks a block has; only the last may have fewer than the others."""
         return min(cell.block_size, self.networks - index * cell.block_size)
+
+
+_STORED = TypeAdapter(Contents)

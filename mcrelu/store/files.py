@@ -7,13 +7,15 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import unquote
 
 import pyarrow as pa
 from pyarrow import fs
 
 from mcrelu.errors import ResourceError, UserError
-from mcrelu.store.local_store import LocalStore
+from mcrelu.store.local_store import MOST_BYTES, LocalStore
 from mcrelu.store.remote_store import RemoteStore
+from mcrelu.store.retrying_store import RetryingStore
 from mcrelu.store.uris import first_line, open_uri, shown
 
 _REMEDY = "fix that"
@@ -23,13 +25,19 @@ _IN_THE_WAY = (errno.EISDIR, errno.ENOTDIR, errno.EEXIST, errno.ELOOP)
 _OTHER_PATH = "give another path, or move what is in the way"
 
 
+class OversizedError(ResourceError):
+    """A file has more bytes than there may be."""
+
+
 class Files:
     """Files under a root: a local folder or an object store prefix.
 
     A file is published whole or not at all.
     """
 
-    def __init__(self, store: LocalStore | RemoteStore, root: str, uri: str) -> None:
+    def __init__(
+        self, store: LocalStore | RemoteStore | RetryingStore, root: str, uri: str
+    ) -> None:
         self._store = store
         self.root = root  # path on the filesystem
         self.uri = uri  # what :meth:`at` gave these files for; may have credentials in it
@@ -49,28 +57,35 @@ class Files:
         text = str(where)
         if not text:
             raise UserError("the path of an output is empty; give that of a folder, or a URI")
+        if "\0" in unquote(text):
+            raise UserError(f"{shown(text)}: has a zero byte in it; give a plain path or URI")
         if "://" not in text:
             text = str(Path(text).absolute())
             filesystem, root = fs.LocalFileSystem(), text
         else:
             filesystem, root = open_uri(text)
         if filesystem.type_name != "local":
-            return cls(RemoteStore(filesystem), root, text)
+            return cls(RetryingStore(RemoteStore(filesystem)), root, text)
         if Path(root).is_file():
             raise UserError(f"{text}: is a file; give the path of a folder")
         return cls(LocalStore(), root, text)
 
-    def read(self, name: str) -> bytes | None:
-        """The content of a file, None if there is none.
+    def read(self, name: str, most: int = MOST_BYTES) -> bytes | None:
+        """The content of a file of at most so many bytes, None if there is none.
 
         Raises
         ------
         ResourceError
-            If the store does not give it.
+            If the store does not give it; OversizedError if it has more bytes.
         """
         path = self.path(name)
         with _one_line(f"cannot read {path}", _REMEDY):
-            return self._store.read(path)
+            try:
+                return self._store.read(path, most)
+            except OSError as error:
+                if error.errno == errno.EFBIG:
+                    raise OversizedError(f"{path}: {first_line(error)}; restore it") from None
+                raise
 
     def publish(self, name: str, content: bytes | pa.Buffer) -> None:
         """Write a file, replacing what was there.

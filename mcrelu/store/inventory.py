@@ -8,7 +8,7 @@ manifest.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -28,6 +28,8 @@ from mcrelu.store.shards import (
     file_name,
     identity_of,
     read_block,
+    read_columns,
+    shard_content,
     shard_files,
     with_extent,
 )
@@ -88,6 +90,21 @@ def take_inventory(files: Files, contents: Contents) -> Inventory:
     return inventory
 
 
+def recorded(files: Files, contents: Contents) -> Inventory:
+    """What the manifest says is there, as if every shard of it still were: nothing is listed.
+
+    While a run goes on this is what it has recorded, some seconds ago, and costs little.
+    """
+    manifest = Manifest.read(files)
+    cells = {}
+    for cell in contents.cells:
+        known = manifest.of_cell(cell.id)
+        block = known.block.astype(np.int64)
+        as_known = ShardFiles(block, block, known.bytes.astype(np.int64))
+        cells[cell.id] = _held_against(contents, cell, as_known, known)
+    return Inventory(cells, [], [], manifest.passed_over)
+
+
 def identity_in(contents: Contents, cell: StoredCell, index: int) -> Identity:
     """What the shard of a block of an output must say of it."""
     networks = contents.block_networks(cell, index)
@@ -100,10 +117,25 @@ def verified_rows(
     contents: Contents, cell: StoredCell, index: int, content: bytes
 ) -> pa.Table | None:
     """The rows of a block of an output in the content of its shard; None if they are not its."""
+    return read_block(content, identity_in(contents, cell, index), _schema(contents))
+
+
+def columns_of(
+    contents: Contents,
+    cell: StoredCell,
+    index: int,
+    content: bytes,
+    columns: Sequence[str] | None,
+) -> pa.Table | None:
+    """:func:`verified_rows` of a shard whose checksum is right, so some columns are enough."""
+    own = identity_in(contents, cell, index)
+    return read_columns(content, own, columns, _schema(contents))
+
+
+def _schema(contents: Contents) -> pa.Schema | None:
+    """What rows of an output must be, if this program knows."""
     known = experiment(contents.experiment)
-    same_version = contents.schema_version == known.schema_version
-    schema = known.schema if same_version else None
-    return read_block(content, identity_in(contents, cell, index), schema)
+    return known.schema if contents.schema_version == known.schema_version else None
 
 
 def extent_text(extent: Mapping[str, int]) -> str:
@@ -126,6 +158,7 @@ def _held_against(
         (known.networks[wanted] == networks[at])
         & (known.bytes[wanted] == sizes[at])
         & (known.extent[wanted] == extent_text(cell.extent).encode())
+        & _plausible(known, wanted)
     )
     place = np.full(count, NOWHERE, dtype=np.int64)
     place[at[right]] = wanted[right]
@@ -134,6 +167,14 @@ def _held_against(
     for name, column in known.summary.items():
         summary[name] = np.where(good, column[place] if len(column) else 0, 0)
     return CellInventory(good, summary, file, files, known, place)
+
+
+def _plausible(known: Entries, wanted: Ints) -> Bools:
+    """Whether entries count no more networks in the event than there are."""
+    if "k" not in known.summary:
+        return np.zeros(len(wanted), dtype=bool)
+    k = known.summary["k"][wanted]
+    return (k >= 0) & (k <= known.networks[wanted])
 
 
 def _files_of_blocks(files: ShardFiles, count: int) -> Ints:
@@ -159,7 +200,7 @@ def _read_unknown(
 
     def read(number: int) -> list[tuple[Entry | None, str]]:
         name = one.name(cell, by_file[number][0])
-        content = files.read(name)
+        content = shard_content(files, name)
         if content is None:
             return []
         found: list[tuple[Entry | None, str]] = []

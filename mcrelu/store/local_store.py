@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -12,7 +13,31 @@ from typing import BinaryIO
 
 import pyarrow as pa
 
+MOST_BYTES = 2**30  # of any file that we write
+
 _NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.ENOSYS)
+
+
+def read_at_most(path: Path, most: int) -> bytes:
+    """The content of a file, or of a pipe; OSError if it has more than ``most`` bytes."""
+    with path.open("rb") as stream:
+        status = os.fstat(stream.fileno())
+        if stat.S_ISREG(status.st_mode):
+            refuse_size(status.st_size, most)
+            return stream.read()
+        content = bytearray()
+        while piece := stream.read(2**16):
+            content += piece
+            refuse_size(len(content), most)
+        return bytes(content)
+
+
+def refuse_size(size: int, most: int) -> None:
+    """Raise OSError if a file has more bytes than there may be."""
+    if size > most:
+        raise OSError(
+            errno.EFBIG, f"it has more than the {most / 2**20:g} MiB that such a file may have"
+        )
 
 
 class LocalStore:
@@ -23,10 +48,10 @@ class LocalStore:
     failure would leave files without content.
     """
 
-    def read(self, path: str) -> bytes | None:
-        """The content of a file, None if there is none."""
+    def read(self, path: str, most: int) -> bytes | None:
+        """The content of a file, None if there is none; OSError if it has more than ``most``."""
         try:
-            return Path(path).read_bytes()
+            return read_at_most(Path(path), most)
         except FileNotFoundError:
             return None
 

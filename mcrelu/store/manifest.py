@@ -20,12 +20,13 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from mcrelu.store.files import Files
-from mcrelu.store.parquet import DAMAGED, parquet_of, table_of
+from mcrelu.store.files import Files, OversizedError
+from mcrelu.store.parquet import DAMAGED, parquet_file, parquet_of, table_of
 from mcrelu.types import Ints
 
 FOLDER = "manifest"
 MOST_SEGMENTS = 64  # beyond that, the writer merges
+MOST_BYTES = 2**29  # of a segment; an entry takes some twenty
 _NAME = re.compile(r"([0-9]{14})-([0-9a-f]{16})\.parquet")
 _LISTINGS = 10  # a reader gives up a segment that was listed so often and never found
 _READERS = 8
@@ -209,12 +210,20 @@ def _first_to_merge(sizes: Sequence[int]) -> int:
 def _read_segments(files: Files, names: Sequence[str]) -> dict[str, pa.Table | None]:
     """The entries of segments in the given order, None for what is none; gone ones are left out."""
     with ThreadPoolExecutor(_READERS) as pool:
-        contents = list(pool.map(lambda name: files.read(f"{FOLDER}/{name}"), names))
+        contents = list(pool.map(lambda name: _content_of(files, name), names))
     return {
         name: _entries_in(name, content)
         for name, content in zip(names, contents, strict=True)
         if content is not None
     }
+
+
+def _content_of(files: Files, name: str) -> bytes | None:
+    """The content of a segment; empty, which is none, if it is larger than any."""
+    try:
+        return files.read(f"{FOLDER}/{name}", MOST_BYTES)
+    except OversizedError:
+        return b""
 
 
 def _entries_in(name: str, content: bytes) -> pa.Table | None:
@@ -223,6 +232,9 @@ def _entries_in(name: str, content: bytes) -> pa.Table | None:
     if parts is None or parts[2] != _digest(content):
         return None
     try:
+        # A checksum alone takes eight bytes however it is packed.
+        if parquet_file(content).metadata.num_rows > len(content) // 8:
+            return None
         table = table_of(content)
         summaries = table.column_names[len(_COLUMNS) :]
         if not all(key.startswith(_SUMMARY) for key in summaries):

@@ -19,7 +19,7 @@ from mcrelu.errors import UserError
 from mcrelu.experiments.base import Experiment, experiment
 from mcrelu.stats.sequential import Sample
 from mcrelu.store.contents import CELLS_FILE, Contents, StoredCell
-from mcrelu.store.files import Files
+from mcrelu.store.files import Files, OversizedError
 from mcrelu.store.inventory import Inventory, take_inventory
 from mcrelu.store.manifest import Entry, ManifestWriter
 from mcrelu.store.ownership import (
@@ -32,9 +32,13 @@ from mcrelu.store.ownership import (
 from mcrelu.store.parquet import DAMAGED, parquet_of, table_of
 from mcrelu.store.reader import Reader
 from mcrelu.sweep.cell import Block, Cell
+from mcrelu.sweep.reading import MOST_BYTES as MOST_SPEC_BYTES
 from mcrelu.sweep.sweep import Sweep
 
 STATUS = "status.json"
+
+MOST_JSON_BYTES = 2**22  # of a file that is read, cells.json aside
+MOST_TABLE_BYTES = 2**28  # of the file of a table
 
 
 class Output:
@@ -89,7 +93,7 @@ class Output:
             If another sweep took the output since it was claimed.
         """
         spec = self.sweep.to_yaml().encode()
-        if self.files.read(SPEC) == b"":
+        if self.files.read(SPEC, MOST_SPEC_BYTES) == b"":
             self.files.delete(SPEC)  # what a power loss leaves
         if not self.files.create(SPEC, spec):
             self.claim(self.files, self.sweep)  # whoever was faster
@@ -119,7 +123,7 @@ class Output:
 
     def spec_text(self) -> str:
         """The spec as it stands in the output."""
-        return (self.files.read(SPEC) or b"").decode(errors="replace")
+        return (self.files.read(SPEC, MOST_SPEC_BYTES) or b"").decode(errors="replace")
 
     @property
     def experiment(self) -> Experiment:
@@ -208,13 +212,14 @@ class Output:
         UserError
             If it was not written yet, or is damaged.
         """
-        content, uri = self.files.read(f"tables/{name}.parquet"), self.files.shown
-        if content is None:
-            raise UserError(f"{uri}: has no tables; give mcrelu reduce {uri}")
+        uri = self.files.shown
         try:
+            content = self.files.read(f"tables/{name}.parquet", MOST_TABLE_BYTES)
+            if content is None:
+                raise UserError(f"{uri}: has no tables; give mcrelu reduce {uri}")
             return table_of(content)
-        except DAMAGED:
-            raise UserError(f"{uri}: table {name} is damaged; give mcrelu reduce {uri}") from None
+        except (*DAMAGED, OversizedError):
+            raise damaged_table(self, name) from None
 
     def publish_json(self, name: str, value: Mapping[str, Any]) -> None:
         """Write a JSON file."""
@@ -222,12 +227,18 @@ class Output:
 
     def read_json(self, name: str) -> dict[str, Any] | None:
         """A JSON object, None if it is not there or damaged."""
-        content = self.files.read(name)
         try:
+            content = self.files.read(name, MOST_JSON_BYTES)
             value = None if content is None else json.loads(content)
-        except ValueError:
+        except (ValueError, RecursionError, OversizedError):
             return None
         return value if isinstance(value, dict) else None
+
+
+def damaged_table(output: Output, name: str) -> UserError:
+    """The error of a table that cannot be read."""
+    uri = output.files.shown
+    return UserError(f"{uri}: table {name} is damaged; give mcrelu reduce {uri}")
 
 
 def _recalling(sweep: Sweep, contents: Contents) -> Sweep:

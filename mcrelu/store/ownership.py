@@ -6,11 +6,15 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+import pyarrow as pa
+
 from mcrelu.errors import ForeignOutputError, SpecError
 from mcrelu.experiments.base import REGISTRY
-from mcrelu.store.contents import CELLS_FILE, Contents, StoredCell
+from mcrelu.store.contents import CELLS_FILE, MOST_BYTES, Contents, StoredCell
+from mcrelu.store.described import parameters_of
 from mcrelu.store.files import Files
 from mcrelu.store.shards import SHARDS
+from mcrelu.sweep.reading import MOST_BYTES as MOST_SPEC_BYTES
 from mcrelu.sweep.sweep import Sweep
 
 SPEC = "spec.yaml"
@@ -18,7 +22,7 @@ SPEC = "spec.yaml"
 
 def read_contents(files: Files) -> Contents | None:
     """What cells.json says; None if there is none, and no shards either."""
-    content = files.read(CELLS_FILE)
+    content = files.read(CELLS_FILE, MOST_BYTES)
     if content is None:
         if files.sizes(SHARDS):
             raise ForeignOutputError(
@@ -27,23 +31,31 @@ def read_contents(files: Files) -> Contents | None:
             )
         return None
     try:
-        contents = Contents.from_json(json.loads(content))
-    except (ValueError, KeyError, TypeError):
-        raise ForeignOutputError(
-            f"{files.shown}: {CELLS_FILE} is damaged or of a later version; "
-            "restore it, or choose another --out"
-        ) from None
+        contents = Contents.from_json(content)
+    except ValueError:
+        raise _damaged(files) from None
     if contents.experiment not in REGISTRY:
         raise ForeignOutputError(
             f"{files.shown}: holds experiment {contents.experiment!r}, which mcrelu "
             f"{contents.program} wrote and this version does not know; use that version"
         )
+    try:
+        parameters_of(contents)
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, pa.ArrowException):
+        raise _damaged(files) from None
     return contents
+
+
+def _damaged(files: Files) -> ForeignOutputError:
+    return ForeignOutputError(
+        f"{files.shown}: {CELLS_FILE} is damaged or of a later version; "
+        "restore it, or choose another --out"
+    )
 
 
 def contents_of_spec(files: Files) -> Contents | None:
     """What an output of a run holds that ended between writing its spec and its contents."""
-    content = files.read(SPEC)
+    content = files.read(SPEC, MOST_SPEC_BYTES)
     if not content:
         return None
     try:

@@ -18,11 +18,11 @@ from mcrelu.store.inventory import (
     READERS,
     CellInventory,
     Inventory,
+    columns_of,
     take_inventory,
     verified_rows,
 )
-from mcrelu.store.parquet import DAMAGED
-from mcrelu.store.shards import checksum, read_columns, seconds_in
+from mcrelu.store.shards import checksum, seconds_in, shard_content
 
 AHEAD = 2 * READERS  # files that are read before they are asked for
 
@@ -47,12 +47,15 @@ class Counted(NamedTuple):
 class Reader:
     """The rows of an output that count; see :class:`mcrelu.experiments.base.BlockReader`.
 
+    That is as ``inventory`` has it, by default what is there now.
     ``refused`` names the shards that are there and cannot be counted: torn, foreign, or changed.
     """
 
-    def __init__(self, files: Files, contents: Contents) -> None:
+    def __init__(
+        self, files: Files, contents: Contents, inventory: Inventory | None = None
+    ) -> None:
         self._files, self._contents = files, contents
-        self._inventory = take_inventory(files, contents)
+        self._inventory = inventory or take_inventory(files, contents)
         self._refused = dict.fromkeys(self._inventory.refused)
         self._counted: dict[str, Counted] = {}
 
@@ -122,7 +125,7 @@ class Reader:
 
     def _refuse(self, name: str) -> None:
         """Remember a shard that is not good, unless it vanished in the meantime."""
-        if self._files.read(name) is not None:
+        if shard_content(self._files, name) is not None:
             self._refused[name] = None
 
     def _read(
@@ -135,16 +138,14 @@ class Reader:
         """Rows of some blocks, and the seconds they took; None where a shard is not what it was."""
 
         def read(index: int) -> tuple[pa.Table, float] | None:
-            content = self._files.read(inventory.name(cell, index))
+            content = shard_content(self._files, inventory.name(cell, index))
             if content is None:
                 return None
             place = int(inventory.place[index])
             # The manifest's checksum guards the whole file: then the columns alone need be decoded.
             if place != NOWHERE and inventory.known.checksum[place].decode() == checksum(content):
-                try:
-                    return read_columns(content, index, columns), seconds_in(content, index)
-                except DAMAGED:
-                    return None
+                rows = columns_of(self._contents, cell, index, content, columns)
+                return None if rows is None else (rows, seconds_in(content, index))
             rows = verified_rows(self._contents, cell, index, content)
             if rows is None:
                 return None

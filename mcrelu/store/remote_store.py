@@ -8,6 +8,8 @@ from pathlib import PurePosixPath
 import pyarrow as pa
 from pyarrow import fs
 
+from mcrelu.store.local_store import MOST_BYTES, refuse_size
+
 SETTLING_SECONDS = 1.0
 _WITHOUT_FOLDERS = ("s3", "gcs")  # a folder is there if a file is in it
 
@@ -21,10 +23,11 @@ class RemoteStore:
     def __init__(self, filesystem: fs.FileSystem) -> None:
         self._fs = filesystem
 
-    def read(self, path: str) -> bytes | None:
-        """The content of a file, None if there is none."""
+    def read(self, path: str, most: int) -> bytes | None:
+        """The content of a file, None if there is none; OSError if it has more than ``most``."""
         try:
             with self._fs.open_input_file(path) as stream:
+                refuse_size(stream.size(), most)
                 return bytes(stream.read())
         except FileNotFoundError:
             return None
@@ -48,7 +51,7 @@ class RemoteStore:
             return False
         self.publish(path, content)
         time.sleep(SETTLING_SECONDS)
-        return self.read(path) == content
+        return self.read(path, MOST_BYTES) == content
 
     def names(self, folder: str) -> list[str]:
         """Names of the files in a folder, without leading-dot files."""

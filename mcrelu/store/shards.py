@@ -11,31 +11,37 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from math import isnan
+from math import isnan, nan
 from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 
 from mcrelu.experiments.base import experiment_of
-from mcrelu.store.files import Files
+from mcrelu.store.files import Files, OversizedError
 from mcrelu.store.parquet import (
     DAMAGED,
+    ParquetFile,
     digest,
     parquet_file,
     parquet_of,
     parquet_of_groups,
+    read_groups,
+    schema_of,
 )
-from mcrelu.sweep.cell import Block, Provenance
+from mcrelu.sweep.cell import Block, Provenance, is_id
 from mcrelu.types import Ints
 
 SHARDS = "shards"
+MOST_BYTES = 2**28  # of a shard; merged ones have some 2^25
 
 _PREFIX = "mcrelu."
 _BLOCKS = "blocks"  # metadata of a file with several blocks: a list of what each has of _OWN
 _SECONDS = "wall_seconds"
 _OWN = ("block", "networks", "digest", _SECONDS)
-_NAME = re.compile(r"([0-9]{6,})(?:-([0-9]{6,}))?\.parquet")
+_NAME = re.compile(r"([0-9]{6,9})(?:-([0-9]{6,9}))?\.parquet")
+
+_UNREADABLE = (*DAMAGED, KeyError, TypeError, RecursionError)
 
 Identity = dict[str, str]  # what a file must say of a block to be the one that is looked for
 
@@ -68,6 +74,17 @@ def file_name(cell: str, first: int, last: int) -> str:
     if first == last:
         return f"{SHARDS}/{cell}/{first:06d}.parquet"
     return f"{SHARDS}/{cell}/{first:06d}-{last:06d}.parquet"
+
+
+def is_shard(name: object) -> bool:
+    """Whether this is the path of a shard below an output, and of nothing else."""
+    parts = name.split("/") if isinstance(name, str) else []
+    return (
+        len(parts) == 3
+        and parts[0] == SHARDS
+        and is_id(parts[1])
+        and bool(_NAME.fullmatch(parts[2]))
+    )
 
 
 def cell_in(name: str) -> str:
@@ -162,53 +179,101 @@ def checksum(content: bytes | pa.Buffer) -> str:
     return hashlib.blake2b(memoryview(content), digest_size=8).hexdigest()
 
 
+def shard_content(files: Files, name: str) -> bytes | None:
+    """The content of a shard, None if there is none; empty, which is none, if it is too large."""
+    try:
+        return files.read(name, MOST_BYTES)
+    except OversizedError:
+        return b""
+
+
 def read_block(
     content: bytes, wanted: Identity, schema: pa.Schema | None = None
 ) -> pa.Table | None:
     """The rows of a block from the content of its shard, without metadata.
 
     None if the file is torn, foreign, of another length, without the block, or if its rows do not
-    have the schema, where one is given.
+    have the schema, where one is given. Nothing is read of a file whose footer says so.
     """
     try:
         file = parquet_file(content)
         found = _decoded(file.schema_arrow.metadata or {})
-        if _BLOCKS in found:
-            own = json.loads(found.pop(_BLOCKS))
-            numbers = [one["block"] for one in own]
-            group = numbers.index(wanted["block"])
-            rows = file.read_row_group(group, use_threads=False)
-            found |= own[group]
-        else:
-            rows = file.read(use_threads=False)
+        group, own = _place_of(found, int(wanted["block"]))
+        rows = _read_group(file, group, wanted, schema, None)
         known = {**wanted, "digest": digest(rows)}
-    except (*DAMAGED, KeyError, TypeError):
+    except _UNREADABLE:
         return None
-    fits = rows.num_rows == int(wanted["networks"])
-    if not fits or {key: found.get(key) for key in known} != known:
-        return None
-    plain = rows.replace_schema_metadata(None)
-    return plain if schema is None or plain.schema.equals(schema) else None
+    return rows if {key: own.get(key) for key in known} == known else None
 
 
-def read_columns(content: bytes, index: int, columns: list[str] | None) -> pa.Table:
-    """Some columns (None: all) of a block in the content of a shard whose checksum is right."""
-    file = parquet_file(content)
-    listed = (file.schema_arrow.metadata or {}).get(f"{_PREFIX}{_BLOCKS}".encode())
-    if listed is None:
-        rows = file.read(columns=columns, use_threads=False)
-    else:
-        numbers = [int(one["block"]) for one in json.loads(listed)]
-        rows = file.read_row_group(numbers.index(index), columns=columns, use_threads=False)
-    return rows.replace_schema_metadata(None)
+def read_columns(
+    content: bytes,
+    wanted: Identity,
+    columns: Sequence[str] | None,
+    schema: pa.Schema | None = None,
+) -> pa.Table | None:
+    """Some columns (None: all) of a block in the content of a shard whose checksum is right.
+
+    None where :func:`read_block` gives none for another reason than a wrong digest.
+    """
+    try:
+        file = parquet_file(content)
+        group, _ = _place_of(_decoded(file.schema_arrow.metadata or {}), int(wanted["block"]))
+        return _read_group(file, group, wanted, schema, columns)
+    except _UNREADABLE:
+        return None
+
+
+def _place_of(found: dict[str, Any], index: int) -> tuple[int | None, dict[str, Any]]:
+    """The row group of a block, None if the file is its own; and what is said of the block."""
+    if _BLOCKS not in found:
+        return None, found
+    listed = json.loads(found[_BLOCKS])
+    group = [int(one["block"]) for one in listed].index(index)
+    return group, {**found, **listed[group]}
+
+
+def _read_group(
+    file: ParquetFile,
+    group: int | None,
+    wanted: Identity,
+    schema: pa.Schema | None,
+    columns: Sequence[str] | None,
+) -> pa.Table:
+    """Rows of a block, if the footer says that there are as many and what they should be.
+
+    Raises
+    ------
+    one of DAMAGED
+        If they are not.
+    """
+    groups = range(file.num_row_groups) if group is None else [group]
+    count = sum(file.metadata.row_group(k).num_rows for k in groups)
+    if count != int(wanted["networks"]):
+        raise ValueError(f"has {count} rows")
+    own = schema_of(file)
+    if (schema is not None and own != schema) or not all(_is_plain(field.type) for field in own):
+        raise ValueError("has other columns")
+    missing = set(columns or ()).difference(own.names)
+    if missing:
+        raise ValueError(f"lacks the columns {missing}")
+    return read_groups(file, groups, columns).replace_schema_metadata(None)
+
+
+def _is_plain(kind: pa.DataType) -> bool:
+    """Whether values are of a kind that rows have: numbers, texts, lists of numbers."""
+    if pa.types.is_list(kind):
+        return bool(pa.types.is_primitive(kind.value_type))
+    return bool(pa.types.is_primitive(kind) or pa.types.is_string(kind))
 
 
 def seconds_in(content: bytes, index: int) -> float:
     """Seconds that a block took, in the content of a shard that has it; NaN if it does not say."""
-    found = metadata_of(content)
-    if _BLOCKS in found:
-        found = next(one for one in json.loads(found[_BLOCKS]) if int(one["block"]) == index)
-    return float(found.get(_SECONDS, "nan"))
+    try:
+        _, own = _place_of(metadata_of(content), index)
+        return float(own.get(_SECONDS, "nan"))
+    except _UNREADABLE:
+        return nan
 
 
 def with_seconds(own: Identity, seconds: float) -> Identity:

@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar
+
+_ID = re.compile(r"[0-9a-f]{16}")
 
 
 @dataclass(frozen=True)
@@ -93,6 +96,11 @@ class Provenance:
     rng: str
     block_size: int
     streams: str  # version of numpy's random streams, as in rng.stream_version
+
+
+def is_id(text: str) -> bool:
+    """Whether a text can be the id of a cell: ids become names of folders."""
+    return _ID.fullmatch(text) is not None
 
 
 def digest(value: dict[str, Any]) -> str:

@@ -12,18 +12,19 @@ from pydantic_core import ErrorDetails
 
 MOST_PROBLEMS = 5
 MOST_SHOWN = 120  # characters of a value
+MOST_SAID = 500  # characters of a problem
 
 
 def explain(error: ValidationError, root: type[BaseModel]) -> str:
     """All problems that pydantic found, or the first few of many."""
     details = error.errors(include_url=False)
-    lines = [_line(detail, root) for detail in details[:MOST_PROBLEMS]]
+    lines = [cut(_line(detail, root)) for detail in details[:MOST_PROBLEMS]]
     more = len(details) - len(lines)
     return "; also ".join(lines) + (f" (and {more} more)" if more else "")
 
 
 def _line(detail: ErrorDetails, root: type[BaseModel]) -> str:
-    field, shown = _field(detail["loc"]), _shortened(detail["input"])
+    field, shown = cut(_field(detail["loc"]), MOST_SHOWN), shortened(detail["input"])
     if detail["type"] == "value_error" and not field:
         return str(detail["ctx"]["error"])
     if detail["type"] == "missing":
@@ -33,10 +34,14 @@ def _line(detail: ErrorDetails, root: type[BaseModel]) -> str:
     return f"{field} = {shown}: {_remedy(detail)}"
 
 
-def _shortened(value: object) -> str:
+def shortened(value: object) -> str:
     """A value as a spec has it, without the middle of long lists and texts."""
-    shown = as_yaml(value)
-    return shown if len(shown) <= MOST_SHOWN else f"{shown[: MOST_SHOWN // 2]} .. {shown[-20:]}"
+    return cut(as_yaml(value), MOST_SHOWN)
+
+
+def cut(text: str, most: int = MOST_SAID) -> str:
+    """A text without its middle if it is long."""
+    return text if len(text) <= most else f"{text[: most // 2]} .. {text[-20:]}"
 
 
 def as_yaml(value: object) -> str:
@@ -47,7 +52,10 @@ def as_yaml(value: object) -> str:
         return "{" + ", ".join(f"{key}: {as_yaml(inner)}" for key, inner in value.items()) + "}"
     if isinstance(value, list | tuple):
         return "[" + ", ".join(map(as_yaml, value)) + "]"
-    return repr(value)
+    try:
+        return repr(value)
+    except ValueError:  # Python writes out no integer of more than 4300 digits
+        return "a number of thousands of digits"
 
 
 def _field(loc: tuple[int | str, ...]) -> str:
@@ -79,6 +87,7 @@ _REMEDIES: dict[str, Callable[[Mapping[str, Any]], str]] = {
     "finite_number": lambda _: "must be finite; give an ordinary number",
     "list_type": lambda _: "must be a list; write it in square brackets",
     "too_short": lambda _: "is empty; give at least one value",
+    "too_long": lambda context: f"too long; give {context['max_length']} values at most",
     "model_type": lambda _: "must be a mapping of keys to values",
     "literal_error": lambda context: f"must be {context['expected']}",
     "greater_than_equal": lambda context: f"too small; use {context['ge']} or more",
@@ -110,7 +119,7 @@ def _known_keys(loc: tuple[int | str, ...], root: type[BaseModel]) -> str:
     if model is None:
         return "; remove it"
     keys = list(model.model_fields)
-    close = difflib.get_close_matches(str(loc[-1]), keys, n=1)
+    close = difflib.get_close_matches(str(loc[-1])[:MOST_SHOWN], keys, n=1)
     if close:
         return f"; did you mean {close[0]}?"
     return f"; use one of {', '.join(keys)}" if keys else "; remove it"

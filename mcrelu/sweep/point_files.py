@@ -16,6 +16,7 @@ from mcrelu.store.uris import first_line
 from mcrelu.sweep.reading import read_content
 from mcrelu.types import Floats
 
+MOST_BYTES = 64 * 2**20  # of a file
 MOST_POINTS = 10_000  # every task carries them, and every check evaluates networks at all
 
 
@@ -46,7 +47,7 @@ def _where(file: str, folder: str) -> str:
 
 def _table(where: str) -> pa.Table:
     try:
-        content = read_content(where)
+        content = read_content(where, MOST_BYTES)
         if PurePath(where).suffix == ".parquet":
             return table_of(content)
         return pacsv.read_csv(BytesIO(content), pacsv.ReadOptions(use_threads=False))

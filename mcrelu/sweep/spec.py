@@ -8,22 +8,35 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Annotated, Any, Literal, TypeVar
+from math import prod
+from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    model_validator,
+)
 
 from mcrelu.errors import UserError
 from mcrelu.sweep.cell import Cell
+from mcrelu.sweep.messages import shortened
 
 T = TypeVar("T")
 
 FOLDER = "folder"  # of the validation context: what the paths in a spec are relative to
 
 
+MAX_CELLS = 50_000  # of a sweep: they are kept in memory, a few kilobytes each
+MAX_VALUES = 10_000  # of one parameter
+
+
 def _distinct(values: list[T]) -> list[T]:
     for k, value in enumerate(values):
         if value in values[:k]:
-            raise ValueError(f"{value!r} is listed twice; list every value once")
+            raise ValueError(f"{shortened(value)} is listed twice; list every value once")
     return values
 
 
@@ -34,7 +47,33 @@ class Model(BaseModel):
 
 
 # The values of one parameter; the cells of a sweep are the product of such lists.
-Values = Annotated[list[T], Field(min_length=1), AfterValidator(_distinct)]
+Values = Annotated[list[T], Field(min_length=1, max_length=MAX_VALUES), AfterValidator(_distinct)]
+
+
+class Lists(Model):
+    """Lists whose product are cells."""
+
+    not_multiplied: ClassVar[tuple[str, ...]] = ()  # lists that say something else
+
+    @model_validator(mode="after")
+    def _not_too_many(self) -> Self:
+        refuse_too_many(self.combinations)
+        return self
+
+    @property
+    def combinations(self) -> int:
+        """How many cells the product has."""
+        lists = (value for name, value in self if name not in self.not_multiplied)
+        return prod(len(values) for values in lists if isinstance(values, list))
+
+
+def refuse_too_many(cells: int) -> None:
+    """Raise ValueError if a sweep has more than MAX_CELLS cells, before they are built."""
+    if cells > MAX_CELLS:
+        raise ValueError(
+            f"cells: the lists make {cells} cells, more than the {MAX_CELLS} that a sweep may "
+            "have; shorten lists, or make several sweeps"
+        )
 
 
 def _whole(version: object) -> object:
@@ -49,7 +88,7 @@ class CommonSpec(Model, ABC):
     version: Annotated[Literal[1], BeforeValidator(_whole)]
     experiment: str
     seed: Annotated[int, Field(ge=0, lt=2**63)]
-    networks: Annotated[int, Field(ge=1)]
+    networks: Annotated[int, Field(ge=1, lt=2**63)]
     device: str = "auto"
     rng: str = "philox"
     block_size: Annotated[int, Field(ge=1, le=2**16)] | None = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from mcrelu.errors import SpecError
 from mcrelu.rng import stream_version
 from mcrelu.sweep.cell import Block, Cell, Provenance
 from mcrelu.sweep.reading import Settings, apply_settings, parse_yaml, read_yaml
-from mcrelu.sweep.spec import CommonSpec
+from mcrelu.sweep.spec import MAX_CELLS, CommonSpec
 from mcrelu.sweep.validation import validate
 
 MAX_BLOCKS = 10**7
@@ -50,7 +51,7 @@ class Sweep:
         """
         try:
             spec = validate(dict(values), folder)
-            sweep = cls(spec, tuple(spec.expand()))
+            sweep = cls(spec, tuple(islice(spec.expand(), MAX_CELLS + 1)))
             sweep._check_sizes()
         except SpecError as error:
             raise SpecError(f"{name}: {error}") from None
@@ -110,6 +111,11 @@ class Sweep:
         return yaml.safe_dump(spec, sort_keys=False, default_flow_style=None)
 
     def _check_sizes(self) -> None:
+        if len(self.cells) > MAX_CELLS:
+            raise SpecError(
+                f"cells: are more than the {MAX_CELLS} that a sweep may have; shorten lists, or "
+                "make several sweeps"
+            )
         blocks = sum(self.block_count(cell) for cell in self.cells)
         if blocks > MAX_BLOCKS:
             raise SpecError(

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import io
-import zipfile
-import zlib
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,11 +9,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from mcrelu.errors import UserError
+from mcrelu.store.local_store import read_at_most
+from mcrelu.store.npz import DAMAGED, MOST_BYTES, arrays_in
 from mcrelu.store.uris import first_line
 from mcrelu.types import Floats, Ints
-
-# What numpy and zipfile raise on damaged archives, whichever part is hit.
-DAMAGED = (ValueError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error)
 
 Arrays = dict[str, Any]
 Shape = tuple[int | None, ...]
@@ -28,13 +24,11 @@ def read_arrays(path: Path) -> Arrays:
     Raises
     ------
     UserError
-        If the file is not there, is damaged, or is no archive of plain arrays.
+        If the file is not there, is damaged, too large, or no archive of plain arrays.
     """
     remedy = "give a golden file, an .npz archive"
     try:
-        # Read whole first: numpy leaves a damaged file open.
-        archive = np.load(io.BytesIO(path.read_bytes()), allow_pickle=False)
-        arrays = {key: archive[key] for key in getattr(archive, "files", ())}
+        arrays = arrays_in(read_at_most(path, MOST_BYTES))
     except (*DAMAGED, OSError) as error:
         raise UserError(f"{path}: {_reason(error)}; {remedy}") from None
     if not arrays:
@@ -46,7 +40,7 @@ def _reason(error: Exception) -> str:
     """Why an archive cannot be read, in words; what numpy says is meant for programmers."""
     if isinstance(error, OSError):
         return f"cannot be read ({first_line(error)})"
-    return "is damaged or no archive of arrays"
+    return f"is damaged, no archive of arrays, or of over {MOST_BYTES // 2**20} MiB"
 
 
 def require(path: Path, golden: Arrays, keys: Iterable[str]) -> None:

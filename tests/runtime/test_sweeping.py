@@ -6,7 +6,7 @@ import json
 import pickle
 import random
 import signal
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -38,6 +38,8 @@ from mcrelu.experiments.crossing.train import train
 from mcrelu.init import INITIALIZERS
 from mcrelu.problems.one_d import Problem
 from mcrelu.rng import LEGACY_MASTER_SEED, legacy_draws
+from mcrelu.runtime import sweeping
+from mcrelu.runtime.progress import Silent, Tally
 from mcrelu.runtime.replay import chosen_block
 from mcrelu.runtime.serial import Attempt, SerialExecutor
 from mcrelu.runtime.submit import Executor
@@ -609,3 +611,61 @@ def test_legacy_networks_are_not_those_of_philox(tmp_path: Path) -> None:
     one, other = run_serially(tmp_path / "l", legacy), run_serially(tmp_path / "p", philox)
     (cell,) = legacy.cells
     assert not one.networks(cell)["step_size"].equals(other.networks(cell)["step_size"])
+
+
+class Said(Silent):
+    """A display that remembers what was said, and does something at each update."""
+
+    def __init__(self, at_update: Callable[[], object] = lambda: None) -> None:
+        self.lines: list[str] = []
+        self._at_update = at_update
+
+    def say(self, text: str) -> None:
+        self.lines.append(text)
+
+    def update(self, tally: Tally) -> None:
+        self._at_update()
+
+
+def test_a_status_that_cannot_be_written_ends_no_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A folder is in its way all the time: the run says so once."""
+    monkeypatch.setattr(sweeping, "STATUS_SECONDS", 0.0)
+    claimed, said = output(tmp_path, sweep()), Said()
+
+    def start() -> SerialExecutor:
+        (tmp_path / "status.json" / "in the way").mkdir(parents=True)
+        return SerialExecutor()
+
+    assert do_sweep(claimed, start, said) is ExitCode.DONE
+    assert claimed.missing() == []
+    (line,) = (line for line in said.lines if "goes on" in line)
+    assert "cannot write" in line
+    assert "status.json" in line
+
+
+def test_a_status_is_written_as_soon_as_that_is_possible(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sweeping, "STATUS_SECONDS", 0.0)
+    claimed = output(tmp_path, sweep())
+    obstacle = tmp_path / "status.json"
+
+    def clear() -> None:
+        if obstacle.is_dir():
+            (obstacle / "in the way").rmdir()
+            obstacle.rmdir()
+        elif obstacle.is_file():
+            states.append(json.loads(obstacle.read_text())["state"])
+
+    def start() -> SerialExecutor:
+        (obstacle / "in the way").mkdir(parents=True)
+        return SerialExecutor()
+
+    states: list[str] = []
+    said = Said(clear)
+    assert do_sweep(claimed, start, said) is ExitCode.DONE
+    assert "running" in states
+    assert sum("goes on" in line for line in said.lines) == 1
+    assert json.loads(obstacle.read_text())["state"] == "done"

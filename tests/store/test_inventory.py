@@ -47,9 +47,9 @@ class Reads:
         self.names: list[str] = []
         read = Files.read
 
-        def counted(files: Files, name: str) -> bytes | None:
+        def counted(files: Files, name: str, *most: int) -> bytes | None:
             self.names.append(name)
-            return read(files, name)
+            return read(files, name, *most)
 
         patch.setattr(Files, "read", counted)
 

@@ -384,8 +384,8 @@ def test_a_merge_stops_where_another_writer_is_merging(
     writer.add(entry(7))
     name_read, read_file = [], files.read
 
-    def interrupted(name: str) -> bytes | None:
-        content = read_file(name)
+    def interrupted(name: str, *most: int) -> bytes | None:
+        content = read_file(name, *most)
         name_read.append(name)
         if name_read == [f"manifest/{oldest[0]}"]:
             other._merge(oldest)
@@ -524,11 +524,11 @@ def test_what_cannot_be_read_is_neither_merged_nor_deleted(
     names_read: list[str] = []
     read_file = files.read
 
-    def noting(name: str) -> bytes | None:
+    def noting(name: str, *most: int) -> bytes | None:
         names_read.append(name)
-        return read_file(name)
+        return read_file(name, *most)
 
-    files.read = noting  # type: ignore[method-assign]
+    files.read = noting  # type: ignore[method-assign, assignment]
     writer = ManifestWriter(files)
     for block in range(1, 12):
         writer.add(entry(block))

@@ -62,6 +62,7 @@ def test_reading_starts_no_threads_of_arrow(
 
     note("read")
     note("read_row_group")
+    note("read_row_groups")
     reading(Files.at(tmp_path))
     assert asked
     assert not any(asked)

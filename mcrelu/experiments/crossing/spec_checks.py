@@ -10,6 +10,7 @@ from mcrelu.experiments.crossing.spec_parts import OverWidth
 from mcrelu.experiments.crossing.stopping import Crossing, EarlyStopping, Sufficient
 from mcrelu.philox import MINIBATCH
 from mcrelu.rng import LEGACY_NETWORKS, LEGACY_WIDTHS, legacy_block_size
+from mcrelu.sweep.spec import refuse_too_many
 from mcrelu.theory.criterion import Form
 
 if TYPE_CHECKING:
@@ -100,6 +101,7 @@ def _check_cells(spec: CrossingSpec) -> None:
     """Shapes may not have a cell in common."""
     if not isinstance(spec.cells, list):
         return
+    refuse_too_many(sum(shape.combinations for shape in spec.cells))
     seen: dict[str, str] = {}
     for shape in spec.shapes():
         for cell in spec.cells_of(shape):

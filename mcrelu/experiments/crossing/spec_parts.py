@@ -20,7 +20,7 @@ from pydantic import (
 from mcrelu.data import SQUARED, SampleRule
 from mcrelu.experiments.crossing.stopping import Criterion, Crossing, EarlyStopping, Sufficient
 from mcrelu.sweep.point_files import MOST_POINTS, read_columns
-from mcrelu.sweep.spec import FOLDER, Model, Values
+from mcrelu.sweep.spec import FOLDER, Lists, Model, Values
 from mcrelu.theory.criterion import Form
 
 MAX_WIDTH = 2**24  # N = n^2 must stay exact in float64
@@ -45,7 +45,7 @@ Offset = Annotated[float, Field(ge=-FAR, le=FAR), AfterValidator(lambda offset: 
 Scale = Annotated[float, Field(gt=0, le=FAR)]
 
 
-class CellLists(Model):
+class CellLists(Lists):
     """The cells are the product of these lists."""
 
     width: Values[Annotated[int, Field(ge=1, le=MAX_WIDTH)]]
@@ -297,6 +297,8 @@ Minibatch = Annotated[int, Field(ge=1, le=255)]  # counts of points are bytes
 
 class CellShape(CellLists):
     """One of several kinds of cells, with a way to stop and a step size of its own if given."""
+
+    not_multiplied = ("stop",)
 
     stop: Stop | None = None
     step_size: StepSize | None = None

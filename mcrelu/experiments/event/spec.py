@@ -10,7 +10,7 @@ from pydantic import Field
 
 from mcrelu.experiments.event.cell import ENGINE, SEMANTICS, EventCell
 from mcrelu.sweep.cell import Cell
-from mcrelu.sweep.spec import CommonSpec, Model, Values
+from mcrelu.sweep.spec import CommonSpec, Lists, Values
 
 MAX_WIDTH = 2**24
 
@@ -20,7 +20,7 @@ FEWEST_NETWORKS_PER_BLOCK = 16
 MOST_NEURONS_PER_BLOCK = 2**27
 
 
-class EventLists(Model):
+class EventLists(Lists):
     """The cells are the product of these lists."""
 
     width: Values[Annotated[int, Field(ge=1, le=MAX_WIDTH)]]

@@ -30,7 +30,7 @@ from mcrelu.experiments.setups.search import (
 )
 from mcrelu.problems.regression import Rule
 from mcrelu.sweep.cell import Cell
-from mcrelu.sweep.spec import CommonSpec, Model, Values
+from mcrelu.sweep.spec import CommonSpec, Lists, Model, Values
 
 MAX_WIDTH = 2**16
 MAX_POINTS = 2**24
@@ -87,7 +87,7 @@ class Search(Model):
     halving: bool = False
 
 
-class SetupLists(Model):
+class SetupLists(Lists):
     """The cells are the product of these lists."""
 
     data: Values[Annotated[str, _known(is_distribution, DISTRIBUTIONS)]]

@@ -14,7 +14,7 @@ from mcrelu.experiments.star.cell import StarCell, StepSize
 from mcrelu.experiments.star.own_points import Data, PointRows, notes_on
 from mcrelu.problems.r_d import Activation, Precision
 from mcrelu.sweep.cell import Cell
-from mcrelu.sweep.spec import CommonSpec, Model, Values
+from mcrelu.sweep.spec import CommonSpec, Lists, Values
 
 MAX_WIDTH = 2**20
 MAX_EPOCHS = 2**31 - 1
@@ -25,7 +25,7 @@ MOST_NEURONS_PER_BLOCK = 2**18
 MOST_WEIGHTS_PER_BLOCK = 2**22  # between hidden layers
 
 
-class StarLists(Model):
+class StarLists(Lists):
     """The cells are the product of these lists."""
 
     width: Values[Annotated[int, Field(ge=1, le=MAX_WIDTH)]]
