@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ def test_a_drained_node(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
 
     wanted, faults = sweep(**LONGER), []
     calm, before = [0], [0]
+    monkeypatch.setenv("RAY_worker_niceness", "0")  # else a busy machine has no time for blocks
     with cluster_of(monkeypatch, _system_config=QUICK_HEALTH_CHECKS) as cluster:
         nodes = [cluster.add_node(num_cpus=1) for _ in range(2)]
         cluster.wait_for_nodes()
@@ -60,5 +62,13 @@ def test_a_drained_node(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
 def drain(address: str, node_id: str) -> None:
     """Announce a node's end as whoever hears of it first would."""
     reason = ["--reason", "DRAIN_NODE_REASON_PREEMPTION", "--reason-message", "spot"]
-    command = ["ray", "drain-node", "--address", address, "--node-id", node_id, *reason]
+    command = [
+        Path(sys.executable).parent / "ray",
+        "drain-node",
+        "--address",
+        address,
+        "--node-id",
+        node_id,
+        *reason,
+    ]
     subprocess.run([*command, "--deadline-remaining-seconds", "120"], check=True)
