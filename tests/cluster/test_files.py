@@ -5,7 +5,9 @@ from __future__ import annotations
 import copy
 import json
 import os
+import pprint
 import re
+import shlex
 import subprocess
 import tomllib
 from pathlib import Path
@@ -16,6 +18,7 @@ import pytest
 import yaml
 from machines import ROOT
 from ray.autoscaler._private.util import prepare_config, validate_config
+from ray.job_submission import JobDetails, JobStatus, JobType
 
 LAUNCHED = ("cluster.yaml", "deploy/on-prem.yaml")
 RAYJOB = "deploy/kuberay-rayjob.yaml"
@@ -72,7 +75,8 @@ def test_every_node_has_the_token_and_the_package(name: str) -> None:
         assert any("ray start" in command for command in config[commands])
     version = read(RAYJOB)["spec"]["rayClusterSpec"]["rayVersion"]  # the same on all nodes
     assert any(f"'ray[default]=={version}'" in command for command in config["setup_commands"])
-    for command in config["setup_commands"]:
+    kinds = ("setup_commands", "head_start_ray_commands", "worker_start_ray_commands")
+    for command in (command for kind in kinds for command in config[kind]):
         subprocess.run(["bash", "-n", "-c", command], check=True)
 
 
@@ -124,6 +128,30 @@ def test_a_machine_stops_when_it_is_idle(uses: str, minutes: int, tmp_path: Path
         check=True,
     )
     assert said.stdout.splitlines() == ["slept 60"] * minutes + ["shutdown -h now"]
+
+
+@pytest.mark.parametrize(
+    ("statuses", "in_use"),
+    [(["SUCCEEDED", "RUNNING"], True), (["PENDING"], True), (["STOPPED", "FAILED"], False)],
+)
+def test_a_head_is_in_use_while_a_job_runs(
+    statuses: list[str], in_use: bool, tmp_path: Path
+) -> None:
+    """By what `ray job list` prints."""
+    message = "RUNNING was not for long"
+    jobs = [
+        JobDetails(type=JobType.DRIVER, entrypoint="", status=JobStatus(one), message=message)
+        for one in statuses
+    ]
+    (tmp_path / "list").write_text(pprint.pformat(jobs))
+    (tmp_path / "ray").write_text(f"#!/bin/sh\ncat {tmp_path}/list\n")
+    (tmp_path / "ray").chmod(0o755)
+    (watch,) = [one for one in read("cluster.yaml")["head_start_ray_commands"] if "idle" in one]
+    words = shlex.split(watch)
+    command = ["sh", "-c", words[words.index("-c") + 1]]
+    path = f"{tmp_path}:{os.environ['PATH']}"
+    found = subprocess.run(command, env={"PATH": path}, check=False)
+    assert (found.returncode == 0) is in_use
 
 
 # ------------------------------------------------------------------------------ Kubernetes
