@@ -205,7 +205,7 @@ def test_a_worker_that_is_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(stalls, "SECONDS", 4.0)
     monkeypatch.setattr(stalls, "FACTOR", 2.0)
     stopped: list[int] = []
-    wanted = sweep(**SLOW)
+    wanted = sweep(**{**SLOW, "networks": 16})
 
     class Stopper(Silent):
         def __init__(self) -> None:
@@ -215,7 +215,7 @@ def test_a_worker_that_is_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
             self.lines.append(text)
 
         def update(self, tally: Tally) -> None:
-            if tally.blocks_done >= 2 and not stopped:
+            if tally.blocks_done >= 1 and not stopped:
                 for pid in busy_workers(os.getpid())[:1]:
                     os.kill(pid, signal.SIGSTOP)
                     stopped.append(pid)
