@@ -1,4 +1,4 @@
-"""A local S3 (moto) on a free loopback port, which can be told to refuse uploads."""
+"""A local S3 (moto) on a free loopback port, with faults on demand."""
 
 from __future__ import annotations
 
@@ -14,13 +14,23 @@ BUCKET = "bucket"
 
 
 class FaultyApp:
-    """moto's web application, except that it refuses uploads beyond ``room`` bytes."""
+    """moto's web application, except that it has faults.
+
+    It refuses uploads beyond ``room`` bytes; and ``fault`` is asked at every request: it may wait,
+    raise, or give a status to answer with instead.
+    """
 
     def __init__(self, app: Callable[..., Any]) -> None:
         self._app = app
         self.room: int | None = None
+        self.fault: Callable[[dict[str, Any]], str | None] = no_fault
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
+        status = self.fault(environ)
+        if status is not None:
+            _drain(environ)
+            start_response(status, [("Content-Type", "application/xml")])
+            return [b"<Error><Code>SlowDown</Code><Message>a fault of the test</Message></Error>"]
         if environ["REQUEST_METHOD"] == "PUT" and self.room is not None:
             # Older clients send no chunks, so that the plain length is that of the content.
             plain = environ.get("CONTENT_LENGTH") or 0
@@ -31,9 +41,19 @@ class FaultyApp:
         return self._app(environ, start_response)
 
 
+def no_fault(environ: dict[str, Any]) -> str | None:
+    return None
+
+
+def _drain(environ: dict[str, Any]) -> None:
+    if environ["REQUEST_METHOD"] in ("PUT", "POST"):
+        # None of requests in chunks, which end by themselves
+        length = environ.get("CONTENT_LENGTH")
+        environ["wsgi.input"].read(int(length) if length else -1)
+
+
 def _refuse(environ: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:
-    length = environ.get("CONTENT_LENGTH")  # none of requests in chunks, which end by themselves
-    environ["wsgi.input"].read(int(length) if length else -1)
+    _drain(environ)
     start_response("403 Forbidden", [("Content-Type", "application/xml")])
     return [b"<Error><Code>QuotaExceeded</Code><Message>no room left</Message></Error>"]
 

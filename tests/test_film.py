@@ -9,13 +9,18 @@ import subprocess
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from click.testing import CliRunner
 from PIL import Image
 
+import mcrelu
 from mcrelu.cli import cli
+from mcrelu.errors import UserError
+from mcrelu.experiments.base import Replay
 from mcrelu.film import training
-from mcrelu.film.figures import function_figure, kinks_of, losses_figure, values
+from mcrelu.film.animation import publish_films
+from mcrelu.film.figures import function_figure, losses_figure
 from mcrelu.film.kinks import KINKS
 from mcrelu.film.pictures import Scene, publish_pictures
 from mcrelu.film.training import (
@@ -61,7 +66,7 @@ def test_frames_are_gradient_descent(data: str, kinks: str) -> None:
             np.concatenate([got.a[0], got.b[0], got.w[0], got.c]), theta, rtol=1e-7, atol=1e-10
         )
         outputs = theta[-1] + np.maximum(np.outer(x, theta[:7]) + theta[7:14], 0) @ theta[14:21]
-        np.testing.assert_allclose(values(frame, x), outputs, rtol=1e-7, atol=1e-9)
+        np.testing.assert_allclose(frame.at(x), outputs, rtol=1e-7, atol=1e-9)
         assert frame.loss == pytest.approx(0.5 * problem.p[0] @ (outputs - y) ** 2, rel=1e-7)
 
 
@@ -91,7 +96,7 @@ def test_kinks_start_where_they_shall() -> None:
     for name in KINKS:
         problem = network(points, 50, name, 0.01, 2)
         (start,) = train(problem, np.array([0]))
-        kinks = kinks_of(start)
+        kinks = start.kinks
         reach = np.abs(points.x).max()
         if name == "zero":
             assert (kinks == 0.0).all()
@@ -137,10 +142,10 @@ def test_a_good_network_learns_what_others_do_not() -> None:
 
 def test_kinks_are_held_at_first(monkeypatch: pytest.MonkeyPatch) -> None:
     problem = network(sample("ex", 0), 16, "zero", 0.01, 0)
-    held = kinks_of(train_good(problem, training.HELD_STEPS))
+    held = train_good(problem, training.HELD_STEPS).kinks
     assert held == pytest.approx(np.linspace(problem.points.x.min(), problem.points.x.max(), 16))
     monkeypatch.setattr(training, "HELD_STEPS", 0)
-    assert np.abs(kinks_of(train_good(problem, 1000)) - held).max() > 0.01
+    assert np.abs(train_good(problem, 1000).kinks - held).max() > 0.01
 
 
 def test_pictures_show_the_frames() -> None:
@@ -150,7 +155,7 @@ def test_pictures_show_the_frames() -> None:
     curves = [line for line in axes.lines if len(np.asarray(line.get_xdata())) == 600]
     assert len(curves) == len(frames) + 1
     np.testing.assert_allclose(
-        np.asarray(curves[0].get_ydata()), values(frames[0], np.asarray(curves[0].get_xdata()))
+        np.asarray(curves[0].get_ydata()), frames[0].at(np.asarray(curves[0].get_xdata()))
     )
     left, right = losses_figure(frames, problem).axes
     assert len(right.lines) == 8
@@ -223,3 +228,22 @@ def test_without_latex_it_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     scene = ["--data", "standard", "--steps", "5", "--pgf", "--to", str(tmp_path)]
     result = CliRunner().invoke(cli, ["film", *scene])
     assert "no LaTeX was found" in str(result.exception)
+
+
+def test_a_replay_is_filmed_and_what_has_no_film_is_refused(tmp_path: Path) -> None:
+    spec = {
+        "version": 1, "seed": 1, "networks": 2, "experiment": "crossing", "cells": {"width": [4]},
+        "stop": ["crossing"], "checks": {"interval": 10, "maximum": 2}, "engine": "dense",
+    }  # fmt: skip
+    mcrelu.run(spec, out=tmp_path / "run", executor="serial", progress=False)
+    command = ["replay", str(tmp_path / "run"), "width=4", "1", "--to", str(tmp_path / "to")]
+    result = CliRunner().invoke(cli, [*command, "--gif", "--json"])
+    assert result.exit_code == 0, result.output
+    (film,) = [Path(path) for path in json.loads(result.output)["figures"] if "gif" in path]
+    with Image.open(film) as pictures:
+        assert pictures.n_frames > 5  # type: ignore[attr-defined]
+
+    nothing = Replay(pa.table({}), [], [])
+    assert publish_films(nothing, [], Files.at(tmp_path), "x") == []
+    with pytest.raises(UserError, match="gif: only networks with one input"):
+        publish_films(nothing, ["gif"], Files.at(tmp_path), "x")

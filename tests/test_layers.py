@@ -36,6 +36,7 @@ LAYERS = (
         "store.files",
         "store.local_store",
         "store.remote_store",
+        "store.retrying_store",
         "store.uris",
         "store.npz",
         "store.parquet",
@@ -53,6 +54,7 @@ LAYERS = (
     ("experiments",),
     ("runtime",),
     ("terminal", "facts", "report", "api", "crosscheck"),
+    ("serve",),
     ("cli", "reference", "__main__"),
 )
 RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}

@@ -21,6 +21,7 @@ from mcrelu.cli.reading import (
     status_command,
 )
 from mcrelu.cli.running import plan_command, run_command
+from mcrelu.cli.serving import serve_command
 from mcrelu.cli.watching import film_command, replay_command
 from mcrelu.errors import ExitCode, UserError, by_closed_pipe
 from mcrelu.store.uris import still_asking
@@ -46,6 +47,7 @@ for command in (
     compare_command,
     replay_command,
     film_command,
+    serve_command,
     check_command,
     compact_command,
     verify_command,

@@ -9,6 +9,7 @@ import click
 from mcrelu.cli.printing import emit, json_option, out_argument
 from mcrelu.experiments.base import Section
 from mcrelu.figures.plot import draw_replay
+from mcrelu.film.animation import publish_films
 from mcrelu.film.kinks import KINKS
 from mcrelu.film.pictures import Scene, publish_pictures
 from mcrelu.runtime.replay import replay
@@ -23,8 +24,12 @@ from mcrelu.terminal import facts_table, section_table
 @click.argument("cell")
 @click.argument("network", type=click.IntRange(0))
 @click.option("--to", "place", help="Folder of its pictures [default: OUT/replays].")
+@click.option("--gif", "films", flag_value="gif", multiple=True, help="Write a film as GIF.")
+@click.option("--mp4", "films", flag_value="mp4", multiple=True, help="Write a film as MP4.")
 @json_option
-def replay_command(out: str, cell: str, network: int, place: str | None, as_json: bool) -> None:
+def replay_command(
+    out: str, cell: str, network: int, place: str | None, films: tuple[str, ...], as_json: bool
+) -> None:
     """Do one NETWORK of a CELL of OUT again, and say what happened when.
 
     CELL is the beginning of the cell's id, or parameters that only it has: width=16,optimizer=gd.
@@ -36,7 +41,8 @@ def replay_command(out: str, cell: str, network: int, place: str | None, as_json
     found = replay(output, chosen, network)
     files = output.files if place is None else Files.at(place)
     name = f"{chosen.id}-{network}"
-    paths = draw_replay(found, f"replays/{name}" if place is None else name, files)
+    name = f"replays/{name}" if place is None else name
+    paths = [*draw_replay(found, name, files), *publish_films(found, films, files, name)]
     value = {"cell": chosen.id, "row": found.row.to_pylist()[0], "figures": paths}
     title = f"{chosen.label}, network {network}"
     written = facts_table("Written", [("figure", path) for path in paths])

@@ -16,10 +16,11 @@ from typing import Any, NamedTuple, Protocol, cast
 import pyarrow as pa
 
 from mcrelu.errors import UserError
+from mcrelu.experiments.columns import Codes
 from mcrelu.store.files import Files
 from mcrelu.sweep.cell import Block, Cell, Provenance
 from mcrelu.sweep.spec import CommonSpec
-from mcrelu.types import Floats
+from mcrelu.types import Floats, Ints, PointSet
 
 CELLS = "cells"  # the table with one row per cell that every experiment has
 
@@ -58,12 +59,26 @@ class Drawing:
 
 
 @dataclass(frozen=True)
+class Trajectory:
+    """A network with one input while it trains, seen at T steps, to be animated."""
+
+    steps: Ints  # (T,) ascending
+    kinks: Floats  # (T, K) where its function bends; NaN where a neuron has no kink
+    x: Floats  # (G,) ascending
+    values: Floats  # (T, G) the function there
+    data: PointSet  # (D,)
+    shares: Floats  # (D,) of the sample; 0 for points that were not drawn
+    losses: Mapping[str, Floats]  # (T,) by name
+
+
+@dataclass(frozen=True)
 class Replay:
     """One network of a sweep again."""
 
     row: pa.Table  # as its shard has it
     sections: list[Section]  # what happened
     drawings: list[Drawing]
+    trajectory: Trajectory | None = None  # for what can be animated
 
 
 class Count(NamedTuple):
@@ -161,6 +176,7 @@ class Experiment(Protocol):
     name: str
     title: str  # of reports
     counted: str | None  # what ``k`` of a summary counts, if a run is to show it as it grows
+    counted_setting: Mapping[str, str]  # what settings say of the points that ``k`` belongs to
     note: str  # what the estimates of its tables are, in a sentence or two
     schema: pa.Schema  # of the rows: one per network
     schema_version: int  # raised whenever the schema changes
@@ -172,6 +188,10 @@ class Experiment(Protocol):
     @property
     def spec(self) -> type[CommonSpec]:
         """The model that its specs are validated by."""
+
+    @property
+    def codes(self) -> Codes:
+        """What codes in its rows mean, by column."""
 
     def do(self, task: BlockTask, files: Files) -> pa.Table:
         """Do a block: its rows, with :attr:`schema`."""

@@ -19,7 +19,7 @@ So matplotlib, numba and the like are imported by those commands that need them.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import import_module
 from importlib.util import find_spec
 from inspect import signature
@@ -62,6 +62,7 @@ class Room:
     abscissa: str
     example: Mapping[str, Any]
     counted: str | None = None
+    counted_setting: Mapping[str, str] = field(default_factory=dict)
     paper: Published | None = None
 
     @property

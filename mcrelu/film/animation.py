@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Collection
 from pathlib import Path
 
 import matplotlib as mpl
+import numpy as np
 from matplotlib.animation import AbstractMovieWriter, FFMpegWriter, PillowWriter
 from matplotlib.figure import Figure
 
-from mcrelu.errors import ResourceError
-from mcrelu.figures.style import COLORS, COLUMN_WIDTH
-from mcrelu.film.figures import draw_data, draw_regression, grid_of, kinks_of, values
-from mcrelu.film.training import Frame
-from mcrelu.problems.one_d import Problem
+from mcrelu.errors import ResourceError, UserError
+from mcrelu.experiments.base import Replay, Trajectory
+from mcrelu.figures.style import COLORS, COLUMN_WIDTH, look
+from mcrelu.film.figures import draw_data, draw_regression
 from mcrelu.store.files import Files
 
 FILMS = ("gif", "mp4")
@@ -22,10 +22,28 @@ PER_SECOND = 12
 DPI = 150
 
 
-def publish_film(
-    frames: Sequence[Frame], problem: Problem, files: Files, name: str, suffix: str
-) -> str:
-    """Write <name>.gif or <name>.mp4; returns its path.
+def publish_films(replay: Replay, wanted: Collection[str], files: Files, name: str) -> list[str]:
+    """The films of a replay, of the kinds in FILMS that are wanted; returns the paths.
+
+    Raises
+    ------
+    UserError
+        If films are wanted and its network has no function of one input to be seen.
+    ResourceError
+        If there is no program that makes MP4 files.
+    """
+    if not wanted:
+        return []
+    if replay.trajectory is None:
+        raise UserError(f"{min(wanted)}: only networks with one input that train can be filmed")
+    with look():
+        return [
+            publish_film(replay.trajectory, files, name, kind) for kind in FILMS if kind in wanted
+        ]
+
+
+def publish_film(trajectory: Trajectory, files: Files, name: str, suffix: str) -> str:
+    """Write <name>.gif or <name>.mp4, a picture per step that was looked at; returns its path.
 
     Raises
     ------
@@ -34,23 +52,24 @@ def publish_film(
     """
     figure, writer = Figure(figsize=(COLUMN_WIDTH, 0.8 * COLUMN_WIDTH)), _writer(suffix)
     figure.subplots_adjust(left=0.16, right=0.97, bottom=0.17, top=0.92)
-    axes, grid = figure.add_subplot(), grid_of(problem.points)
-    draw_data(axes, problem.points)
-    draw_regression(axes, problem.points)
-    (line,) = axes.plot(grid, values(frames[0], grid), color=COLORS[0], linewidth=1.3)
+    axes, y = figure.add_subplot(), trajectory.data.y
+    draw_data(axes, trajectory.data)
+    draw_regression(axes, trajectory.data, trajectory.shares)
+    (line,) = axes.plot(trajectory.x, trajectory.values[0], color=COLORS[0], linewidth=1.3)
     (kinks,) = axes.plot([], [], linestyle="none", marker="|", markersize=7, color=COLORS[0])
-    low = min(problem.points.y.min(), 0.0)
-    high = max(problem.points.y.max(), 0.0)
+    low, high = min(y.min(), 0.0), max(y.max(), 0.0)
     axes.set_ylim(1.15 * low - 0.1, 1.15 * high + 0.1)
-    axes.set_xlim(grid[0], grid[-1])
+    axes.set_xlim(trajectory.x[0], trajectory.x[-1])
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / f"film.{suffix}"
         with writer.saving(figure, str(path), DPI):
-            for frame in frames:
-                bends = kinks_of(frame)
-                line.set_ydata(values(frame, grid))
-                kinks.set_data(bends, values(frame, bends))
-                axes.set_title(f"step {frame.step}", fontsize=8)
+            for step, values, bends in zip(
+                trajectory.steps, trajectory.values, trajectory.kinks, strict=True
+            ):
+                line.set_ydata(values)
+                # Between two places of the grid the function is drawn as a line, too.
+                kinks.set_data(bends, np.interp(bends, trajectory.x, values))
+                axes.set_title(f"step {step}", fontsize=8)
                 writer.grab_frame()
         files.publish(f"{name}.{suffix}", path.read_bytes())
     return files.path(f"{name}.{suffix}")

@@ -30,18 +30,18 @@ def function_figure(
     figure = Figure(figsize=(COLUMN_WIDTH, 0.8 * COLUMN_WIDTH), layout="constrained")
     axes = figure.add_subplot()
     draw_data(axes, problem.points)
-    draw_regression(axes, problem.points)
+    draw_regression(axes, problem.points, problem.p[0])
     grid = grid_of(problem.points)
     shades = colormaps["Blues"](np.linspace(_PALEST, 1.0, len(frames)))
     for frame, shade in zip(frames, shades, strict=True):
-        axes.plot(grid, values(frame, grid), color=tuple(shade), linewidth=0.7)
+        axes.plot(grid, frame.at(grid), color=tuple(shade), linewidth=0.7)
     last = frames[-1]
     label = f"network, step {last.step}"
-    axes.plot(grid, values(last, grid), color=COLORS[0], linewidth=1.3, label=label)
+    axes.plot(grid, last.at(grid), color=COLORS[0], linewidth=1.3, label=label)
     if with_kinks:
         draw_kinks(axes, last)
     if good is not None:
-        axes.plot(grid, values(good, grid), color=COLORS[2], linewidth=1.1, label="trained by Adam")
+        axes.plot(grid, good.at(grid), color=COLORS[2], linewidth=1.1, label="trained by Adam")
     axes.legend(loc="best")
     return figure
 
@@ -67,7 +67,7 @@ def losses_figure(frames: Sequence[Frame], problem: Problem, last: int | None = 
     places = axes.twinx()
     places.spines["right"].set_visible(True)
     places.grid(False)
-    kinks = np.array([kinks_of(frame) for frame in shown])
+    kinks = np.array([frame.kinks for frame in shown])
     for k in range(kinks.shape[1]):
         label = "kinks" if k == 0 else None
         places.plot(steps, kinks[:, k], color=COLORS[0], alpha=0.6, linewidth=0.6, label=label)
@@ -87,12 +87,12 @@ def draw_data(axes: Axes, points: PointSet) -> None:
     axes.set_ylabel("$f(x)$")
 
 
-def draw_regression(axes: Axes, points: PointSet) -> None:
-    """The best affine function on either side of zero."""
+def draw_regression(axes: Axes, points: PointSet, p: Floats) -> None:
+    """The best affine function on either side of zero, where points weigh p (D,)."""
     x, y = points
-    for side in (x > 0, x < 0):
+    for side in ((x > 0) & (p > 0), (x < 0) & (p > 0)):
         if side.any():
-            slope, intercept = regression_line(x[side], y[side])
+            slope, intercept = regression_line(x[side], y[side], p[side])
             ends = np.array([0.0, 1.05 * x[side][np.abs(x[side]).argmax()]])
             label = "optimal regression lines" if x[side][0] > 0 else None
             axes.plot(
@@ -103,25 +103,13 @@ def draw_regression(axes: Axes, points: PointSet) -> None:
 
 def draw_kinks(axes: Axes, frame: Frame) -> None:
     """Where the function bends, as points on it."""
-    kinks = kinks_of(frame)
+    kinks = frame.kinks
     low, high = axes.get_xlim()
     inside = kinks[(kinks > low) & (kinks < high)]
     axes.plot(
-        inside, values(frame, inside), linestyle="none", marker="|", markersize=7, color=COLORS[0],
+        inside, frame.at(inside), linestyle="none", marker="|", markersize=7, color=COLORS[0],
         label="kinks",
     )  # fmt: skip
-
-
-def kinks_of(frame: Frame) -> Floats:
-    """Where the kinks are, (n,)."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return np.asarray(-frame.weights.b[0] / frame.weights.a[0])
-
-
-def values(frame: Frame, x: Floats) -> Floats:
-    """The network's function at some places."""
-    a, b, c, w = (part[0] for part in frame.weights)
-    return np.asarray(c + np.maximum(np.outer(x, a) + b, 0.0) @ w)
 
 
 def grid_of(points: PointSet) -> Floats:

@@ -7,10 +7,12 @@ from typing import NamedTuple
 
 import numpy as np
 
+from mcrelu.experiments.base import Trajectory
 from mcrelu.figures.style import PGF, look, publish, publish_as
 from mcrelu.film.animation import FILMS, publish_film
-from mcrelu.film.figures import function_figure, losses_figure
-from mcrelu.film.training import looked_at, network, sample, train, train_good
+from mcrelu.film.figures import function_figure, grid_of, losses_figure
+from mcrelu.film.training import Frame, looked_at, network, sample, train, train_good
+from mcrelu.problems.one_d import Problem
 from mcrelu.store.files import Files
 
 SHORT = 500  # steps of the picture of how training begins
@@ -63,5 +65,18 @@ def publish_pictures(
         for suffix in FILMS:
             if suffix not in more:
                 continue
-            paths.append(publish_film(shown, problem, files, "training", suffix))
+            paths.append(publish_film(_trajectory(shown, problem), files, "training", suffix))
     return paths
+
+
+def _trajectory(frames: Sequence[Frame], problem: Problem) -> Trajectory:
+    x = grid_of(problem.points)
+    return Trajectory(
+        steps=np.array([frame.step for frame in frames]),
+        kinks=np.array([frame.kinks for frame in frames]),
+        x=x,
+        values=np.array([frame.at(x) for frame in frames]),
+        data=problem.points,
+        shares=problem.p[0],
+        losses={"training loss": np.array([frame.loss for frame in frames])},
+    )

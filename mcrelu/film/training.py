@@ -11,7 +11,7 @@ from mcrelu.distributions import draw
 from mcrelu.engines.one_d.grouped import GroupedEngine
 from mcrelu.film.kinks import KINKS
 from mcrelu.init import he
-from mcrelu.problems.one_d import Problem, Weights
+from mcrelu.problems.one_d import Problem, Weights, function_at, kinks
 from mcrelu.types import Floats, Ints, PointSet
 
 GROWTH = 1.1  # of the steps that are looked at
@@ -28,6 +28,15 @@ class Frame(NamedTuple):
     step: int
     weights: Weights  # of one network, (1, n) and (1,)
     loss: float  # 1/2 sum_j p_j (f(x_j) - y_j)^2
+
+    @property
+    def kinks(self) -> Floats:
+        """Where the function bends, (n,)."""
+        return kinks(self.weights)[0]
+
+    def at(self, x: Floats) -> Floats:
+        """The function at some places, (G,)."""
+        return function_at(self.weights, x)[0]
 
 
 def sample(name: str, seed: int) -> PointSet:
@@ -46,21 +55,25 @@ def sample(name: str, seed: int) -> PointSet:
     return PointSet(x, y)
 
 
-def regression_line(x: Floats, y: Floats) -> tuple[float, float]:
-    """Slope and intercept of the best affine fit; of a single point, the constant."""
-    centred = x - x.mean()
-    variance = float(centred @ centred)
+def regression_line(x: Floats, y: Floats, p: Floats | None = None) -> tuple[float, float]:
+    """Slope and intercept of the best affine fit; of a single point, the constant.
+
+    The points weigh ``p`` (D,), or all the same.
+    """
+    share = np.full(len(x), 1.0 / len(x)) if p is None else p / p.sum()
+    middle = float(share @ x)
+    centred = share * (x - middle)
+    variance = float(centred @ (x - middle))
     slope = float(centred @ y) / variance if variance else 0.0
-    return slope, float(y.mean()) - slope * float(x.mean())
+    return slope, float(share @ y) - slope * middle
 
 
-def network(points: PointSet, width: int, kinks: str, step_size: float, seed: int) -> Problem:
-    """A He network of some width with its kinks at ``kinks``, to be trained on the points."""
+def network(points: PointSet, width: int, start: str, step_size: float, seed: int) -> Problem:
+    """A He network whose kinks are where ``start`` says, to be trained on the points."""
     root = np.random.SeedSequence(seed, spawn_key=(1,))
     a, w, places = (np.random.Generator(np.random.Philox(child)) for child in root.spawn(3))
     weights = he(a.standard_normal((1, width)), w.standard_normal((1, width)))
-    starts = KINKS[kinks](places, points.x, width)
-    weights = weights._replace(b=-weights.a * starts)
+    weights = weights._replace(b=-weights.a * KINKS[start](places, points.x, width))
     p = np.full((1, len(points.x)), 1.0 / len(points.x))
     return Problem(points, p, weights, np.array([step_size]), "gd")
 
@@ -91,7 +104,7 @@ def affine_loss(problem: Problem) -> float:
     total = 0.0
     for side in (x > 0, x < 0):
         if side.any():
-            slope, intercept = regression_line(x[side], y[side])
+            slope, intercept = regression_line(x[side], y[side], problem.p[0][side])
             total += float(problem.p[0][side] @ (slope * x[side] + intercept - y[side]) ** 2)
     return 0.5 * total
 

@@ -65,6 +65,19 @@ class Weights(NamedTuple):
         return Weights(*(part[index] for part in self))
 
 
+def kinks(weights: Weights) -> Floats:
+    """Where the functions of networks bend, -b_i / a_i, (m, n)."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.asarray(-weights.b / weights.a)
+
+
+def function_at(weights: Weights, x: Floats, leaky_slope: float = 0.0) -> Floats:
+    """Outputs of networks at some places x (G,), (m, G)."""
+    z = weights.a[:, None, :] * x[:, None] + weights.b[:, None, :]
+    active = np.where(z >= 0.0, z, leaky_slope * z)
+    return np.asarray(weights.c[:, None] + (active @ weights.w[:, :, None])[:, :, 0])
+
+
 class InitialWeights(Protocol):
     """Parameters of m networks that need not all be in memory at once."""
 

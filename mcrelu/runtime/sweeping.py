@@ -31,6 +31,7 @@ from mcrelu.runtime.work import OneBlock, Work, work_of
 from mcrelu.store.checkpoints import newest_epochs
 from mcrelu.store.inventory import Inventory
 from mcrelu.store.output import STATUS, Output
+from mcrelu.store.retrying_store import impatience
 from mcrelu.sweep.cell import Block
 
 ERRORS = "errors"
@@ -251,11 +252,15 @@ class _Session:
         self.work.tally.forecast.employ(workers)
         self.display.update(self.work.tally)
         if time.monotonic() >= self._next_status:
-            self._write_status(None)
-            try:
-                self.output.manifest.flush()
-            except ResourceError as error:  # what was not recorded waits for the next time
-                self._complain(error)
+            with impatience():
+                self._write_status(None)
+                self._try_to_record()
+
+    def _try_to_record(self) -> None:
+        try:
+            self.output.manifest.flush()
+        except ResourceError as error:  # what was not recorded waits for the next time
+            self._complain(error)
 
     def _write_status(self, code: ExitCode | None) -> None:
         """Write status.json; where that is not possible the run goes on and tries again."""
@@ -286,6 +291,8 @@ class _Session:
                 "failed": tally.failed,
             },
             "networks": {"total": tally.networks, "done": tally.networks_done},
+            "networks_per_second": round(tally.rate, 3),
+            "seconds_left": tally.seconds_left,
             **({} if tally.reached is None else {"cells": cells}),
             "started": self._started,
             "updated": now(),

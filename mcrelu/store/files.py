@@ -15,6 +15,7 @@ from pyarrow import fs
 from mcrelu.errors import ResourceError, UserError
 from mcrelu.store.local_store import MOST_BYTES, LocalStore
 from mcrelu.store.remote_store import RemoteStore
+from mcrelu.store.retrying_store import RetryingStore
 from mcrelu.store.uris import first_line, open_uri, shown
 
 _REMEDY = "fix that"
@@ -34,7 +35,9 @@ class Files:
     A file is published whole or not at all.
     """
 
-    def __init__(self, store: LocalStore | RemoteStore, root: str, uri: str) -> None:
+    def __init__(
+        self, store: LocalStore | RemoteStore | RetryingStore, root: str, uri: str
+    ) -> None:
         self._store = store
         self.root = root  # path on the filesystem
         self.uri = uri  # what :meth:`at` gave these files for; may have credentials in it
@@ -62,7 +65,7 @@ class Files:
         else:
             filesystem, root = open_uri(text)
         if filesystem.type_name != "local":
-            return cls(RemoteStore(filesystem), root, text)
+            return cls(RetryingStore(RemoteStore(filesystem)), root, text)
         if Path(root).is_file():
             raise UserError(f"{text}: is a file; give the path of a folder")
         return cls(LocalStore(), root, text)

@@ -47,12 +47,15 @@ class Counted(NamedTuple):
 class Reader:
     """The rows of an output that count; see :class:`mcrelu.experiments.base.BlockReader`.
 
+    That is as ``inventory`` has it, by default what is there now.
     ``refused`` names the shards that are there and cannot be counted: torn, foreign, or changed.
     """
 
-    def __init__(self, files: Files, contents: Contents) -> None:
+    def __init__(
+        self, files: Files, contents: Contents, inventory: Inventory | None = None
+    ) -> None:
         self._files, self._contents = files, contents
-        self._inventory = take_inventory(files, contents)
+        self._inventory = inventory or take_inventory(files, contents)
         self._refused = dict.fromkeys(self._inventory.refused)
         self._counted: dict[str, Counted] = {}
 

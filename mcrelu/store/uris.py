@@ -15,9 +15,10 @@ from pyarrow import fs
 from mcrelu.errors import ResourceError, UserError
 
 SCHEMES = ("file", "s3", "gs", "gcs", "abfs", "abfss", "hdfs", "viewfs")
+CONNECT_SECONDS, REQUEST_SECONDS = 3.0, 5.0  # of one request
 ANSWER_SECONDS = 8.0  # that a store may take for each of its first two answers
 
-_ASKING = "asks a store"
+ASKING = "asks a store"  # name of threads that may wait for one without end
 
 T = TypeVar("T")
 
@@ -51,7 +52,7 @@ def open_uri(uri: str) -> tuple[fs.FileSystem, str]:
             f"with one of {', '.join(SCHEMES)}, such as s3://bucket/run"
         )
     try:
-        filesystem, root = _answer(uri, lambda: fs.FileSystem.from_uri(uri))
+        filesystem, root = _answer(uri, lambda: _open(uri))
     except pa.ArrowInvalid as error:
         raise UserError(f"{shown(uri)}: {first_line(error)}; give a path or URI") from None
     if filesystem.type_name != "local":
@@ -61,6 +62,30 @@ def open_uri(uri: str) -> tuple[fs.FileSystem, str]:
             raise UserError(f"{shown(uri)}: has an empty segment, . or ..; give the plain path")
         _answer(uri, lambda: filesystem.get_file_info(root))
     return filesystem, root
+
+
+def _open(uri: str) -> tuple[fs.FileSystem, str]:
+    filesystem, root = fs.FileSystem.from_uri(uri)
+    return _for_small_files(filesystem) if filesystem.type_name == "s3" else filesystem, root
+
+
+def _for_small_files(filesystem: fs.FileSystem) -> fs.FileSystem:
+    """An S3 client that writes a small file by one request, and gives up after seconds.
+
+    By default every file is a multipart upload, of three requests, and a request that gets no
+    answer is tried again for a minute and a half, deaf to signals; retrying_store.py does that
+    better. There is no way to say otherwise in a URI, so this is a copy, made as pickle makes one.
+    """
+    make, (options,) = filesystem.__reduce__()
+    return make(
+        {
+            **options,
+            "allow_delayed_open": True,
+            "connect_timeout": CONNECT_SECONDS,
+            "request_timeout": REQUEST_SECONDS,
+            "retry_strategy": fs.AwsStandardS3RetryStrategy(max_attempts=1),
+        }
+    )
 
 
 def _answer(uri: str, ask: Callable[[], T]) -> T:
@@ -77,7 +102,7 @@ def _answer(uri: str, ask: Callable[[], T]) -> T:
         except BaseException as error:  # noqa: BLE001 - raised again by whoever waits
             answer.set_exception(error)
 
-    Thread(target=settle, name=_ASKING, daemon=True).start()
+    Thread(target=settle, name=ASKING, daemon=True).start()
     try:
         return answer.result(ANSWER_SECONDS)
     except TimeoutError:
@@ -91,7 +116,7 @@ def _answer(uri: str, ask: Callable[[], T]) -> T:
 
 def still_asking() -> bool:
     """Whether a store was left alone that may still answer: pyarrow's end waits for that."""
-    return any(thread.name == _ASKING for thread in enumerate_threads())
+    return any(thread.name == ASKING for thread in enumerate_threads())
 
 
 def first_line(error: Exception) -> str:

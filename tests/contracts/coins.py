@@ -26,6 +26,7 @@ from mcrelu.experiments.base import (
     Source,
     Tables,
 )
+from mcrelu.experiments.columns import Codes
 from mcrelu.figures.captions import networks_per_point
 from mcrelu.stats.intervals import wilson
 from mcrelu.store.files import Files
@@ -91,6 +92,8 @@ class CoinExperiment:
     name = "coins"
     title = "How often coins show heads"
     counted = "heads"
+    counted_setting: ClassVar[Mapping[str, str]] = {}
+    codes: ClassVar[Codes] = {}
     note = "Fractions of heads; intervals are Wilson's."
     schema = SCHEMA
     schema_version = 1

@@ -21,6 +21,7 @@ from mcrelu.store import remote_store
 from mcrelu.store.files import Files
 from mcrelu.store.local_store import LocalStore
 from mcrelu.store.remote_store import RemoteStore
+from mcrelu.store.retrying_store import RetryingStore
 
 SMALL = b"a few bytes"
 LARGE = bytes(range(256)) * (12 * 2**12)  # 12 MiB: object stores upload it in parts
@@ -168,6 +169,8 @@ def everything(files: Files) -> list[str]:
     """Paths of all files below the root, temporary ones included."""
     selector = fs.FileSelector(files.root, recursive=True, allow_not_found=True)
     store = files._store
+    if isinstance(store, RetryingStore):
+        store = store._store
     filesystem = fs.LocalFileSystem() if isinstance(store, LocalStore) else store._fs
     found = filesystem.get_file_info(selector)
     return sorted(info.path for info in found if info.type == fs.FileType.File)
@@ -367,7 +370,7 @@ def test_of_rivals_on_an_object_store_the_last_to_write_creates(
 def test_publishing_on_s3_makes_no_folders(
     s3: FaultyApp, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each would be a request; three carry a file."""
+    """Each would be a request; one carries a small file."""
     requests, serve = [], s3._app
 
     def counted(environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
@@ -377,7 +380,7 @@ def test_publishing_on_s3_makes_no_folders(
     files = Files.at(f"s3://{BUCKET}/{tmp_path.name}")
     monkeypatch.setattr(s3, "_app", counted)
     files.publish("shards/cell/x", SMALL)
-    assert requests == ["POST", "PUT", "POST"]
+    assert requests == ["PUT"]
 
 
 def test_a_bucket_that_is_not_there_is_said_when_writing(s3: FaultyApp) -> None:

@@ -9,15 +9,20 @@ import numpy as np
 from mcrelu.data import point_weights
 from mcrelu.engines.one_d.registry import get_engine
 from mcrelu.errors import UserError
-from mcrelu.experiments.base import BlockTask, Drawing, Replay, Section
+from mcrelu.experiments.base import BlockTask, Drawing, Replay, Section, Trajectory
 from mcrelu.experiments.crossing.block import draw_block, problem_of
 from mcrelu.experiments.crossing.cell import CrossingCell
 from mcrelu.experiments.crossing.keras_training import KERAS
-from mcrelu.experiments.crossing.replay_figures import function_figure, kinks_figure
+from mcrelu.experiments.crossing.replay_figures import (
+    function_figure,
+    grid_of,
+    kinks_figure,
+    outermost_kinks,
+)
 from mcrelu.experiments.crossing.rows import crossing_rows
 from mcrelu.experiments.crossing.stopping import Sufficient, squared_error
 from mcrelu.experiments.crossing.train import Moment, train
-from mcrelu.problems.one_d import Barrier, Outcome, Problem, StopReason, Weights
+from mcrelu.problems.one_d import Barrier, Outcome, Problem, StopReason, Weights, function_at
 from mcrelu.rng import Draws, MinibatchStream, Normals
 from mcrelu.sweep.cell import Block
 from mcrelu.theory.certificate import certified
@@ -25,6 +30,8 @@ from mcrelu.theory.sigma import data_moments, u_hat
 from mcrelu.types import Counts, Floats, Ints
 
 GROWTH = 1.1  # between two steps that are looked at
+
+_ANIMATED_KINKS, _ANIMATED_PLACES = 100, 161
 
 
 class _OneRow:
@@ -97,6 +104,7 @@ def replay(task: BlockTask, network: int) -> Replay:
                 "function", function_figure(states, problem, draws.counts[0]), caption=cell.label
             ),
         ],
+        trajectory=_trajectory(states, problem),
     )
 
 
@@ -138,6 +146,22 @@ def _states(
         validated = float(squared_error(validation, outputs, y)[0])
         found.append(State(step, engine.neurons(state), training, validated))
     return found
+
+
+def _trajectory(states: list[State], problem: Problem) -> Trajectory:
+    x = grid_of(problem.points.x, _ANIMATED_PLACES)
+    return Trajectory(
+        steps=np.array([state.step for state in states]),
+        kinks=outermost_kinks(states, _ANIMATED_KINKS),
+        x=x,
+        values=np.array([function_at(one.weights, x, problem.leaky_slope)[0] for one in states]),
+        data=problem.points,
+        shares=problem.p[0],
+        losses={
+            "training loss": np.array([state.training_loss for state in states]),
+            "validation loss": np.array([state.validation_loss for state in states]),
+        },
+    )
 
 
 def _facts(cell: CrossingCell, problem: Problem, draws: Draws, outcome: Outcome) -> Section:

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from mcrelu.figures.panels import log_axis, log_limits
 from mcrelu.figures.style import COLORS, COLUMN_WIDTH, GREY, PAGE_WIDTH
-from mcrelu.problems.one_d import Barrier, Outcome, Problem, Weights
+from mcrelu.problems.one_d import Barrier, Outcome, Problem, function_at, kinks
 from mcrelu.types import Floats, Ints, PointSet
 
 if TYPE_CHECKING:
@@ -63,14 +63,13 @@ def function_figure(states: Sequence[State], problem: Problem, counts: Ints) -> 
     figure = Figure(figsize=(COLUMN_WIDTH, 0.8 * COLUMN_WIDTH), layout="constrained")
     axes = figure.add_subplot()
     x, y = problem.points
-    reach = 1.15 * np.abs(x).max()
-    grid = np.linspace(-reach if x.min() < 0 else 0.0, reach if x.max() > 0 else 0.0, 400)
+    grid = grid_of(x, 400)
     shown = states[:: max(1, len(states) // _MOST_CURVES)]
     shades = colormaps["Blues"](np.linspace(0.2, 1.0, len(shown)))
     for state, shade in zip(shown, shades, strict=True):
-        values = _function(state.weights, grid, problem.leaky_slope)
+        values = function_at(state.weights, grid, problem.leaky_slope)[0]
         axes.plot(grid, values, color=tuple(shade), linewidth=0.8)
-    last = _function(states[-1].weights, grid, problem.leaky_slope)
+    last = function_at(states[-1].weights, grid, problem.leaky_slope)[0]
     axes.plot(grid, last, color=COLORS[0], linewidth=1.4, label=f"step {states[-1].step}")
     seen = counts > 0
     area = 12.0 + 40.0 * counts[seen] / counts.max()
@@ -86,19 +85,21 @@ def function_figure(states: Sequence[State], problem: Problem, counts: Ints) -> 
 
 
 def _draw_kinks(axes: Axes, steps: Ints, states: Sequence[State]) -> None:
-    with np.errstate(divide="ignore", invalid="ignore"):
-        kinks = np.array([-state.weights.b[0] / state.weights.a[0] for state in states])
-    farthest = np.argsort(-np.nanmax(np.abs(kinks), axis=0))[:MOST_KINKS]
-    for k, neuron in enumerate(farthest):
+    for k, places in enumerate(outermost_kinks(states, MOST_KINKS).T):
         label = "kinks" if k == 0 else None
-        axes.plot(steps, kinks[:, neuron], color=COLORS[0], alpha=0.5, linewidth=0.5, label=label)
+        axes.plot(steps, places, color=COLORS[0], alpha=0.5, linewidth=0.5, label=label)
 
 
-def _function(weights: Weights, grid: Floats, leak: float) -> Floats:
-    """F at some places, of one network."""
-    z = weights.a[0][:, None] * grid + weights.b[0][:, None]
-    active = np.where(z >= 0.0, z, leak * z)
-    return np.asarray(weights.c[0] + (weights.w[0][:, None] * active).sum(axis=0))
+def outermost_kinks(states: Sequence[State], most: int) -> Floats:
+    """Where the kinks are that move farthest, (len(states), at most ``most``)."""
+    places = np.array([kinks(state.weights)[0] for state in states])
+    return np.asarray(places[:, np.argsort(-np.nanmax(np.abs(places), axis=0))[:most]])
+
+
+def grid_of(x: Floats, count: int) -> Floats:
+    """Places at which functions are drawn: a little beyond the data."""
+    reach = 1.15 * np.abs(x).max()
+    return np.linspace(-reach if x.min() < 0 else 0.0, reach if x.max() > 0 else 0.0, count)
 
 
 def _distance(inverse: float) -> float:

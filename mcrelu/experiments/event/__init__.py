@@ -15,6 +15,7 @@ EXPERIMENT = Room(
         f"condition, and all of them (docs/method.md 6); intervals are at 95 %. {CHOICE}"
     ),
     counted="are in the event",
+    counted_setting={"condition": "joint"},
     schema=SCHEMA,
     schema_version=SCHEMA_VERSION,
     point_columns=("rhs_factor", "width"),

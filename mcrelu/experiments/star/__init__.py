@@ -17,6 +17,7 @@ EXPERIMENT = Room(
         f"are at 95 %. {CHOICE}"
     ),
     counted="changed a pattern",
+    counted_setting={"event": "kink"},
     schema=SCHEMA,
     schema_version=SCHEMA_VERSION,
     point_columns=(*(name for name in Setting._fields if name != "event"), "width"),
