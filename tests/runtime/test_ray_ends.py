@@ -131,7 +131,7 @@ def test_a_cluster_without_tokens_is_told_of(
 
     with cluster(monkeypatch, RAY_AUTH_MODE="disabled") as (address, _):
         executor = RayExecutor.join(address)
-        assert "Warning: it asks for no token" in executor.describe()
+        assert "asks for no token" in executor.describe()
         executor.close()
 
 

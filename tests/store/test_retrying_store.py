@@ -35,7 +35,7 @@ class Flaky:
                 do()
             raise OSError(self.message)
 
-    def read(self, path: str) -> bytes | None:
+    def read(self, path: str, most: int) -> bytes | None:
         self._fault()
         return self.files.get(path)
 
