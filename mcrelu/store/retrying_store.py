@@ -98,7 +98,8 @@ class RetryingStore:
 
 def is_passing(error: OSError) -> bool:
     """Whether trying again may help."""
-    if isinstance(error, FileNotFoundError | PermissionError | IsADirectoryError):
+    known = isinstance(error, FileNotFoundError | PermissionError | IsADirectoryError)
+    if known or error.errno == errno.EFBIG:
         return False
     if error.errno == errno.EFBIG:
         return False
