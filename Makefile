@@ -5,7 +5,7 @@ LOWEST := .venv-lowest
 OUT ?= results/fig5-fig6-gd
 WORKERS ?= 2
 
-.PHONY: run test test-lowest lint types unit install install-test clean
+.PHONY: run test test-lowest lint types unit docs install install-test install-docs clean
 
 run: install
 	$(BIN)/mcrelu run jobs/sweeps/fig5-fig6-gd.yaml --out $(OUT)
@@ -22,6 +22,10 @@ types:
 unit:
 	$(BIN)/pytest --numprocesses $(WORKERS)
 
+# The documentation as a site, build/site/index.html; whatever Sphinx warns of is an error.
+docs: install-docs
+	$(BIN)/sphinx-build -W --keep-going -E -q -d build/doctrees -c docs . build/site
+
 # The quick tests with the lowest version of every dependency that pyproject.toml allows; without
 # torch, which takes gigabytes. Old versions may use what is deprecated in newer ones. Kernels have a
 # cache of their own: numba's does not keep those of two versions.
@@ -31,6 +35,7 @@ test-lowest: $(LOWEST)/.installed
 
 install: .venv/.installed
 install-test: .venv/.installed-test
+install-docs: .venv/.installed-docs
 
 .venv/.installed: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
@@ -40,6 +45,10 @@ install-test: .venv/.installed-test
 
 .venv/.installed-test: .venv/.installed
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[test,dev,torch,keras]'
+	touch $@
+
+.venv/.installed-docs: .venv/.installed
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[docs]'
 	touch $@
 
 # The package's own lowest versions are constraints, since the tests' tools ask for newer ones.

@@ -1,4 +1,4 @@
-"""The reference of columns and codes, made from the code.
+"""The reference of commands, specs, columns and codes, made from the code.
 
 ``python -m mcrelu.reference > docs/reference.md`` writes the page anew. Types in tables are those
 of the experiments' examples, which run for it.
@@ -7,7 +7,7 @@ of the experiments' examples, which run for it.
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from enum import IntEnum
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -19,6 +19,9 @@ from mcrelu.api import run
 from mcrelu.experiments.base import REGISTRY, Tables, experiment
 from mcrelu.experiments.columns import Columns
 from mcrelu.experiments.room import Room
+from mcrelu.markdown import table
+from mcrelu.reference_commands import commands
+from mcrelu.reference_specs import keys_of
 from mcrelu.stats import comparison
 from mcrelu.store import timings
 
@@ -30,6 +33,10 @@ one row per network; `tables/` has every table as Parquet and CSV. For the mathe
 
 *Of y* means in units of the targets; names, truth values and pure numbers have no unit. In tables,
 what is made from networks is null in cells that have none yet; other nulls are named."""
+
+_SPEC = """What they mean is said [beside an example](laptop.md#write-a-spec). `a.b` is the key `b`
+of the mapping `a`, `a[].b` of a mapping in the list `a`. Where there is no default, the key may be
+left out, or what stands for it follows from other keys."""
 
 METADATA = {
     "schema": "version of the columns",
@@ -60,7 +67,7 @@ def reference() -> str:
     ValueError
         If a column has no description, or a description no column.
     """
-    parts = [HEAD, *_codes("## Exit codes", errors.MEANINGS)]
+    parts = [HEAD, *commands(), *_codes("## Exit codes", errors.MEANINGS)]
     every: list[object] = [experiment(name) for name in REGISTRY]
     rooms = [one for one in every if isinstance(one, Room)]
     for room in rooms:
@@ -69,12 +76,12 @@ def reference() -> str:
         "## All experiments",
         *_columns("`tables/timings`", timings.SCHEMA, timings.COLUMNS),
         "### Comparisons\n\nThe columns that tell a point from the others, and",
-        _table(
+        table(
             ("column", "meaning", "unit"),
             ((f"`{name}`", *column) for name, column in comparison.COLUMNS.items()),
         ),
         "### Metadata of shards\n\nWith `mcrelu.` before each, in the Parquet schema:",
-        _table(("key", "meaning"), ((f"`{key}`", what) for key, what in METADATA.items())),
+        table(("key", "meaning"), ((f"`{key}`", what) for key, what in METADATA.items())),
     ]
     return "\n\n".join(parts) + "\n"
 
@@ -87,12 +94,14 @@ def _tables_of_example(room: Room) -> Tables:
 
 def _experiment(room: Room, tables: Tables) -> Iterator[str]:
     yield f"## `experiment: {room.name}`"
+    yield f"### Keys of a spec\n\n{_SPEC}"
+    yield keys_of(room.spec)
     title = f"Shards, version {room.schema_version} of the columns"
     yield from _columns(title, room.schema, room.row_columns)
     for column, codes in room.codes.items():
         yield from _codes(f"### Codes of `{column}`", codes)
-    for name, table in tables.items():
-        yield from _columns(f"`tables/{name}`", table.schema, room.table_columns[name])
+    for name, content in tables.items():
+        yield from _columns(f"`tables/{name}`", content.schema, room.table_columns[name])
 
 
 def _columns(title: str, schema: pa.Schema, columns: Columns) -> Iterator[str]:
@@ -104,7 +113,7 @@ def _columns(title: str, schema: pa.Schema, columns: Columns) -> Iterator[str]:
             f"descriptions without a column: {sorted(unknown)}"
         )
     yield f"### {title}"
-    yield _table(
+    yield table(
         ("column", "type", "meaning", "unit"),
         ((f"`{name}`", _type(schema.field(name).type), *columns[name]) for name in schema.names),
     )
@@ -112,7 +121,7 @@ def _columns(title: str, schema: pa.Schema, columns: Columns) -> Iterator[str]:
 
 def _codes(title: str, codes: Mapping[IntEnum, str]) -> Iterator[str]:
     yield title
-    yield _table(
+    yield table(
         ("code", "name", "meaning"),
         ((str(code.value), f"`{code.name}`", meaning) for code, meaning in codes.items()),
     )
@@ -120,16 +129,6 @@ def _codes(title: str, codes: Mapping[IntEnum, str]) -> Iterator[str]:
 
 def _type(kind: pa.DataType) -> str:
     return f"list of {kind.value_type}" if pa.types.is_list(kind) else str(kind)
-
-
-def _table(headings: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
-    head = list(headings)
-    return "\n".join(_line(cells) for cells in (head, ["---"] * len(head), *rows))
-
-
-def _line(cells: Iterable[str]) -> str:
-    escaped = (cell.replace("|", "\\|") for cell in cells)
-    return "|" + "".join(f" {cell} |" if cell else " |" for cell in escaped)
 
 
 if __name__ == "__main__":

@@ -91,6 +91,16 @@ def test_the_python_page_says_what_comes_out(
     assert "1000 (50, 100) (50, 100, 64)\n" in capsys.readouterr().out
 
 
+def test_the_page_on_groups_shows_what_its_snippets_print(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    page, space = "docs/grouped-engines.md", dict[str, Any]()
+    for snippet, shown in zip(snippets(page, "python"), snippets(page, "text"), strict=True):
+        exec(compile(snippet, page, "exec"), space)
+        assert capsys.readouterr().out.split() == shown.split()
+    assert space["engine"].info(space["state"]).first_crossing[0] == 116
+
+
 def test_data_are_those_that_the_page_makes(checkout: Path) -> None:
     pytest.importorskip("sklearn")
     exec(compile(snippets("docs/own-data.md", "python")[0], "docs/own-data.md", "exec"), {})

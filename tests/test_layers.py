@@ -18,7 +18,7 @@ PACKAGE = Path(__file__).parent.parent / "mcrelu"
 # From the bottom up; a module may import its own layer and those before it. The longest name that
 # fits a module is its place.
 LAYERS = (
-    ("types", "errors", "texts", "jit", "memory", "problems"),
+    ("types", "errors", "texts", "counting", "jit", "markdown", "memory", "problems"),
     (
         "bias_init",
         "data",
@@ -55,7 +55,7 @@ LAYERS = (
     ("runtime",),
     ("terminal", "facts", "report", "api", "crosscheck"),
     ("serve",),
-    ("cli", "reference", "__main__"),
+    ("cli", "reference", "reference_commands", "reference_specs", "__main__"),
 )
 RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
 MODULES = sorted(PACKAGE.rglob("*.py"))

@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
+from typing import Annotated, Literal
 
+import click
 import pyarrow as pa
 import pytest
+from pydantic import Field
 from small_sweeps import run_serially, sweep
 
 from mcrelu import errors
+from mcrelu.cli import cli
 from mcrelu.experiments.base import REGISTRY, experiment
 from mcrelu.experiments.room import Room
 from mcrelu.problems import one_d
 from mcrelu.reference import METADATA, reference
+from mcrelu.reference_specs import keys_of
 from mcrelu.stats import comparison
 from mcrelu.store.compact import compact
 from mcrelu.store.shards import metadata_of
+from mcrelu.sweep.spec import Model
 
 ROOT = Path(__file__).parent.parent
 ROOMS = [room for room in map(experiment, REGISTRY) if isinstance(room, Room)]
@@ -25,6 +32,40 @@ ROOMS = [room for room in map(experiment, REGISTRY) if isinstance(room, Room)]
 def test_the_page_is_what_the_code_says() -> None:
     page = (ROOT / "docs" / "reference.md").read_text()
     assert page == reference(), "run: python -m mcrelu.reference > docs/reference.md"
+
+
+def test_no_words_are_taken_for_html() -> None:
+    page = (ROOT / "docs" / "reference.md").read_text()
+    assert not re.findall(r"(?<!\\)<[a-z]", re.sub(r"`[^`]*`", "", page))
+
+
+def test_every_command_and_option_is_there() -> None:
+    page = (ROOT / "docs" / "reference.md").read_text()
+    for name, command in cli.commands.items():
+        section = page.partition(f"### `mcrelu {name}`\n")[2].partition("\n##")[0]
+        options = [one for one in command.params if isinstance(one, click.Option)]
+        assert command.help is not None
+        assert command.help.split()[0] in section
+        assert all(one.opts[-1] in section for one in options), name
+
+
+class Inner(Model):
+    rate: Annotated[float, Field(gt=0, le=2**20)]
+
+
+class Outer(Model):
+    kind: Literal["one", "other"] = "one"
+    width: Annotated[int, Field(ge=1, lt=2**31 - 1)]
+    rates: list[Inner | Literal["all"]] | None = None
+
+
+def test_keys_of_a_spec() -> None:
+    assert keys_of(Outer).splitlines()[2:] == [
+        "| `kind` | `one`, `other` | `one` |",
+        "| `width` | whole number ≥ 1, < 2^31 - 1 | required |",
+        "| `rates` | list of (mapping or `all`) | none |",
+        "| `rates[].rate` | number > 0, ≤ 2^20 | required |",
+    ]
 
 
 @pytest.mark.parametrize("room", ROOMS, ids=lambda room: str(room.name))

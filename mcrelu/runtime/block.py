@@ -15,6 +15,7 @@ from typing import NamedTuple, TypeVar
 
 import pyarrow as pa
 
+from mcrelu.counting import Counts, counting
 from mcrelu.errors import ResourceError, UserError
 from mcrelu.experiments.base import BlockTask, experiment_of
 from mcrelu.runtime.task import BlockDone, BlockFailed, BlockResult, StoreFailed
@@ -73,20 +74,24 @@ class _Trained(NamedTuple):
     rows: pa.Table
     seconds: float
     metadata: dict[str, str]
+    counts: Counts
 
 
 def _train(task: BlockTask, number: int) -> _Trained:
     started = time.perf_counter()
-    rows = experiment_of(task.block.cell).do(task, _files_at(task.out))
+    with counting() as counts:
+        rows = experiment_of(task.block.cell).do(task, _files_at(task.out))
     seconds = time.perf_counter() - started
-    return _Trained(task, rows, seconds, _metadata(task, seconds, number))
+    return _Trained(task, rows, seconds, _metadata(task, seconds, number), counts)
 
 
 def _publish(trained: _Trained) -> BlockDone:
-    task, rows, seconds, metadata = trained
+    task, rows, seconds, metadata, counts = trained
     summary = experiment_of(task.block.cell).summary(rows)
+    started = time.perf_counter()
     shard = publish_shard(_files_at(task.out), task.block, task.provenance, rows, metadata)
-    return BlockDone(task.block, seconds, shard, summary)
+    write_seconds = time.perf_counter() - started
+    return BlockDone(task.block, seconds, shard, summary, write_seconds, counts)
 
 
 @cache

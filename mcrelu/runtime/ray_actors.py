@@ -12,9 +12,9 @@ from ray.exceptions import RayError
 
 from mcrelu.errors import ResourceError
 from mcrelu.experiments.base import BlockTask
-from mcrelu.runtime import ray_cluster
+from mcrelu.runtime import metrics, ray_cluster
 from mcrelu.runtime.ray_tasks import all_ready, cannot_run, fetch
-from mcrelu.runtime.submit import SystemFaultError
+from mcrelu.runtime.submit import Event, SystemFaultError
 from mcrelu.runtime.task import BlockResult
 from mcrelu.runtime.warmup import warm_attempt
 
@@ -39,7 +39,9 @@ class _DeviceOwner:
 
     def do(self, task: BlockTask, number: int) -> BlockResult:
         """Do a block on the device."""
-        return warm_attempt(replace(task, device=self._device), number)
+        result = warm_attempt(replace(task, device=self._device), number)
+        metrics.done([result])
+        return result
 
 
 class ActorExecutor:
@@ -140,6 +142,10 @@ class ActorExecutor:
             raise
         self._idle.append(actor)
         return result
+
+    def hear(self, event: Event, task: BlockTask) -> None:
+        """Count it in Ray's metrics."""
+        metrics.heard(event, task)
 
     def cancel(self, handles: Collection[Handle]) -> None:
         """Kill the actors of blocks in flight; shards and checkpoints are written whole."""

@@ -14,9 +14,9 @@ from ray.exceptions import RayError, RayTaskError, RuntimeEnvSetupError
 
 from mcrelu.errors import ResourceError
 from mcrelu.experiments.base import BlockTask
-from mcrelu.runtime import ray_cluster
+from mcrelu.runtime import metrics, ray_cluster
 from mcrelu.runtime.block import versions
-from mcrelu.runtime.submit import SystemFaultError
+from mcrelu.runtime.submit import Event, SystemFaultError
 from mcrelu.runtime.task import BlockResult
 from mcrelu.runtime.warmup import warm_attempts
 from mcrelu.sweep.cell import Cell
@@ -55,6 +55,7 @@ class Done(NamedTuple):
 def _do_blocks(attempts: Sequence[Attempt]) -> Done:
     started = time.perf_counter()
     results = warm_attempts(attempts)
+    metrics.done(results)
     return Done(results, time.perf_counter() - started)
 
 
@@ -145,6 +146,10 @@ class RayExecutor:
         if isinstance(outcome, Exception):
             raise outcome
         return outcome
+
+    def hear(self, event: Event, task: BlockTask) -> None:
+        """Count it in Ray's metrics."""
+        metrics.heard(event, task)
 
     def cancel(self, handles: Collection[Handle]) -> None:
         """Kill the workers that do nothing but such blocks; a shard is whole or not there."""

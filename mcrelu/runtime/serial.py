@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from mcrelu.experiments.base import BlockTask
 from mcrelu.runtime.block import attempt
+from mcrelu.runtime.submit import Event
 from mcrelu.runtime.task import BlockResult
 
 
@@ -54,6 +55,9 @@ class SerialExecutor:
     def result(self, handle: Attempt) -> BlockResult:
         """Do the block."""
         return attempt(replace(handle.task, device=self._device), handle.number)
+
+    def hear(self, event: Event, task: BlockTask) -> None:
+        """Nobody watches."""
 
     def cancel(self, handles: Collection[Attempt]) -> None:
         """Nothing runs."""

@@ -6,7 +6,7 @@ import heapq
 import time
 from collections.abc import Callable, Collection, Generator
 from itertools import count
-from typing import Generic, NamedTuple, Protocol, TypeVar
+from typing import Generic, Literal, NamedTuple, Protocol, TypeVar
 
 from mcrelu.experiments.base import BlockTask
 from mcrelu.runtime.stalls import Flight, Times
@@ -21,10 +21,14 @@ POLL_SECONDS = 0.5
 MAX_ATTEMPTS = 4
 
 # Wait after the first failure of a store, doubled after each further one: with MAX_ATTEMPTS it has
-# 3.5 s to come back. A block that lost its worker goes to another one at once.
+# 3.5 s to come back. A block that lost its worker goes to another one at once. Attempts at an
+# object store wait by themselves (store/retrying_store.py): another one after that is enough.
 BACKOFF_SECONDS = 0.5
+STORE_SECONDS = 10.0
 
 Handle = TypeVar("Handle")
+
+Event = Literal["retried", "failed"]  # what becomes of an attempt at a block that did not succeed
 
 
 class SystemFaultError(Exception):
@@ -64,6 +68,9 @@ class Executor(Protocol[Handle]):
         ResourceError
             If no worker can do any block.
         """
+
+    def hear(self, event: Event, task: BlockTask) -> None:
+        """Be told what becomes of a block that was not done, for those who watch the run."""
 
     def cancel(self, handles: Collection[Handle]) -> None:
         """Give up blocks in flight."""
@@ -114,19 +121,33 @@ def run_blocks(
                 return
             for handle in finished:
                 landed = flights.land(handle)
-                if landed is None:
-                    continue
-                (task, number, _), result = landed
-                if number >= MAX_ATTEMPTS or isinstance(result, BlockDone | BlockFailed):
-                    yield _final(result, task, number)
-                else:
-                    store_failed = isinstance(result, StoreFailed)
-                    seconds = BACKOFF_SECONDS * 2 ** (number - 1) if store_failed else 0.0
-                    retries.add(task, number + 1, seconds)
+                final = None if landed is None else _settled(*landed, retries, executor)
+                if final is not None:
+                    yield final
             flights.repeat_overdue(say)
             tick()
     finally:
         flights.give_up()
+
+
+def _settled(
+    flight: Flight,
+    result: BlockResult | SystemFaultError,
+    retries: _Retries,
+    executor: Executor[Handle],
+) -> BlockResult | None:
+    """The result of a block; None if it is to be tried again."""
+    store_failed = isinstance(result, StoreFailed)
+    gone = retries.store_is_gone(store_failed)
+    task, number = flight.task, flight.number
+    if isinstance(result, BlockDone):
+        return result
+    if isinstance(result, BlockFailed) or number >= MAX_ATTEMPTS or gone:
+        return _final(executor, result, task, number)
+    seconds = BACKOFF_SECONDS * 2 ** (number - 1) if store_failed else 0.0
+    retries.add(task, number + 1, seconds)
+    executor.hear("retried", task)
+    return None
 
 
 class _Flights(Generic[Handle]):
@@ -186,6 +207,7 @@ class _Flights(Generic[Handle]):
             if _name(flight) in late:
                 self._repeated.add(_name(flight))
                 twin = self.submit(flight.task, flight.number + 1)
+                self._executor.hear("retried", flight.task)
                 self._twins |= {handle: twin, twin: handle}
 
     def give_up(self) -> None:
@@ -209,7 +231,15 @@ def _result(executor: Executor[Handle], handle: Handle) -> BlockResult | SystemF
         return fault
 
 
-def _final(result: BlockResult | SystemFaultError, task: BlockTask, number: int) -> BlockResult:
+def _final(
+    executor: Executor[Handle],
+    result: BlockResult | SystemFaultError,
+    task: BlockTask,
+    number: int,
+) -> BlockResult:
+    """The result after which a block is not tried again."""
+    if not isinstance(result, BlockDone):
+        executor.hear("failed", task)
     if isinstance(result, SystemFaultError):
         return BlockFailed(task.block, f"{result} ({number} attempts)", "")
     return result
@@ -230,6 +260,16 @@ class _Retries:
     def __init__(self) -> None:
         self._waiting: list[_Waiting] = []  # a heap
         self._order = count()
+        self._store_failed: float | None = None  # when, if no block was done since
+
+    def store_is_gone(self, failed: bool) -> bool:
+        """Be told whether an attempt found the store missing; whether it was so for too long."""
+        if not failed:
+            self._store_failed = None
+            return False
+        if self._store_failed is None:
+            self._store_failed = time.monotonic()
+        return time.monotonic() - self._store_failed > STORE_SECONDS
 
     def __bool__(self) -> bool:
         return bool(self._waiting)

@@ -123,6 +123,8 @@ class _Session:
     _next_status: float = 0.0
     _kept: dict[str, Any] = field(default_factory=dict)  # of the status of an earlier run
     _old_errors: frozenset[str] = field(init=False)
+    # Files of errors/ to be written, or deleted where they are None
+    _errors: dict[str, dict[str, Any] | None] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         names = self.output.files.names(ERRORS)
@@ -191,7 +193,7 @@ class _Session:
 
     def finish(self, code: ExitCode) -> ExitCode:
         """Record what was done, and say in status.json and on the display how the run ended."""
-        self.output.manifest.flush()
+        self._record()
         self._write_status(code)
         self.display.close(self.work.tally)
         return code
@@ -229,9 +231,9 @@ class _Session:
         if isinstance(result, BlockDone):
             self.output.manifest.add(result.entry)
             if name in self._old_errors:
-                self.output.files.delete(name)
+                self._errors[name] = None
         else:
-            self.output.publish_json(name, self._describe(result))
+            self._errors[name] = self._describe(result)
         self.work.take(result)
         self.display.update(self.work.tally)
 
@@ -252,15 +254,22 @@ class _Session:
         self.work.tally.forecast.employ(workers)
         self.display.update(self.work.tally)
         if time.monotonic() >= self._next_status:
-            with impatience():
+            with impatience():  # what is not written waits for the next time
                 self._write_status(None)
-                self._try_to_record()
+                try:
+                    self._record()
+                except ResourceError as error:
+                    self._complain(error)
 
-    def _try_to_record(self) -> None:
-        try:
-            self.output.manifest.flush()
-        except ResourceError as error:  # what was not recorded waits for the next time
-            self._complain(error)
+    def _record(self) -> None:
+        """Write what the manifest does not have yet, and what is said of failed blocks."""
+        self.output.manifest.flush()
+        for name, value in list(self._errors.items()):
+            if value is None:
+                self.output.files.delete(name)
+            else:
+                self.output.publish_json(name, value)
+            del self._errors[name]
 
     def _write_status(self, code: ExitCode | None) -> None:
         """Write status.json; where that is not possible the run goes on and tries again."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from mcrelu.counting import Counts
 from mcrelu.store.inventory import extent_text
 from mcrelu.store.manifest import Entry
 from mcrelu.store.shards import Published
@@ -18,6 +19,8 @@ class BlockDone:
     seconds: float
     shard: Published
     summary: dict[str, int]  # counts that estimates need, ``k`` among them
+    write_seconds: float = 0.0  # that publishing the shard took
+    counts: Counts = field(default_factory=Counts)  # for those who watch, see mcrelu.counting
 
     @property
     def entry(self) -> Entry:

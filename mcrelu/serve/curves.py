@@ -18,6 +18,7 @@ from mcrelu.stats.sequential import Sample, confidence_sequence
 MOST_CURVES = 6  # of a panel: as many as there are colours
 _NORMAL = 1.96  # standard errors to either side that cover 95 %
 _TICK_APART = 0.12
+_MOST = 1.04  # where axes of probabilities end, at the latest
 
 
 class Place(NamedTuple):
@@ -198,9 +199,9 @@ def _axes(curves: Sequence[Json]) -> Json:
     log_y = any(value > 0.0 for value in y)
     ends = [point[end] for point in drawn for end in ("low", "high")]
     low, high = log_limits(y, ends) if log_y else (0.0, max((*ends, 0.01)))
+    if log_y and all(point["k"] is not None for point in drawn):
+        high = min(high, _MOST)
     ticks = log_ticks(low, high, _TICK_APART) if log_y else [0.0, high]
-    if all(point["k"] is not None for point in drawn):
-        ticks = [tick for tick in ticks if tick <= 1.0]
     log_x = x[0] > 0
     return {
         "x": {"low": x[0], "high": x[-1], "log": log_x, "ticks": width_ticks(x)},

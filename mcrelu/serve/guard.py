@@ -15,7 +15,7 @@ from http import HTTPStatus
 
 from aiohttp import web
 
-from mcrelu.errors import UserError
+from mcrelu.errors import ResourceError, UserError
 from mcrelu.serve.encoding import encoded
 from mcrelu.serve.errors import BusyError, NotThereError, TooLongError
 
@@ -29,6 +29,7 @@ _STATUS = {
     NotThereError: HTTPStatus.NOT_FOUND,
     BusyError: HTTPStatus.SERVICE_UNAVAILABLE,
     TooLongError: HTTPStatus.GATEWAY_TIMEOUT,
+    ResourceError: HTTPStatus.BAD_GATEWAY,  # of the store
 }
 
 POLICY = (

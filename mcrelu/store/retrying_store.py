@@ -19,7 +19,9 @@ import pyarrow as pa
 from mcrelu.store.local_store import MOST_BYTES
 from mcrelu.store.remote_store import RemoteStore
 
-PATIENCE_SECONDS = 30.0  # from the first failure of a request to its last try
+# From the first failure of a request to its last try. Blocks that were trained wait with it, so
+# nothing is lost in an outage that is shorter.
+PATIENCE_SECONDS = 240.0
 FIRST_PAUSE_SECONDS = 0.2
 LONGEST_PAUSE_SECONDS = 5.0
 

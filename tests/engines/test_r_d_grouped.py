@@ -158,10 +158,12 @@ def test_the_exemption_does_not_empty_the_comparison() -> None:
     assert changes > 1000
 
 
-def without_checks(net: Network, points: Points, segment: Segment, losses: Floats) -> None:
+def without_checks(
+    net: Network, points: Points, segment: Segment, losses: Floats
+) -> tuple[int, int]:
     """A descent whose points give no reason to check: all are infinitely far from every kink."""
     far = points._replace(inverse_norm=np.full_like(points.inverse_norm, np.inf))
-    descend(net, far, segment, losses)
+    return descend(net, far, segment, losses)
 
 
 def test_a_descent_without_checks_is_told(monkeypatch: pytest.MonkeyPatch) -> None:

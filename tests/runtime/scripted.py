@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
 from mcrelu.experiments.base import BlockTask
-from mcrelu.runtime.submit import SystemFaultError
+from mcrelu.runtime.submit import Event, SystemFaultError
 from mcrelu.runtime.task import BlockDone, BlockResult, StoreFailed
 from mcrelu.store.shards import Published
 from mcrelu.sweep.cell import Block
@@ -54,6 +54,7 @@ class ScriptedExecutor:
         self._count = count
         self.flying: list[Ticket] = []
         self.attempts: Counter[int] = Counter()
+        self.heard: Counter[tuple[Event, int]] = Counter()  # by block index
         self.numbers: list[tuple[int, int]] = []  # (block index, attempt), as submitted
         self.most_in_flight = 0
         self.overbooked: list[Ticket] = []
@@ -97,6 +98,9 @@ class ScriptedExecutor:
         if handle.number <= lost + self._store_faults.get(handle.index, 0):
             return StoreFailed(handle.task.block, "the store is away")
         return done(handle.task.block, self._count(handle.task.block))
+
+    def hear(self, event: Event, task: BlockTask) -> None:
+        self.heard[event, task.block.index] += 1
 
     def cancel(self, handles: Collection[Ticket]) -> None:
         self.cancelled += list(handles)

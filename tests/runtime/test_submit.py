@@ -212,6 +212,25 @@ class TestScripted:
         assert sum(scripted.attempts.values()) == BLOCKS + 4
         assert scripted.waits == BLOCKS + 4
 
+    def test_a_store_that_is_away_for_long_is_not_asked_four_times(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Each attempt has waited for it for minutes already."""
+        monkeypatch.setattr(submit, "BACKOFF_SECONDS", 1e-3)
+        monkeypatch.setattr(submit, "STORE_SECONDS", -1.0)
+        executor = ScriptedExecutor(capacity=lambda: 1, store_faults={2: 9})
+        results = run(executor, tasks())
+        assert indices(results, StoreFailed) == [2]
+        assert executor.attempts[2] == 1
+
+    def test_a_store_that_came_back_in_between_has_its_time_again(self, clock: Clock) -> None:
+        retries = submit._Retries()
+        assert not retries.store_is_gone(True)
+        clock.now += submit.STORE_SECONDS + 1.0
+        assert retries.store_is_gone(True)
+        assert not retries.store_is_gone(False)
+        assert not retries.store_is_gone(True)
+
     def test_stopping_gives_up_what_is_in_flight(self) -> None:
         executor = ScriptedExecutor(capacity=lambda: 3)
         results = run(executor, tasks(), stopping=lambda: executor.waits == 2)

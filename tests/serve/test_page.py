@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
-import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+from page_server import Server, served
 from small_sweeps import run_serially, spec, sweep
 
 from mcrelu.errors import ExitCode
@@ -36,38 +34,6 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(CHROMIUM is None, reason="needs chromium, as Debian packages it"),
 ]
-
-
-class Server:
-    """``mcrelu serve`` in a process of its own."""
-
-    def __init__(self, places: list[Path], port: int = 0, token: str | None = None) -> None:
-        environment = {**os.environ, **({"MCRELU_SERVE_TOKEN": token} if token else {})}
-        command = [sys.executable, "-m", "mcrelu", "serve", *map(str, places), "--port", str(port)]
-        self._process = subprocess.Popen(
-            command, stdout=subprocess.PIPE, text=True, env=environment
-        )
-        assert self._process.stdout is not None
-        self.address = self._process.stdout.readline().strip()
-        self.port = int(re.findall(r":([0-9]+)/", self.address)[0])
-
-    def end(self, by: signal.Signals = signal.SIGINT) -> int:
-        """Its exit code."""
-        if self._process.poll() is None:
-            self._process.send_signal(by)
-        code = self._process.wait(20)
-        assert self._process.stdout is not None
-        self._process.stdout.close()
-        return code
-
-
-@contextmanager
-def served(*places: Path, **given: Any) -> Iterator[Server]:
-    server = Server(list(places), **given)
-    try:
-        yield server
-    finally:
-        server.end()
 
 
 @pytest.fixture(scope="module")
@@ -222,6 +188,7 @@ def test_networks_come_page_by_page(tmp_path: Path, visit: Open) -> None:
         column = texts(page, "#networks thead th").index("status")
         told = page.locator("#networks tbody tr").last.locator("td").nth(column).text_content()
         assert told == ("crossed" if rows[-1]["status"] == 3 else "locally converged")
+        page.close()  # before its server goes, which it would complain of
 
 
 def test_a_run_is_seen_while_it_runs(tmp_path: Path, visit: Open) -> None:
@@ -256,6 +223,7 @@ def test_a_run_is_seen_while_it_runs(tmp_path: Path, visit: Open) -> None:
         expect(page.locator("#sections h2").first).to_be_visible()
         assert networks_of(page) == 6000
         assert page.evaluate("window.same") is True
+        page.close()
 
 
 def networks_of(page: Any) -> int:
@@ -274,19 +242,11 @@ def test_a_page_finds_its_server_again(folder: Path, visit: Open) -> None:
         expect(page.locator("#link")).to_have_text("live", timeout=SOON)
         page.locator(".point").first.click()
         page.locator("[data-network]").first.wait_for()
-    assert page.evaluate("window.same") is True
+        assert page.evaluate("window.same") is True
+        page.close()
     complaints = visit.complaints  # type: ignore[attr-defined]
     assert all("ERR_CONNECTION_REFUSED" in one or "INCOMPLETE" in one for one in complaints)
     complaints.clear()  # that the server was away is what they say
-
-
-@pytest.mark.parametrize(
-    ("by", "code"), [(signal.SIGINT, ExitCode.DONE), (signal.SIGTERM, ExitCode.TERMINATED)]
-)
-def test_a_server_can_be_ended_at_once(by: signal.Signals, code: int, folder: Path) -> None:
-    """Also in the middle of its first look, with a page open."""
-    for _ in range(3):
-        assert Server([folder]).end(by) == code
 
 
 def test_a_token_is_asked_for(folder: Path, visit: Open) -> None:
@@ -301,6 +261,7 @@ def test_a_token_is_asked_for(folder: Path, visit: Open) -> None:
         page.locator(".point").first.wait_for()
         expect(page.locator("#link")).to_have_text("live")
         assert "secret" not in page.url
+        page.close()
 
 
 MARKUP = "<img src=x onerror='window.hacked=1'><script>window.hacked=1</script>"

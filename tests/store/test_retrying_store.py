@@ -143,7 +143,7 @@ def test_local_files_are_not_tried_again(tmp_path: Path) -> None:
 
 @pytest.fixture
 def files(s3: FaultyApp, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Files]:
-    monkeypatch.setattr(retrying_store, "PATIENCE_SECONDS", 30.0)
+    monkeypatch.setattr(retrying_store, "PATIENCE_SECONDS", 60.0)
     yield Files.at(f"s3://{BUCKET}/{tmp_path.name}")
     s3.fault = no_fault
 

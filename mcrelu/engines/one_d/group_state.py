@@ -6,10 +6,11 @@ from typing import NamedTuple
 
 import numpy as np
 
+from mcrelu.counting import Counted, count
 from mcrelu.engines.one_d import group_kernels as gk
 from mcrelu.engines.one_d.group_kernels import LANES
 from mcrelu.engines.one_d.lanes import pack, take, unpack
-from mcrelu.engines.one_d.loose import all_loose
+from mcrelu.engines.one_d.loose import all_loose, neurons
 from mcrelu.engines.one_d.loose_kernels import LooseNetwork
 from mcrelu.problems.one_d import Barrier, InitialWeights, Problem
 from mcrelu.theory.sigma import data_moments, u_hat
@@ -54,6 +55,7 @@ def initial_state(problem: Problem) -> State:
         a, b, c, w = problem.weights.rows(np.array([row]))
         loose[row] = all_loose(a[0], b[0], c[0], w[0])
         moving[row, gk.LIVE] = 0.0
+    count(Counted.LOOSE_NEURONS, neurons(loose))
     return State(
         steps=0,
         points=problem.points,

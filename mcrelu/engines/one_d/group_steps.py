@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from mcrelu.counting import Counted, count
 from mcrelu.engines.one_d import group_kernels as gk
 from mcrelu.engines.one_d import group_state, loose
 from mcrelu.engines.one_d.group_kernels import LANES
@@ -41,6 +42,7 @@ def advance(state: State, steps: int, minibatches: Counts | None) -> State:
             steps_left[k] = steps - int(before[gk.DONE])
     for k, network in networks.items():
         _train_loose(state, k, network, steps, steps_left[k], minibatches)
+    count(Counted.LOOSE_NEURONS, loose.neurons(networks) - loose.neurons(state.loose))
     return state._replace(steps=state.steps + steps, moving=moving, loose=networks)
 
 

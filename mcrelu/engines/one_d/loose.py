@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from mcrelu.engines.one_d import group_kernels as gk
@@ -89,3 +91,8 @@ def outermost(network: LooseNetwork) -> Floats:
             ends = members.order[[first, last - 1]]
             found.append(p.reshape(3, 2) @ np.stack([members.a0[ends], members.w0[ends]]))
     return np.concatenate([*found, loose_theta(network)], axis=1)
+
+
+def neurons(networks: Mapping[int, LooseNetwork]) -> int:
+    """How many neurons of some networks are loose."""
+    return sum(int(network.loose.size[0]) for network in networks.values())

@@ -58,16 +58,24 @@ class Segment(NamedTuple):
 
 
 @jit()
-def descend(net: Network, points: Points, segment: Segment, losses: Floats) -> None:
-    """Train one network in place; losses are those after every LOSS_EVERY epochs."""
+def descend(net: Network, points: Points, segment: Segment, losses: Floats) -> tuple[int, int]:
+    """Train one network in place; losses are those after every LOSS_EVERY epochs.
+
+    Returns how often its neurons were grouped, and how many were loose before the next time, in
+    all.
+    """
     observe_all(net, points)
     epoch, drift_rate, finished = segment.start, 0.0, False
+    regroupings, loosened = 0, 0
     while not finished:
         groups = regroup(net, points, epoch, drift_rate)
         epoch, drift_rate, finished = _descend_in_groups(
             net, groups, points, segment, epoch, drift_rate, losses
         )
         materialise_all(net, groups)
+        regroupings += 1
+        loosened += net.membership.totals[LOOSE_NEURONS]
+    return regroupings, loosened
 
 
 @jit()

@@ -13,6 +13,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from mcrelu.counting import Counted, count
 from mcrelu.engines.r_d.activation_patterns import Points
 from mcrelu.engines.r_d.descent import Segment, descend
 from mcrelu.engines.r_d.network import Network
@@ -47,7 +48,10 @@ class GroupedEngine:
             points = Points.of(problem.x, problem.y, problem.p[k])
             net = Network.of(theta[k], c[k], len(problem.y), first[k])
             rate, threshold = float(problem.step_size[k]), float(problem.threshold[k])
-            descend(net, points, Segment(rate, threshold, state.epoch, last), losses[k])
+            segment = Segment(rate, threshold, state.epoch, last)
+            regroupings, loosened = descend(net, points, segment, losses[k])
+            count(Counted.REGROUPINGS, regroupings)
+            count(Counted.LOOSE_NEURONS, loosened)
         info = Info(*np.ascontiguousarray(first.T))
         return State(last, _layers(theta, c), info), losses
 

@@ -10,6 +10,7 @@ from functools import cache
 import numpy as np
 import pyarrow as pa
 
+from mcrelu.counting import Counted, count
 from mcrelu.data import point_weights, sample_size
 from mcrelu.engines.one_d.registry import get_engine
 from mcrelu.experiments.base import BlockTask
@@ -32,6 +33,7 @@ _FAR = StepRule(over_width=1e6)  # kinks cross at once: the kernels behind cross
 def do(task: BlockTask, files: Files) -> pa.Table:  # noqa: ARG001 - it keeps no checkpoints
     """Train a block: a row per network."""
     step_size, outcome = train_block(task.block, task.provenance)
+    count(Counted.STEPS, outcome.stop_iteration.sum())
     return crossing_rows(task.block, step_size, outcome)
 
 

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from mcrelu.counting import Counted, count
 from mcrelu.engines.minibatch.protocol import AnyEngine
 from mcrelu.experiments.setups.cell import SetupCell
 from mcrelu.problems.regression import Networks, Problem
@@ -60,6 +61,7 @@ def train(
     running = np.arange(len(networks.c))  # numbers of the networks that have not diverged
     state, reached = engine.init(problem, networks), 0
     for epoch in _stops(cell):
+        count(Counted.STEPS, len(running) * (epoch - reached) * (cell.train_points // cell.batch))
         state, reached = engine.advance(state, epoch - reached), epoch
         valid = engine.mean_squares(state, "valid")
         if watch is not None:

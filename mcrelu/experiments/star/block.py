@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 from threadpoolctl import threadpool_limits
 
+from mcrelu.counting import Counted, count
 from mcrelu.data import point_set, point_weights, sample_size
 from mcrelu.engines.r_d.protocol import SEGMENT, Engine
 from mcrelu.engines.r_d.registry import get_engine
@@ -87,6 +88,7 @@ def _rows(task: BlockTask, files: Files) -> pa.Table:
     reached = fresh(start, cell) if kept is None else Training.of(kept)
     engine = get_engine(cell.engine, task.device, cell.precision, task.provenance.block_size)
     for training in segments(engine, start.problem, reached, cell.epochs):
+        count(Counted.STEPS, block.networks * (training.state.epoch - reached.state.epoch))
         reached = training
         if _worth_keeping(training.state.epoch, cell):
             publish_checkpoint(files, block, task.provenance, training.checkpoint())

@@ -102,7 +102,7 @@ function axes(panel, x, y, width, height) {
   const group = s("g", { class: "axes", "aria-hidden": "true" });
   for (const tick of panel.y.ticks) {
     group.append(
-      s("line", { class: "grid", x1: LEFT, x2: width - RIGHT, y1: y(tick), y2: y(tick) }),
+      s("line", { class: "rule", x1: LEFT, x2: width - RIGHT, y1: y(tick), y2: y(tick) }),
       s("text", { x: LEFT - 8, y: y(tick) + 4, "text-anchor": "end" }, number(tick, 3)));
   }
   let last = -Infinity;

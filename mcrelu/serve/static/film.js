@@ -35,7 +35,7 @@ export function film(moving, { width, height }) {
   const grid = s("g", { class: "axes", "aria-hidden": "true" });
   for (const tick of ticks(low, high)) {
     grid.append(
-      s("line", { class: "grid", x1: LEFT, x2: width - RIGHT, y1: py(tick), y2: py(tick) }),
+      s("line", { class: "rule", x1: LEFT, x2: width - RIGHT, y1: py(tick), y2: py(tick) }),
       s("text", { x: LEFT - 8, y: py(tick) + 4, "text-anchor": "end" }, number(tick)));
   }
   for (const tick of ticks(x[0], x[x.length - 1])) {

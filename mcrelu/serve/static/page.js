@@ -13,7 +13,7 @@ const MIX = ["c2", "c4", "c3", "c5", "c1", "c0"]; // colours of shares, unlike t
 const MOST_ROWS = 40; // of a table that is shown at once
 const part = (id) => document.getElementById(id);
 
-let outputs = [], key = null, value = null, version = null, asked = null;
+let outputs = [], key = null, value = null, version = null, asked = null, turns = 0;
 const drawn = new Map(); // what each part shows, so that only what changed is drawn again
 const networks = new Networks(part("networks"), part("replay"), () => {
   drawn.delete("curves");
@@ -209,17 +209,14 @@ async function load() {
   if (of.version === undefined) { value = of; version = null; draw(); return; }
   if (asked === `${wanted} ${of.version}` || (version === of.version && value?.key === wanted)) { draw(); return; }
   asked = `${wanted} ${of.version}`;
-  try {
-    const found = await get(`/api/outputs/${encodeURIComponent(wanted)}`);
-    if (key !== wanted) return;
-    value = found;
-    version = of.version;
-    draw();
-  } catch {
-    // The link tells when the server is there again.
-  } finally {
-    asked = null;
-  }
+  const turn = (turns += 1);
+  const found = await get(`/api/outputs/${encodeURIComponent(wanted)}`).catch(() => null);
+  if (turn !== turns) return; // a later answer is on its way
+  asked = null;
+  if (!found || key !== wanted) return; // the link tells when the server is there again
+  value = found;
+  version = of.version;
+  draw();
 }
 
 function choose() {
