@@ -53,7 +53,8 @@ class ActorExecutor:
 
     name = "ray"
 
-    def __init__(self, wish: str) -> None:
+    def __init__(self, wish: str, protected: bool = True) -> None:
+        self._protected = protected
         self._gpus = wish != "cpu" and ray_cluster.count("GPU") >= 1
         if wish == "cuda" and not self._gpus:
             raise ResourceError(
@@ -77,13 +78,13 @@ class ActorExecutor:
     @classmethod
     def join(cls, wish: str, address: str) -> ActorExecutor:
         """Actors on a running cluster."""
-        ray_cluster.join(address)
-        return cls._on_cluster(wish)
+        protected = ray_cluster.join(address)
+        return cls._on_cluster(wish, protected)
 
     @classmethod
-    def _on_cluster(cls, wish: str) -> ActorExecutor:
+    def _on_cluster(cls, wish: str, protected: bool = True) -> ActorExecutor:
         try:
-            return cls(wish)
+            return cls(wish, protected)
         except BaseException:
             ray_cluster.leave()
             raise
@@ -91,7 +92,8 @@ class ActorExecutor:
     def describe(self) -> str:
         """Where blocks are done."""
         kind = "GPU" if self._gpus else "CPU"
-        return f"on Ray, {self._wanted()} actors with a {kind} each, training on {self._device}"
+        actors = f"{self._wanted()} actors with a {kind} each, training on {self._device}"
+        return f"on Ray, {actors}{ray_cluster.warning(self._protected)}"
 
     def capacity(self) -> int:
         """One block per actor with a device; replaces the dead, and follows the cluster."""

@@ -12,35 +12,34 @@ from mcrelu.errors import ResourceError
 
 PROBE_SECONDS = 8.0  # for each of three steps: TCP, gRPC, a first call
 
-_CLIENT = "ray://"
+CLIENT = "ray://"
 _CHECK_ALIVE = "/ray.rpc.NodeInfoGcsService/CheckAlive"  # its request message has no content
 
 
-def probe(address: str) -> None:
-    """Knock at a cluster's door.
+def probe(address: str) -> bool:
+    """Knock at a cluster's door; whether it asks for a token, as far as one can tell.
 
     Parameters
     ----------
-    address : host:port of a head node, ray://host:port, or auto, which Ray itself resolves
+    address : host:port of a head node, or ray://host:port
 
     Raises
     ------
     ResourceError
         If nothing there answers as Ray does, or the cluster refuses this account.
     """
-    host, colon, port = address.removeprefix(_CLIENT).rpartition(":")
+    host, colon, port = address.removeprefix(CLIENT).rpartition(":")
     if not colon:
-        return
+        raise no_cluster(address, "that is no host:port")
     try:
         socket.create_connection((host, int(port)), timeout=PROBE_SECONDS).close()
     except (OSError, ValueError) as error:
         raise no_cluster(address, str(error)) from None
     if os.environ.get("RAY_USE_TLS", "0") not in {"0", "false", "False"}:
-        return  # certificates are Ray's business
+        return True  # certificates are Ray's business
     with grpc.insecure_channel(f"{host}:{port}", [("grpc.enable_http_proxy", 0)]) as channel:
         _await_answer(channel, address)
-        if not address.startswith(_CLIENT):
-            _call(channel, address)
+        return address.startswith(CLIENT) or _asks_for_token(channel, address)
 
 
 def no_cluster(address: str, why: str) -> ResourceError:
@@ -64,15 +63,25 @@ def _await_answer(channel: grpc.Channel, address: str) -> None:
         raise no_cluster(address, why) from None
 
 
-def _call(channel: grpc.Channel, address: str) -> None:
+def _asks_for_token(channel: grpc.Channel, address: str) -> bool:
+    """Whether a cluster refuses calls without a token; ResourceError if it refuses ours."""
+    if _lets_in(channel, address, ""):
+        return False
     sent = token()
+    if not sent or not _lets_in(channel, address, sent):
+        raise refused(address, sent)
+    return True
+
+
+def _lets_in(channel: grpc.Channel, address: str, sent: str) -> bool:
     metadata = (("authorization", f"Bearer {sent}"),) if sent else ()
     try:
         channel.unary_unary(_CHECK_ALIVE)(b"", metadata=metadata, timeout=PROBE_SECONDS)
     except grpc.RpcError as error:
         if error.code() == grpc.StatusCode.UNAUTHENTICATED:
-            raise refused(address, sent) from None
+            return False
         raise no_cluster(address, error.details() or error.code().name) from None
+    return True
 
 
 def token() -> str:

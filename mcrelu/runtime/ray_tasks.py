@@ -75,7 +75,8 @@ class RayExecutor:
 
     name = "ray"
 
-    def __init__(self) -> None:
+    def __init__(self, protected: bool = True) -> None:
+        self._protected = protected
         self._sizes = _TaskSizes()
         self._gathered: list[Handle] = []  # blocks of the next task
         self._tasks: dict[ObjectRef[Done], list[Handle]] = {}  # in flight
@@ -92,12 +93,12 @@ class RayExecutor:
     @classmethod
     def join(cls, address: str) -> RayExecutor:
         """Tasks on a running cluster."""
-        ray_cluster.join(address)
-        return cls()
+        protected = ray_cluster.join(address)
+        return cls(protected)
 
     def describe(self) -> str:
         """Where blocks are done."""
-        return f"on Ray, {ray_cluster.count('CPU'):g} CPUs"
+        return f"on Ray, {ray_cluster.count('CPU'):g} CPUs{ray_cluster.warning(self._protected)}"
 
     def memory(self) -> int | None:
         """Bytes that the largest node has for a block, None if larger ones may come."""

@@ -29,6 +29,7 @@ from mcrelu.runtime.submit import Executor, run_blocks
 from mcrelu.runtime.task import BlockDone, BlockFailed, BlockResult, StoreFailed
 from mcrelu.runtime.work import OneBlock, Work, work_of
 from mcrelu.store.checkpoints import newest_epochs
+from mcrelu.store.inventory import Inventory
 from mcrelu.store.output import STATUS, Output
 from mcrelu.store.retrying_store import impatience
 from mcrelu.sweep.cell import Block
@@ -78,29 +79,23 @@ def do_sweep(
         work = work_of(output.sweep, inventory, newest_epochs(output.files))
     else:
         work = OneBlock(only, inventory)
-    session = _Session(output, work, display or Silent())
+    session = _Session(output, work, inventory, display or Silent())
     try:
         if not work.something():
             output.take()
             output.record(inventory.entered)
             return session.finish_idle()
-        executor = start_executor()
-        try:
-            check_memory(output.sweep, executor)
-            output.take()
-            session.begin()
-            output.record(inventory.entered)
-            session.display.say(f"{_ourselves()}, running {executor.describe()}")
-            return session.finish(session.do(executor))
-        finally:
-            executor.close()
-    except ResourceError:
-        session.try_to_say_why_it_ended(ExitCode.RESOURCES)
-        raise
+        return session.run(start_executor)
     except BaseException as error:
-        closed = by_closed_pipe(error)
-        session.try_to_say_why_it_ended(ExitCode.CLOSED_PIPE if closed else ExitCode.UNEXPECTED)
+        session.try_to_say_why_it_ended(_code_of(error))
         raise
+
+
+def _code_of(error: BaseException) -> ExitCode:
+    """How a run ended that an exception ended."""
+    if isinstance(error, ResourceError):
+        return ExitCode.RESOURCES
+    return ExitCode.CLOSED_PIPE if by_closed_pipe(error) else ExitCode.UNEXPECTED
 
 
 def refuse_company(output: Output) -> None:
@@ -120,6 +115,7 @@ def refuse_company(output: Output) -> None:
 class _Session:
     output: Output
     work: Work
+    inventory: Inventory
     display: Display
     _started: str = field(default_factory=now)
     _began: bool = False
@@ -133,6 +129,34 @@ class _Session:
     def __post_init__(self) -> None:
         names = self.output.files.names(ERRORS)
         self._old_errors = frozenset(f"{ERRORS}/{name}" for name in names)
+
+    def run(self, start_executor: Callable[[], Executor[Any]]) -> ExitCode:
+        """Start the executor, do blocks on it, and end it."""
+        with Interrupts(raising=False) as interrupts:
+            try:
+                executor = start_executor()
+            except BaseException:
+                if interrupts.received is None:  # else it may be what ended the start
+                    raise
+                return interrupts.exit_code
+            try:
+                if interrupts.received is not None:
+                    return interrupts.exit_code
+                return self._run_on(executor)
+            except BaseException as error:
+                # Before the executor is closed: with its cluster gone that may end this process.
+                self.try_to_say_why_it_ended(_code_of(error))
+                raise
+            finally:
+                executor.close()
+
+    def _run_on(self, executor: Executor[Any]) -> ExitCode:
+        check_memory(self.output.sweep, executor)
+        self.output.take()
+        self.begin()
+        self.output.record(self.inventory.entered)
+        self.display.say(f"{_ourselves()}, running {executor.describe()}")
+        return self.finish(self.do(executor))
 
     def begin(self) -> None:
         """Say in status.json that the output is being written, and by whom."""
@@ -187,6 +211,7 @@ class _Session:
         """As :meth:`finish`, on an output that may not take another byte, if the run had begun."""
         if not self._began:
             return
+        self._began = False  # said once
         try:
             self.finish(code)
         except ResourceError:

@@ -199,9 +199,11 @@ def test_nothing_is_known_of_the_first_block(clock: Clock) -> None:
 @pytest.mark.ray
 @pytest.mark.slow
 def test_a_worker_that_is_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """SIGSTOP: nobody reports a fault, so the run would wait for ever."""
+    """SIGSTOP: without pings, as on a cluster started without them, nobody reports a fault."""
+    from mcrelu.runtime import ray_cluster
     from mcrelu.runtime.ray_tasks import RayExecutor
 
+    monkeypatch.setattr(ray_cluster, "KEEPALIVE", {})
     monkeypatch.setattr(stalls, "SECONDS", 4.0)
     monkeypatch.setattr(stalls, "FACTOR", 2.0)
     stopped: list[int] = []
