@@ -61,14 +61,7 @@ def test_a_drained_node(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
 
 def drain(address: str, node_id: str) -> None:
     """Announce a node's end as whoever hears of it first would."""
+    where = ["--address", address, "--node-id", node_id]
     reason = ["--reason", "DRAIN_NODE_REASON_PREEMPTION", "--reason-message", "spot"]
-    command = [
-        Path(sys.executable).parent / "ray",
-        "drain-node",
-        "--address",
-        address,
-        "--node-id",
-        node_id,
-        *reason,
-    ]
+    command = [str(Path(sys.executable).parent / "ray"), "drain-node", *where, *reason]
     subprocess.run([*command, "--deadline-remaining-seconds", "120"], check=True)
