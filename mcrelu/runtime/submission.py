@@ -8,7 +8,7 @@ import os
 import shlex
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.client import HTTPException
 from typing import Any, NamedTuple
 from urllib.error import HTTPError
@@ -100,22 +100,40 @@ def follow(job: Job, write: Callable[[str], object]) -> ExitCode:
         If the job ended before its run began, or the cluster does not answer any more.
     """
     log = _Log(write)
-    answered = time.monotonic()
+    while True:
+        client = _connected(job)
+        with suppress(RuntimeError, OSError, ClientError):  # the connection was lost
+            asyncio.run(log.copy(client, job.id))
+        details = _details(client, job)
+        if details is not None and details.status.is_terminal():
+            return _end(job, details)
+        time.sleep(RECONNECT_SECONDS)
+
+
+def _connected(job: Job) -> JobSubmissionClient:
+    """A client of a cluster that answers, maybe again."""
+    ends = time.monotonic() + LOST_SECONDS
     while True:
         try:
-            client = _client(job.address)
-            asyncio.run(log.copy(client, job.id))
-            details = client.get_job_info(job.id)
-            if details.status.is_terminal():
-                return _end(job, details)
-            answered = time.monotonic()
-        except (RuntimeError, OSError, ClientError) as error:
-            if time.monotonic() > answered + LOST_SECONDS:
+            _probe(job.address)
+            return _client(job.address)
+        except (ResourceError, RuntimeError, OSError) as error:
+            if time.monotonic() > ends:
                 raise ResourceError(
                     f"{job.address}: no answer for {LOST_SECONDS:.0f} s ({_first_line(error)}); "
                     f"job {job.id} goes on if the cluster does: {job.how_to_follow}"
                 ) from None
         time.sleep(RECONNECT_SECONDS)
+
+
+def _details(client: JobSubmissionClient, job: Job) -> JobDetails | None:
+    """What the cluster knows of a job, None if it does not answer."""
+    try:
+        return client.get_job_info(job.id)
+    except OSError:
+        return None
+    except RuntimeError as error:
+        raise ResourceError(f"job {job.id}: {_first_line(error)}") from None
 
 
 class _Log:

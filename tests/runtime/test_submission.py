@@ -16,6 +16,7 @@ from small_sweeps import spec, sweep
 from test_cli import mcrelu
 
 from mcrelu.errors import ExitCode, ResourceError, UserError
+from mcrelu.runtime import submission
 from mcrelu.runtime.parcel import packed
 from mcrelu.runtime.submission import Job, _end, _Log, submit
 from mcrelu.sweep.sweep import Sweep
@@ -152,6 +153,51 @@ def test_a_log_is_shown_once_however_often_it_comes() -> None:
     for tail in (Tail("ab", "c"), Tail("abcd"), Tail("a", "bcde", "f"), Tail("ab")):
         asyncio.run(log.copy(tail, JOB.id))  # type: ignore[arg-type]
     assert "".join(shown) == "abcdef"
+
+
+class Cluster(Tail):
+    """A client whose connection is lost once, and whose job ends thereafter."""
+
+    def __init__(self) -> None:
+        super().__init__("one ", "two ")
+        self.tails = 0
+
+    async def tail_job_logs(self, job_id: str) -> AsyncIterator[str]:
+        self.tails += 1
+        async for chunk in super().tail_job_logs(job_id):
+            yield chunk
+        if self.tails == 1:
+            raise RuntimeError("WebSocket connection closed unexpectedly")
+        yield "three"
+
+    def get_job_info(self, _: str) -> JobDetails:
+        if self.tails == 1:
+            raise OSError("the tunnel is gone")
+        return details(JobStatus.SUCCEEDED, driver_exit_code=0)
+
+
+def test_a_lost_connection_is_taken_up_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    cluster, knocks = Cluster(), []
+    shown: list[str] = []
+
+    def probe(address: str) -> None:
+        knocks.append(address)
+        if len(knocks) == 2:
+            raise ResourceError("nobody there yet")
+
+    monkeypatch.setattr(submission, "RECONNECT_SECONDS", 0.0)
+    monkeypatch.setattr(submission, "_probe", probe)
+    monkeypatch.setattr(submission, "_client", lambda _: cluster)
+    assert submission.follow(JOB, shown.append) is ExitCode.DONE
+    assert "".join(shown) == "one two three"
+    assert knocks == [JOB.address] * 3
+
+
+def test_a_cluster_that_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(submission, "LOST_SECONDS", 0.0)
+    monkeypatch.setattr(submission, "RECONNECT_SECONDS", 0.0)
+    with pytest.raises(ResourceError, match=r"no answer for .* raysubmit_1 goes on if the cluster"):
+        submission.follow(Job(JOB.id, NOWHERE), pytest.fail)
 
 
 def test_the_parcel_has_the_points_inside(tmp_path: Path) -> None:
