@@ -8,14 +8,14 @@ from pathlib import PurePath
 import click
 
 from mcrelu.cli.printing import console, emit, json_option, note, set_option
-from mcrelu.errors import ExitCode
+from mcrelu.errors import ExitCode, UserError
 from mcrelu.sweep.sweep import Sweep
 from mcrelu.terminal import facts_table
 
 
 @click.command("submit")
 @click.argument("spec")
-@click.option("--out", required=True, help="URI, or absolute path that all nodes share.")
+@click.option("--out", help="URI, or absolute path that all nodes share.")
 @click.option(
     "--address",
     help="Dashboard of the cluster, http://host:8265 [default: RAY_API_SERVER_ADDRESS].",
@@ -25,7 +25,7 @@ from mcrelu.terminal import facts_table
 @json_option
 def submit_command(
     spec: str,
-    out: str,
+    out: str | None,
     address: str | None,
     follow: bool,
     settings: tuple[str, ...],
@@ -36,6 +36,11 @@ def submit_command(
     The spec is sent with the points that it names, and so is this package. Ctrl-C stops following,
     not the job. Followed to its end, the exit code is that of mcrelu run.
     """
+    if out is None:
+        raise UserError(
+            "--out is missing: give a URI such as s3://bucket/prefix, or an absolute path that all "
+            "nodes share"
+        )
     sweep = Sweep.from_yaml(spec, settings)
     log = console(stderr=True)
     note(log, sweep)

@@ -107,6 +107,12 @@ def test_a_spec_that_is_not_valid_is_not_sent(server: Any, tmp_path: Path) -> No
     assert "networks" in said.stderr
 
 
+def test_an_output_must_be_named(tmp_path: Path) -> None:
+    said = mcrelu("submit", "sweep.yaml", "--address", NOWHERE, cwd=tmp_path)
+    assert said.returncode == ExitCode.USAGE
+    assert "--out is missing: give a URI" in said.stderr
+
+
 def details(status: JobStatus, **more: Any) -> JobDetails:
     return JobDetails(
         type=JobType.SUBMISSION, submission_id=JOB.id, status=status, entrypoint="run", **more
