@@ -66,11 +66,11 @@ class RetryingStore:
 
     def read(self, path: str, most: int) -> bytes | None:
         """The content of a file, None if there is none; OSError if it has more than ``most``."""
-        return _tried(lambda: self._store.read(path, most))
+        return tried(lambda: self._store.read(path, most))
 
     def publish(self, path: str, content: bytes | pa.Buffer) -> None:
         """Write a file, replacing what was there."""
-        _tried(lambda: self._store.publish(path, content))
+        tried(lambda: self._store.publish(path, content))
 
     def create(self, path: str, content: bytes | pa.Buffer) -> bool:
         """Write a file unless there is one; whether it was written."""
@@ -83,19 +83,19 @@ class RetryingStore:
             ours = tries > 1 and self._store.read(path, MOST_BYTES) == content
             return ours or self._store.create(path, content)
 
-        return _tried(once)
+        return tried(once)
 
     def names(self, folder: str) -> list[str]:
         """Names of the files in a folder, without leading-dot files."""
-        return _tried(lambda: self._store.names(folder))
+        return tried(lambda: self._store.names(folder))
 
     def sizes(self, folder: str) -> dict[str, int]:
         """Bytes of every file below a folder, by its path from there."""
-        return _tried(lambda: self._store.sizes(folder))
+        return tried(lambda: self._store.sizes(folder))
 
     def delete(self, path: str) -> None:
         """Remove a file if it is there."""
-        _tried(lambda: self._store.delete(path))
+        tried(lambda: self._store.delete(path))
 
 
 def is_passing(error: OSError) -> bool:
@@ -108,9 +108,15 @@ def is_passing(error: OSError) -> bool:
     return not any(word in str(error) for word in _PERMANENT)
 
 
-def _tried(do: Callable[[], T]) -> T:
-    own = _patience.get()
-    patience = PATIENCE_SECONDS if own is None else own
+def tried(do: Callable[[], T], patience: float | None = None) -> T:
+    """What a request answers, which is made again where it failed for the moment.
+
+    ``patience`` is in seconds, from the first failure to the last try; by default PATIENCE_SECONDS,
+    or none within :func:`impatience`.
+    """
+    if patience is None:
+        own = _patience.get()
+        patience = PATIENCE_SECONDS if own is None else own
     pause, started = FIRST_PAUSE_SECONDS, None
     jitter = random.Random()  # noqa: S311 - of pauses, nothing else
     while True:

@@ -13,9 +13,11 @@ import pyarrow as pa
 from pyarrow import fs
 
 from mcrelu.errors import ResourceError, UserError
+from mcrelu.store.retrying_store import tried
 
 SCHEMES = ("file", "s3", "gs", "gcs", "abfs", "abfss", "hdfs", "viewfs")
 CONNECT_SECONDS, REQUEST_SECONDS = 3.0, 5.0  # of one request
+FIRST_PATIENCE_SECONDS = 3.0  # with a store that is busy when it is asked for the first time
 ANSWER_SECONDS = 8.0  # that a store may take for each of its first two answers
 
 ASKING = "asks a store"  # name of threads that may wait for one without end
@@ -60,7 +62,7 @@ def open_uri(uri: str) -> tuple[fs.FileSystem, str]:
             raise UserError(f"{shown(uri)}: names no bucket; give a URI such as s3://bucket/run")
         if not {"", ".", ".."}.isdisjoint(root.strip("/").split("/")):
             raise UserError(f"{shown(uri)}: has an empty segment, . or ..; give the plain path")
-        _answer(uri, lambda: filesystem.get_file_info(root))
+        _answer(uri, lambda: tried(lambda: filesystem.get_file_info(root), FIRST_PATIENCE_SECONDS))
     return filesystem, root
 
 
