@@ -37,7 +37,7 @@ SPECS: dict[str, dict[str, Any]] = {
         "block_size": 1,
         "cells": {"width": [64]},
         "stop": ["crossing"],
-        "checks": {"interval": 1000, "maximum": 20},
+        "checks": {"interval": 1000, "maximum": 8},
         "engine": "dense",
     },
     "star": {
