@@ -56,7 +56,7 @@ def _page(output: Output) -> str:
     sections = experiment.sections(tables)
     figures = dict.fromkeys(section.figure for section in sections if section.figure)
     first = [*notices(output, tables), facts_section(output, tables)]
-    last = [*_comparison(experiment, tables), *time_section(tables)]
+    last = [*comparison_with_paper(experiment, tables), *time_section(tables)]
     return f"""<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>{_html(output.name)}: mcrelu report</title>
 <meta http-equiv="Content-Security-Policy" content="{_POLICY}">
@@ -78,8 +78,8 @@ def _html(text: str) -> str:
     return escape(printable(text))
 
 
-def _comparison(experiment: Experiment, tables: Tables) -> list[Section]:
-    """With the paper, if it has any of the points."""
+def comparison_with_paper(experiment: Experiment, tables: Tables) -> list[Section]:
+    """Points held against the paper's, if it has any of them."""
     if not experiment.figures_of_paper:
         return []
     ours, published = experiment.points(tables[CELLS]), experiment.published(None)

@@ -9,8 +9,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from mcrelu.errors import UserError
-from mcrelu.experiments.base import CELLS, Section, Tables
+from mcrelu.experiments.base import CELLS, Section
 from mcrelu.figures.plot import FIGURES
+from mcrelu.report import comparison_with_paper
 from mcrelu.runtime.heartbeat import RUNNING, is_running
 from mcrelu.runtime.sweeping import ERRORS
 from mcrelu.serve.curves import panels, places
@@ -18,8 +19,6 @@ from mcrelu.serve.encoding import Json, encoded, sections_json
 from mcrelu.serve.progress import CellProgress, ProgressKeeper
 from mcrelu.serve.statuses import mix
 from mcrelu.serve.tables import Shown, TableKeeper
-from mcrelu.stats.comparison import compare
-from mcrelu.stats.verdicts import comparison_section
 from mcrelu.store.completeness import notices
 from mcrelu.store.contents import CELLS_FILE
 from mcrelu.store.files import Files
@@ -202,19 +201,8 @@ def _failures(output: Output) -> Json:
 
 def _sections(output: Output, shown: Shown) -> list[Section]:
     told = output.experiment.sections(shown.tables)
-    return [*notices(output, shown.tables), *told, *_comparison(output, shown.tables)]
-
-
-def _comparison(output: Output, tables: Tables) -> list[Section]:
-    """With the paper, if it has any of the points."""
-    experiment = output.experiment
-    if not experiment.figures_of_paper:
-        return []
-    ours, published = experiment.points(tables[CELLS]), experiment.published(None)
-    try:
-        return [comparison_section(compare(ours, published, experiment.abscissa), "paper")]
-    except UserError:  # no point in common
-        return []
+    compared = comparison_with_paper(output.experiment, shown.tables)
+    return [*notices(output, shown.tables), *told, *compared]
 
 
 def figure_names(files: Files) -> list[str]:
