@@ -54,7 +54,14 @@ SPECS: dict[str, dict[str, Any]] = {
         "block_size": 1,
         "epochs": 64,
         "validate_every": 16,
-        "cells": {"data": ["ex"], "width": [64], "batch": [64], "learning_rate": [0.01]},
+        "cells": {
+            "data": ["ex"],
+            "parametrization": ["he"],
+            "optimizer": ["adam"],
+            "width": [64],
+            "batch": [64],
+            "learning_rate": [0.01],
+        },
     },
 }
 
@@ -87,7 +94,7 @@ class Publications:
                 status = path.stat()
             except FileNotFoundError:
                 continue
-            self.seen[path.name].add((status.st_ino, status.st_mtime_ns))
+            self.seen[f"{path.parent.name}/{path.name}"].add((status.st_ino, status.st_mtime_ns))
 
     @property
     def repeated(self) -> int:
@@ -132,7 +139,7 @@ def test_rows_are_those_of_an_undisturbed_run(
         publications.look()
     assert set(killed) == {"worker", "node", "driver"}, killed
     assert len(killed) == KILLS
-    assert len(publications.seen) == wanted.spec.networks
+    assert len(publications.seen) == len(list(wanted.all_blocks()))
     # At most what was in flight at each kill: two blocks for each CPU, and bundles of short ones
     print(f"{publications.repeated} of {wanted.spec.networks} blocks published twice, {killed}")
     assert publications.repeated <= KILLS * 2 * NODES
