@@ -36,7 +36,10 @@ from mcrelu.sweep.cell import Block
 
 ERRORS = "errors"
 
-_OF_WORK = ("run", "started", "updated", "seconds", "versions")  # what a status says of a run
+# What a status says of the run that did the work
+_OF_WORK = (
+    "run", "started", "updated", "seconds", "versions", "networks_per_second", "seconds_left",
+)  # fmt: skip
 
 HOW_TO_GO_ON = {
     ExitCode.UNEXPECTED: "an unexpected error ended the run; report it, the same command goes on",

@@ -438,6 +438,7 @@ def test_no_text_overlaps_or_is_cut(rows: list[Row]) -> None:
                     assert not box.overlaps(its), (one.name, name, other)
 
 
+@pytest.mark.slow
 def test_the_same_tables_give_the_same_files(tmp_path: Path) -> None:
     contents = []
     for name in ("one", "two"):

@@ -52,6 +52,7 @@ def hanging(monkeypatch: pytest.MonkeyPatch) -> Any:
     go.set()
 
 
+@pytest.mark.slow
 def test_an_output_that_hangs_stalls_no_other(folder: Path, hanging: threading.Event) -> None:
     async def both() -> None:
         app = application([str(folder.parent / "hangs"), str(folder)])
@@ -70,6 +71,7 @@ def test_an_output_that_hangs_stalls_no_other(folder: Path, hanging: threading.E
     asyncio.run(both())
 
 
+@pytest.mark.slow
 def test_who_waits_too_long_is_told(
     folder: Path, hanging: threading.Event, monkeypatch: pytest.MonkeyPatch
 ) -> None:
