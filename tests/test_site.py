@@ -14,7 +14,7 @@ from urllib.parse import unquote, urlsplit
 import pytest
 
 ROOT = Path(__file__).parent.parent
-SOURCES = ("docs", "benchmarks", "dashboards", "CHANGELOG.md", "CONTRIBUTING.md")
+SOURCES = ("docs", "benchmarks", "dashboards", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md")
 MORE = ("LICENSE", "CITATION.cff")  # what pages link to
 
 pytest.importorskip("sphinx")

@@ -19,7 +19,12 @@ from small_sweeps import assert_same_rows, output, run_serially, shard_files, sp
 from mcrelu.errors import ExitCode
 from mcrelu.store.output import STATUS
 
-pytestmark = [pytest.mark.ray, pytest.mark.slow, needs("unshare", "nsenter", "ip")]
+pytestmark = [
+    pytest.mark.ray,
+    pytest.mark.slow,
+    pytest.mark.long,
+    needs("unshare", "nsenter", "ip"),
+]
 
 DASHBOARD = "http://127.0.0.1:8265"
 TOKEN = {"RAY_AUTH_MODE": "token"}  # Ray's own commands take a token only if they are told to

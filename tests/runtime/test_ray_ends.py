@@ -138,6 +138,7 @@ def test_a_cluster_without_tokens_is_told_of(
 
 @pytest.mark.ray
 @pytest.mark.slow
+@pytest.mark.long
 def test_a_head_that_ends_under_a_run(
     account: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -198,6 +198,7 @@ def test_nothing_is_known_of_the_first_block(clock: Clock) -> None:
 
 @pytest.mark.ray
 @pytest.mark.slow
+@pytest.mark.long
 def test_a_worker_that_is_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """SIGSTOP: without pings, as on a cluster started without them, nobody reports a fault."""
     from mcrelu.runtime import ray_cluster

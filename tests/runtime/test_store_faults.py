@@ -75,7 +75,7 @@ class Outage:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seconds", [20.0, 180.0])
+@pytest.mark.parametrize("seconds", [20.0, pytest.param(180.0, marks=pytest.mark.long)])
 def test_an_outage_is_outlasted(
     seconds: float, s3: FaultyApp, place: str, undisturbed: Output
 ) -> None:
