@@ -101,6 +101,7 @@ def test_networks_are_what_they_were(spec: dict[str, Any], tmp_path: Path) -> No
 
 @pytest.mark.slow
 @pytest.mark.parametrize("spec", SPECS.values(), ids=SPECS.keys())
+@pytest.mark.long
 def test_two_hundred_networks_are_what_they_were(spec: dict[str, Any], tmp_path: Path) -> None:
     output = output_of(spec | {"networks": 200}, tmp_path)
     rng = np.random.default_rng(1)
