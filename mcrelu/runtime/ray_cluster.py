@@ -150,7 +150,7 @@ def usable_cpus() -> int:
 
 def _remember_head() -> None:
     host, _, port = ray.get_runtime_context().gcs_address.rpartition(":")
-    _head.append((host, int(port)))
+    _head[:] = [(host, int(port))]  # an earlier cluster may have been left without a word
 
 
 def _require_head() -> None:

@@ -158,3 +158,15 @@ def test_a_head_that_ends_under_a_run(
     assert process.returncode == 3, said
     assert "has ended: its head node does not answer" in said
     assert "Traceback" not in said
+
+
+def test_only_the_newest_cluster_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that was shut down behind our back may be gone."""
+
+    class Context:
+        gcs_address = "127.0.0.1:7"
+
+    monkeypatch.setattr(ray_cluster, "_head", [("127.0.0.1", 9)])
+    monkeypatch.setattr("ray.get_runtime_context", Context)
+    ray_cluster._remember_head()
+    assert ray_cluster._head == [("127.0.0.1", 7)]
