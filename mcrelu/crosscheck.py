@@ -54,7 +54,7 @@ def crosscheck(
     other = independent(sweep, networks)
     ours = execute(sweep, f"{out}/{OURS}", executor, display=display, **cluster)
     assert ours.exit_code is not None
-    if ours.exit_code.interrupted:
+    if ours.exit_code is not ExitCode.DONE:
         return Crosscheck(ours, None, None, ours.exit_code)
     theirs = execute(other, f"{out}/{THEIRS}", executor, display=display, **cluster)
     assert theirs.exit_code is not None

@@ -50,8 +50,8 @@ def crosscheck_command(
 ) -> ExitCode:
     """Train the sweep SPEC by our engines and by an independent program, and compare them.
 
-    Needs pip install 'mcrelu[keras]'. A cell takes hours, and the same command goes on from where
-    it was. Exit code 1 if they differ, Holm-corrected at 1 % over all cells.
+    Needs pip install 'mcrelu[keras]'. A cell may take hours, and the same command goes on from
+    where it was. Exit code 1 if they differ, Holm-corrected at 1 % over all cells.
     """
     sweep = Sweep.from_yaml(spec, settings)
     where = f"{default_out(spec)}-crosscheck" if out is None else out

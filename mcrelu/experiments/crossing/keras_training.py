@@ -2,7 +2,7 @@
 
 Keras draws the initial weights, Keras trains by its own loop, and Keras's callback stops early; of
 ours are the points and the sizes of samples. The step size comes from the gradients that torch
-finds. One network at a time, and about a thousand times slower than the engines.
+finds. One network at a time, at milliseconds per step.
 
 On torch Keras computes in single precision, whatever it is told; rounding is far below the noise
 of minibatches. Its mean squared error lacks the factor 1/2 of ours, so its learning rate is half
