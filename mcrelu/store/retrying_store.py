@@ -103,8 +103,6 @@ def is_passing(error: OSError) -> bool:
     known = isinstance(error, FileNotFoundError | PermissionError | IsADirectoryError)
     if known or error.errno == errno.EFBIG:
         return False
-    if error.errno == errno.EFBIG:
-        return False
     return not any(word in str(error) for word in _PERMANENT)
 
 

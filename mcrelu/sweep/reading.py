@@ -17,7 +17,7 @@ from mcrelu.sweep.messages import cut, shortened
 
 # What a spec may take; larger ones only exhaust the memory. Points by the thousand fit.
 MOST_BYTES = 16 * 2**20
-MOST_VALUES = 500_000  # with aliases written out, and a text counted once per TEXT_CHARACTERS
+MOST_VALUES = 250_000  # with aliases written out, and a text counted once per TEXT_CHARACTERS
 TEXT_CHARACTERS = 100
 MOST_LEVELS = 32  # of lists and mappings in each other
 

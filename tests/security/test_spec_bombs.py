@@ -182,15 +182,16 @@ class TestMemory:
 
     def test_of_as_many_wrong_values_as_there_may_be(self, tmp_path: Path) -> None:
         path = tmp_path / "spec.yaml"
-        rows = ", ".join([f"[{', '.join(['q'] * 480)}]"] * 990)
+        rows = ", ".join([f"[{', '.join(['q'] * 480)}]"] * (MOST_VALUES // 500))
+        wrong = 480 * (MOST_VALUES // 500)
         path.write_text(
             "version: 1\nexperiment: star\nseed: 1\nnetworks: 1\nepochs: 1\n"
             f"cells:\n  width: [4]\n  data:\n  - x: [{rows}]\n    y: [1]\n"
         )
-        assert_refused(mcrelu("plan", path), 2, "cells.data[0].x[0][0]", "and 475195 more")
+        assert_refused(mcrelu("plan", path), 2, "cells.data[0].x[0][0]", f"and {wrong - 5} more")
 
     def test_of_a_long_list(self, tmp_path: Path) -> None:
         path = tmp_path / "spec.yaml"
-        text = BIG_PRODUCT.replace(numbers(1000), numbers(400_000), 1)
+        text = BIG_PRODUCT.replace(numbers(1000), numbers(MOST_VALUES - 10_000), 1)
         path.write_text(text)
         assert_refused(mcrelu("plan", path), 2, "too long; give 10000 values at most")
