@@ -22,7 +22,6 @@ from mcrelu.store.output import STATUS
 pytestmark = [
     pytest.mark.ray,
     pytest.mark.slow,
-    pytest.mark.long,
     needs("unshare", "nsenter", "ip"),
 ]
 

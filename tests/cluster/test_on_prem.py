@@ -15,7 +15,6 @@ from processes import alive, descendants, identified, wait_until
 from small_sweeps import assert_same_rows, output, run_serially, shard_files, spec, sweep
 
 pytestmark = [
-    pytest.mark.long,
     pytest.mark.ray,
     pytest.mark.slow,
     needs("unshare", "nsenter", "ip", "ssh", "sshd", "ssh-keygen", "rsync"),
