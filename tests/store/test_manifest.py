@@ -171,6 +171,15 @@ def test_summaries_with_other_keys_are_refused(files: Files) -> None:
     assert read(files) == keyed(entry())
 
 
+def test_blocks_that_share_a_file_may_be_many(files: Files) -> None:
+    """Their entries differ in nothing but the number of the block, so a segment packs them well."""
+    merged = [entry()._replace(block=block) for block in range(4096)]
+    flushed(files, *merged)
+    (size,) = files.sizes("manifest").values()
+    assert size < 3 * len(merged)
+    assert read(files) == keyed(*merged)
+
+
 def test_a_full_disk_loses_no_entry(tmp_path: Path) -> None:
     disk = Disk(room=100)
     files = files_on(disk, tmp_path)
