@@ -34,7 +34,7 @@ from mcrelu.store.shards import (
 )
 from mcrelu.types import Bools, Ints
 
-READERS = 8  # threads that wait for the store
+READERS = 32  # threads that wait for the store
 
 NOWHERE = -1
 
