@@ -33,6 +33,7 @@ LAYERS = (
     ("engines",),
     ("stats.intervals", "stats.powerlaw", "stats.sequential", "stats.step_histogram"),
     (
+        "store.at_once",
         "store.files",
         "store.local_store",
         "store.remote_store",

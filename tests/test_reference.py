@@ -22,7 +22,7 @@ from mcrelu.reference import METADATA, reference
 from mcrelu.reference_specs import keys_of
 from mcrelu.stats import comparison
 from mcrelu.store.compact import compact
-from mcrelu.store.shards import metadata_of
+from mcrelu.store.shards import Shard
 from mcrelu.sweep.spec import Model
 
 ROOT = Path(__file__).parent.parent
@@ -107,7 +107,7 @@ def test_metadata_of_shards_are_described(tmp_path: Path) -> None:
     keys = set()
     for _ in range(2):
         for path in tmp_path.glob("shards/**/*.parquet"):
-            keys |= set(metadata_of(path.read_bytes()))
+            keys |= set(Shard(path.read_bytes()).metadata())
         compact(done)
     plain = {"version.*" if key.startswith("version.") else key for key in keys}
     assert plain | {"epochs"} == set(METADATA)  # those of experiments that go on

@@ -12,7 +12,7 @@ from mcrelu.serve.errors import NotThereError
 from mcrelu.store.contents import StoredCell
 from mcrelu.store.inventory import verified_rows
 from mcrelu.store.output import Output
-from mcrelu.store.shards import file_name
+from mcrelu.store.shards import Shard, file_name
 
 PAGE = 25  # networks at a time
 
@@ -72,7 +72,7 @@ def networks_page(output: Output, cell: StoredCell, first: int) -> Json:
 def rows_of(output: Output, cell: StoredCell, index: int) -> pa.Table | None:
     """The rows of a block, None if it is not there or not good."""
     content = output.files.read(file_name(cell.id, index, index))
-    rows = None if content is None else verified_rows(output.contents, cell, index, content)
+    rows = None if content is None else verified_rows(output.contents, cell, index, Shard(content))
     # Merged shards have other names, which only a listing tells.
     return output.reader().block(cell, index) if content is None else rows
 

@@ -8,15 +8,16 @@ from typing import NamedTuple
 import numpy as np
 import pyarrow as pa
 
+from mcrelu.store.at_once import at_once
 from mcrelu.store.contents import StoredCell
 from mcrelu.store.inventory import CellInventory, extent_text, identity_in, verified_rows
 from mcrelu.store.manifest import Entry
 from mcrelu.store.output import Output
 from mcrelu.store.shards import (
     Identity,
+    Shard,
     file_name,
     publish_merged,
-    seconds_in,
     shard_content,
     with_seconds,
 )
@@ -70,14 +71,14 @@ def _runs(one: CellInventory) -> Iterator[list[int]]:
 def _merge(output: Output, cell: StoredCell, one: CellInventory, run: list[int]) -> int:
     """Write one file for a run of blocks; how many are in it: none if one of them is damaged."""
     names = [one.name(cell, index) for index in run]
+    contents = at_once(lambda name: shard_content(output.files, name) or b"", names)
     blocks: list[tuple[Identity, pa.Table]] = []
-    for index, name in zip(run, names, strict=True):
-        content = shard_content(output.files, name) or b""
-        rows = verified_rows(output.contents, cell, index, content)
+    for index, own_file in zip(run, map(Shard, contents), strict=True):
+        rows = verified_rows(output.contents, cell, index, own_file)
         if rows is None:
             return 0
         own = identity_in(output.contents, cell, index)
-        blocks.append((with_seconds(own, seconds_in(content, index)), rows))
+        blocks.append((with_seconds(own, own_file.seconds(index)), rows))
     shard = publish_merged(output.files, file_name(cell.id, run[0], run[-1]), blocks)
     output.record(
         Entry(
@@ -91,6 +92,5 @@ def _merge(output: Output, cell: StoredCell, one: CellInventory, run: list[int])
         )
         for index, (_, rows) in zip(run, blocks, strict=True)
     )
-    for name in names:
-        output.files.delete(name)
+    at_once(output.files.delete, names)
     return len(run)

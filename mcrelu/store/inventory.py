@@ -23,19 +23,18 @@ from mcrelu.store.shards import (
     NO_FILES,
     SHARDS,
     Identity,
+    Shard,
     ShardFiles,
     checksum,
     file_name,
     identity_of,
-    read_block,
-    read_columns,
     shard_content,
     shard_files,
     with_extent,
 )
 from mcrelu.types import Bools, Ints
 
-READERS = 8  # threads that wait for the store
+READERS = 32  # threads that wait for the store
 
 NOWHERE = -1
 
@@ -114,22 +113,21 @@ def identity_in(contents: Contents, cell: StoredCell, index: int) -> Identity:
 
 
 def verified_rows(
-    contents: Contents, cell: StoredCell, index: int, content: bytes
+    contents: Contents, cell: StoredCell, index: int, shard: Shard
 ) -> pa.Table | None:
-    """The rows of a block of an output in the content of its shard; None if they are not its."""
-    return read_block(content, identity_in(contents, cell, index), _schema(contents))
+    """The rows of a block of an output in its shard; None if they are not its."""
+    return shard.block(identity_in(contents, cell, index), _schema(contents))
 
 
 def columns_of(
     contents: Contents,
     cell: StoredCell,
     index: int,
-    content: bytes,
+    shard: Shard,
     columns: Sequence[str] | None,
 ) -> pa.Table | None:
     """:func:`verified_rows` of a shard whose checksum is right, so some columns are enough."""
-    own = identity_in(contents, cell, index)
-    return read_columns(content, own, columns, _schema(contents))
+    return shard.columns(identity_in(contents, cell, index), columns, _schema(contents))
 
 
 def _schema(contents: Contents) -> pa.Schema | None:
@@ -203,9 +201,10 @@ def _read_unknown(
         content = shard_content(files, name)
         if content is None:
             return []
+        shard, whole = Shard(content), checksum(content)
         found: list[tuple[Entry | None, str]] = []
         for index in by_file[number]:
-            rows = verified_rows(contents, cell, index, content)
+            rows = verified_rows(contents, cell, index, shard)
             entry = None
             if rows is not None:
                 entry = Entry(
@@ -214,7 +213,7 @@ def _read_unknown(
                     networks=rows.num_rows,
                     extent=extent_text(cell.extent),
                     bytes=len(content),
-                    checksum=checksum(content),
+                    checksum=whole,
                     summary=summary(rows),
                 )
             found.append((entry, name))

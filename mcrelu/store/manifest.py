@@ -12,7 +12,6 @@ import hashlib
 import re
 import time
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from itertools import accumulate
 from typing import NamedTuple
 
@@ -20,6 +19,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from mcrelu.store.at_once import at_once
 from mcrelu.store.files import Files, OversizedError
 from mcrelu.store.parquet import DAMAGED, parquet_file, parquet_of, table_of
 from mcrelu.types import Ints
@@ -29,7 +29,6 @@ MOST_SEGMENTS = 64  # beyond that, the writer merges
 MOST_BYTES = 2**29  # of a segment; an entry takes some twenty
 _NAME = re.compile(r"([0-9]{14})-([0-9a-f]{16})\.parquet")
 _LISTINGS = 10  # a reader gives up a segment that was listed so often and never found
-_READERS = 8
 
 _COLUMNS: dict[str, pa.DataType] = {
     "cell": pa.string(),
@@ -205,12 +204,17 @@ class ManifestWriter:
         if not merged:
             return
         content = _content(_latest(usable))
-        together = _name(_milliseconds(merged[-1]), content)
+        newest = _milliseconds(merged[-1])
+        together = _name(newest, content)
         self._files.publish(f"{FOLDER}/{together}", content)
         self._known.add(together)
-        for name in merged:  # the oldest first: what is left is never older than what is gone
-            if name != together:
-                self._files.delete(f"{FOLDER}/{name}")
+        # It hides all earlier ones, so they may go in any order; of those of its own millisecond
+        # what is left must never be older than what is gone.
+        gone = [f"{FOLDER}/{name}" for name in merged if name != together]
+        earlier = sum(_milliseconds(name) < newest for name in merged)
+        at_once(self._files.delete, gone[:earlier])
+        for name in gone[earlier:]:
+            self._files.delete(name)
 
 
 def _first_to_merge(sizes: Sequence[int]) -> int:
@@ -225,8 +229,7 @@ def _first_to_merge(sizes: Sequence[int]) -> int:
 
 def _read_segments(files: Files, names: Sequence[str]) -> dict[str, pa.Table | None]:
     """The entries of segments in the given order, None for what is none; gone ones are left out."""
-    with ThreadPoolExecutor(_READERS) as pool:
-        contents = list(pool.map(lambda name: _content_of(files, name), names))
+    contents = at_once(lambda name: _content_of(files, name), names)
     return {
         name: _entries_in(name, content)
         for name, content in zip(names, contents, strict=True)
@@ -248,8 +251,9 @@ def _entries_in(name: str, content: bytes) -> pa.Table | None:
     if parts is None or parts[2] != _digest(content):
         return None
     try:
-        # A checksum alone takes eight bytes however it is packed.
-        if parquet_file(content).metadata.num_rows > len(content) // 8:
+        # The numbers of blocks alone take two bytes each however they are packed; the checksums of
+        # those in one file are the same and take nothing.
+        if parquet_file(content).metadata.num_rows > len(content):
             return None
         table = table_of(content)
         summaries = table.column_names[len(_COLUMNS) :]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import groupby
 from math import isnan
 from typing import NamedTuple, TypeVar
 
@@ -22,9 +23,9 @@ from mcrelu.store.inventory import (
     take_inventory,
     verified_rows,
 )
-from mcrelu.store.shards import checksum, seconds_in, shard_content
+from mcrelu.store.shards import Shard, checksum, shard_content
 
-AHEAD = 2 * READERS  # files that are read before they are asked for
+AHEAD = 2 * READERS  # blocks that are read before they are asked for, or those of one file
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -135,37 +136,52 @@ class Reader:
         columns: list[str] | None,
         blocks: Iterable[int],
     ) -> Iterator[tuple[pa.Table, float] | None]:
-        """Rows of some blocks, and the seconds they took; None where a shard is not what it was."""
+        """Rows of some blocks, and the seconds they took; None where a shard is not what it was.
 
-        def read(index: int) -> tuple[pa.Table, float] | None:
-            content = shard_content(self._files, inventory.name(cell, index))
+        Blocks in a row that share a file are read at once.
+        """
+
+        def read(indices: list[int]) -> list[tuple[pa.Table, float] | None]:
+            content = shard_content(self._files, inventory.name(cell, indices[0]))
             if content is None:
-                return None
+                return [None] * len(indices)
+            shard, whole = Shard(content), checksum(content)
+            return [one(shard, whole, index) for index in indices]
+
+        def one(shard: Shard, whole: str, index: int) -> tuple[pa.Table, float] | None:
             place = int(inventory.place[index])
             # The manifest's checksum guards the whole file: then the columns alone need be decoded.
-            if place != NOWHERE and inventory.known.checksum[place].decode() == checksum(content):
-                rows = columns_of(self._contents, cell, index, content, columns)
-                return None if rows is None else (rows, seconds_in(content, index))
-            rows = verified_rows(self._contents, cell, index, content)
-            if rows is None:
-                return None
-            chosen = rows if columns is None else rows.select(columns)
-            return chosen, seconds_in(content, index)
+            if place != NOWHERE and inventory.known.checksum[place].decode() == whole:
+                rows = columns_of(self._contents, cell, index, shard, columns)
+            else:
+                rows = verified_rows(self._contents, cell, index, shard)
+                rows = rows if rows is None or columns is None else rows.select(columns)
+            return None if rows is None else (rows, shard.seconds(index))
 
+        files = groupby(blocks, lambda index: int(inventory.file[index]))
         with ThreadPoolExecutor(READERS) as pool:
-            yield from _ahead(pool, read, blocks)
+            yield from _ahead(pool, read, (list(indices) for _, indices in files))
 
 
-def _ahead(pool: ThreadPoolExecutor, function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
-    """``map`` that is never more than AHEAD items ahead of what is taken."""
-    waiting: deque[Future[R]] = deque()
+def _ahead(
+    pool: ThreadPoolExecutor, function: Callable[[list[T]], list[R]], lists: Iterable[list[T]]
+) -> Iterator[R]:
+    """What ``function`` makes of each list, item by item, in order.
+
+    It is never more than AHEAD items ahead of what is taken, except for a list that is longer.
+    """
+    waiting: deque[tuple[int, Future[list[R]]]] = deque()
+    ahead = 0
     try:
-        for item in items:
-            waiting.append(pool.submit(function, item))
-            if len(waiting) > AHEAD:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
+        for items in lists:
+            waiting.append((len(items), pool.submit(function, items)))
+            ahead += len(items)
+            while ahead > AHEAD:
+                count, future = waiting.popleft()
+                ahead -= count
+                yield from future.result()
+        for _, future in waiting:
+            yield from future.result()
     finally:
-        for future in waiting:
+        for _, future in waiting:
             future.cancel()

@@ -11,6 +11,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
 from math import isnan, nan
 from typing import Any, NamedTuple
 
@@ -187,77 +188,104 @@ def shard_content(files: Files, name: str) -> bytes | None:
         return b""
 
 
-def read_block(
-    content: bytes, wanted: Identity, schema: pa.Schema | None = None
-) -> pa.Table | None:
-    """The rows of a block from the content of its shard, without metadata.
+class Shard:
+    """The content of a shard, of which the footer is read once: that of a merged one is long."""
 
-    None if the file is torn, foreign, of another length, without the block, or if its rows do not
-    have the schema, where one is given. Nothing is read of a file whose footer says so.
-    """
-    try:
-        file = parquet_file(content)
-        found = _decoded(file.schema_arrow.metadata or {})
-        group, own = _place_of(found, int(wanted["block"]))
-        rows = _read_group(file, group, wanted, schema, None)
-        known = {**wanted, "digest": digest(rows)}
-    except _UNREADABLE:
-        return None
-    return rows if {key: own.get(key) for key in known} == known else None
+    def __init__(self, content: bytes) -> None:
+        self.content = content
 
+    def block(self, wanted: Identity, schema: pa.Schema | None = None) -> pa.Table | None:
+        """The rows of a block, without metadata.
 
-def read_columns(
-    content: bytes,
-    wanted: Identity,
-    columns: Sequence[str] | None,
-    schema: pa.Schema | None = None,
-) -> pa.Table | None:
-    """Some columns (None: all) of a block in the content of a shard whose checksum is right.
+        None if the file is torn, foreign, of another length, without the block, or if its rows do
+        not have the schema, where one is given. Nothing is read of a file whose footer says so.
+        """
+        try:
+            group, own = self._place_of(int(wanted["block"]))
+            rows = self._rows(group, wanted, schema, None)
+            known = {**wanted, "digest": digest(rows)}
+        except _UNREADABLE:
+            return None
+        return rows if {key: own.get(key) for key in known} == known else None
 
-    None where :func:`read_block` gives none for another reason than a wrong digest.
-    """
-    try:
-        file = parquet_file(content)
-        group, _ = _place_of(_decoded(file.schema_arrow.metadata or {}), int(wanted["block"]))
-        return _read_group(file, group, wanted, schema, columns)
-    except _UNREADABLE:
-        return None
+    def columns(
+        self,
+        wanted: Identity,
+        columns: Sequence[str] | None,
+        schema: pa.Schema | None = None,
+    ) -> pa.Table | None:
+        """Some columns (None: all) of a block, if the checksum of the file is right.
 
+        None where :meth:`block` gives none for another reason than a wrong digest.
+        """
+        try:
+            group, _ = self._place_of(int(wanted["block"]))
+            return self._rows(group, wanted, schema, columns)
+        except _UNREADABLE:
+            return None
 
-def _place_of(found: dict[str, Any], index: int) -> tuple[int | None, dict[str, Any]]:
-    """The row group of a block, None if the file is its own; and what is said of the block."""
-    if _BLOCKS not in found:
-        return None, found
-    listed = json.loads(found[_BLOCKS])
-    group = [int(one["block"]) for one in listed].index(index)
-    return group, {**found, **listed[group]}
+    def seconds(self, index: int) -> float:
+        """Seconds that a block took; NaN if the file does not say."""
+        try:
+            _, own = self._place_of(index)
+            return float(own.get(_SECONDS, "nan"))
+        except _UNREADABLE:
+            return nan
 
+    def metadata(self) -> dict[str, str]:
+        """What it says beside its rows: identity, versions, host, device, seconds, attempt."""
+        return dict(self._said)
 
-def _read_group(
-    file: ParquetFile,
-    group: int | None,
-    wanted: Identity,
-    schema: pa.Schema | None,
-    columns: Sequence[str] | None,
-) -> pa.Table:
-    """Rows of a block, if the footer says that there are as many and what they should be.
+    def _rows(
+        self,
+        group: int | None,
+        wanted: Identity,
+        schema: pa.Schema | None,
+        columns: Sequence[str] | None,
+    ) -> pa.Table:
+        """Rows of a block, if the footer says that there are as many and what they should be.
 
-    Raises
-    ------
-    one of DAMAGED
-        If they are not.
-    """
-    groups = range(file.num_row_groups) if group is None else [group]
-    count = sum(file.metadata.row_group(k).num_rows for k in groups)
-    if count != int(wanted["networks"]):
-        raise ValueError(f"has {count} rows")
-    own = schema_of(file)
-    if (schema is not None and own != schema) or not all(_is_plain(field.type) for field in own):
-        raise ValueError("has other columns")
-    missing = set(columns or ()).difference(own.names)
-    if missing:
-        raise ValueError(f"lacks the columns {missing}")
-    return read_groups(file, groups, columns).replace_schema_metadata(None)
+        Raises
+        ------
+        one of DAMAGED
+            If they are not.
+        """
+        groups = range(self._file.num_row_groups) if group is None else [group]
+        count = sum(self._file.metadata.row_group(k).num_rows for k in groups)
+        if count != int(wanted["networks"]):
+            raise ValueError(f"has {count} rows")
+        own = self._schema
+        if (schema is not None and own != schema) or not all(_is_plain(one.type) for one in own):
+            raise ValueError("has other columns")
+        missing = set(columns or ()).difference(own.names)
+        if missing:
+            raise ValueError(f"lacks the columns {missing}")
+        return read_groups(self._file, groups, columns).replace_schema_metadata(None)
+
+    @cached_property
+    def _file(self) -> ParquetFile:
+        return parquet_file(self.content)
+
+    @cached_property
+    def _schema(self) -> pa.Schema:
+        return schema_of(self._file)
+
+    @cached_property
+    def _said(self) -> dict[str, Any]:
+        return _decoded(self._file.schema_arrow.metadata or {})
+
+    @cached_property
+    def _listed(self) -> dict[int, tuple[int, dict[str, Any]]]:
+        """Row group and own metadata of each block of a merged file, by index."""
+        listed = json.loads(self._said[_BLOCKS])
+        return {int(one["block"]): (group, one) for group, one in enumerate(listed)}
+
+    def _place_of(self, index: int) -> tuple[int | None, dict[str, Any]]:
+        """The row group of a block, None if the file is its own; and what is said of the block."""
+        if _BLOCKS not in self._said:
+            return None, self._said
+        group, own = self._listed[index]
+        return group, {**self._said, **own}
 
 
 def _is_plain(kind: pa.DataType) -> bool:
@@ -267,23 +295,9 @@ def _is_plain(kind: pa.DataType) -> bool:
     return bool(pa.types.is_primitive(kind) or pa.types.is_string(kind))
 
 
-def seconds_in(content: bytes, index: int) -> float:
-    """Seconds that a block took, in the content of a shard that has it; NaN if it does not say."""
-    try:
-        _, own = _place_of(metadata_of(content), index)
-        return float(own.get(_SECONDS, "nan"))
-    except _UNREADABLE:
-        return nan
-
-
 def with_seconds(own: Identity, seconds: float) -> Identity:
     """The identity of a block, and how long it took unless that is NaN."""
     return own if isnan(seconds) else {**own, _SECONDS: f"{seconds:.6f}"}
-
-
-def metadata_of(content: bytes) -> dict[str, str]:
-    """What a shard says beside its rows: identity, versions, host, device, seconds, attempt."""
-    return _decoded(parquet_file(content).schema_arrow.metadata or {})
 
 
 def _encoded(metadata: Mapping[str, str]) -> dict[bytes, bytes]:

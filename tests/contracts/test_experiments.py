@@ -30,7 +30,7 @@ from mcrelu.store.output import Output
 from mcrelu.store.parquet import digest
 from mcrelu.store.pooled import PooledReader
 from mcrelu.store.reduce import reduce
-from mcrelu.store.shards import identity, read_block, shard_name, with_extent
+from mcrelu.store.shards import Shard, identity, shard_name, with_extent
 from mcrelu.sweep.cell import Block
 from mcrelu.sweep.sweep import Sweep
 
@@ -144,7 +144,7 @@ def test_a_shard_reads_back_equal(one: Experiment, tmp_path: Path) -> None:
     content = output.files.read(shard_name(block))
     own = with_extent(identity(block, output.sweep.provenance(block.cell)), block.cell.extent())
     assert content is not None
-    read = read_block(content, own)
+    read = Shard(content).block(own)
     assert read is not None
     assert read.equals(
         one.do(BlockTask(block, output.sweep.provenance(block.cell), "x"), Files.at(tmp_path / "x"))

@@ -24,7 +24,7 @@ from mcrelu.runtime.serial import SerialExecutor
 from mcrelu.runtime.submit import SystemFaultError, run_blocks
 from mcrelu.runtime.task import BlockDone, BlockResult
 from mcrelu.store.files import Files
-from mcrelu.store.shards import identity, read_block, shard_name
+from mcrelu.store.shards import Shard, identity, shard_name
 from mcrelu.sweep.cell import Block, Cell, Provenance
 
 pytest.importorskip("ray")
@@ -255,7 +255,7 @@ def test_many_short_blocks_through_ray(tmp_path: Path, monkeypatch: pytest.Monke
     for task in work:
         content = files.read(shard_name(task.block))
         assert content is not None
-        assert read_block(content, identity(task.block, PROVENANCE)) is not None
+        assert Shard(content).block(identity(task.block, PROVENANCE)) is not None
 
 
 # Workers import a copy of the package, from which a module disappears once the driver has it.

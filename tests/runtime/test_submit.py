@@ -21,7 +21,7 @@ from mcrelu.runtime.serial import SerialExecutor
 from mcrelu.runtime.submit import BACKOFF_SECONDS, MAX_ATTEMPTS, POLL_SECONDS, Executor, run_blocks
 from mcrelu.runtime.task import BlockDone, BlockFailed, BlockResult, StoreFailed
 from mcrelu.store.files import Files
-from mcrelu.store.shards import identity, read_block, shard_name
+from mcrelu.store.shards import Shard, identity, shard_name
 from mcrelu.sweep.cell import Block, Provenance
 
 BLOCKS = 12
@@ -82,7 +82,7 @@ def is_whole(task: BlockTask) -> bool:
     """Whether the shard of a block is there, and is what it should be."""
     content = Files.at(task.out).read(shard_name(task.block))
     wanted = identity(task.block, task.provenance)
-    return content is not None and read_block(content, wanted) is not None
+    return content is not None and Shard(content).block(wanted) is not None
 
 
 def indices(results: list[BlockResult], kind: type = object) -> list[int]:

@@ -25,7 +25,7 @@ from mcrelu.store.npz import DAMAGED, arrays_in
 from mcrelu.store.output import Output
 from mcrelu.store.parquet import parquet_of, table_of
 from mcrelu.store.reduce import reduce, written_tables
-from mcrelu.store.shards import publish_merged, shard_content
+from mcrelu.store.shards import Shard, publish_merged, shard_content
 from mcrelu.sweep.cell import digest
 from mcrelu.verify.archive import read_arrays
 
@@ -53,7 +53,7 @@ def first_shard(out: Path) -> Path:
 
 
 def rows_of(content: bytes, output: Output) -> pa.Table | None:
-    return verified_rows(output.contents, output.cells[0], 0, content)
+    return verified_rows(output.contents, output.cells[0], 0, Shard(content))
 
 
 def repeated(table: pa.Table, times: int) -> pa.Table:

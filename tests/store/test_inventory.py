@@ -24,6 +24,7 @@ from mcrelu.store import reader as reader_module
 from mcrelu.store.compact import compact
 from mcrelu.store.files import Files
 from mcrelu.store.output import Output
+from mcrelu.store.parquet import ParquetFile, parquet_file
 from mcrelu.store.reduce import reduce, refused_in, written_tables
 from mcrelu.store.shards import shard_name
 
@@ -238,6 +239,30 @@ def test_compacting_keeps_rows_and_blocks(done: Output, tmp_path: Path) -> None:
     assert table.sort_by([("cell", "ascending"), ("network", "ascending")]).group_by(
         "cell"
     ).aggregate([("network", "count")])["network_count"].to_pylist() == [60, 60]
+
+
+def test_a_merged_file_is_read_and_parsed_once(
+    done: Output, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its footer is as long as it has blocks, so once for each would take for ever."""
+    rows = rows_of(done)
+    compact(done)
+    parsed: list[bytes] = []
+
+    def noting(content: bytes) -> ParquetFile:
+        parsed.append(content)
+        return parquet_file(content)
+
+    monkeypatch.setattr("mcrelu.store.shards.parquet_file", noting)
+    reads = Reads(monkeypatch)
+    reader = output(tmp_path, SMALL).reader()
+    tables = [table for cell in reader.cells for table in reader.sample(cell, None)]
+    assert (len(tables), len(reads.shards), len(parsed)) == (12, 2, 2)
+    for path in manifest_files(tmp_path):
+        path.unlink()
+    assert len(output(tmp_path, SMALL).inventory().entered) == 12
+    assert (len(reads.shards), len(parsed)) == (4, 4)
+    assert rows_of(done) == rows
 
 
 def test_compacting_twice_does_nothing(done: Output) -> None:

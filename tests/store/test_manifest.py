@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from threading import Barrier
 
 import numpy as np
 import pyarrow as pa
@@ -20,6 +21,7 @@ from hypothesis import strategies as st
 from s3_server import BUCKET, FaultyApp
 
 from mcrelu.errors import ResourceError
+from mcrelu.store import at_once
 from mcrelu.store import manifest as module
 from mcrelu.store.files import Files
 from mcrelu.store.manifest import MOST_SEGMENTS, Entries, Entry, Manifest, ManifestWriter
@@ -171,6 +173,15 @@ def test_summaries_with_other_keys_are_refused(files: Files) -> None:
     assert read(files) == keyed(entry())
 
 
+def test_blocks_that_share_a_file_may_be_many(files: Files) -> None:
+    """Their entries differ in nothing but the number of the block, so a segment packs them well."""
+    merged = [entry()._replace(block=block) for block in range(4096)]
+    flushed(files, *merged)
+    (size,) = files.sizes("manifest").values()
+    assert size < 3 * len(merged)
+    assert read(files) == keyed(*merged)
+
+
 def test_a_full_disk_loses_no_entry(tmp_path: Path) -> None:
     disk = Disk(room=100)
     files = files_on(disk, tmp_path)
@@ -317,11 +328,42 @@ def test_a_merged_segment_hides_no_later_entry(
     assert read(files) == keyed(entry(0, 100), entry(1, 100))
 
 
+def test_old_segments_are_deleted_at_once(
+    files: Files, few_segments: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All but the newest: one by one, on an object store, drivers would stand still for seconds."""
+    meet, delete = Barrier(few_segments, timeout=10), files.delete
+
+    def together(name: str) -> None:
+        if name != newest:
+            meet.wait()
+        delete(name)
+
+    writer = ManifestWriter(files)
+    for block in range(few_segments):
+        writer.add(entry(block))
+        writer.flush()
+    monkeypatch.setattr(files, "delete", together)
+    publish, newest = files.publish, ""
+
+    def noting(name: str, content: bytes) -> None:
+        nonlocal newest
+        newest = newest or name
+        publish(name, content)
+
+    monkeypatch.setattr(files, "publish", noting)
+    writer.add(entry(few_segments))
+    writer.flush()
+    assert len(files.names("manifest")) == 1
+    assert read(files) == keyed(*(entry(block) for block in range(few_segments + 1)))
+
+
 @pytest.mark.parametrize("deleted", range(5))
 def test_a_merge_that_is_cut_short_loses_nothing(
-    files: Files, few_segments: int, deleted: int
+    files: Files, few_segments: int, monkeypatch: pytest.MonkeyPatch, deleted: int
 ) -> None:
     """The writer dies after it has published the merged segment and deleted some others."""
+    monkeypatch.setattr(at_once, "THREADS", 1)
     writer, delete = ManifestWriter(files), files.delete
 
     def dying(name: str) -> None:
@@ -375,7 +417,7 @@ def test_a_merge_stops_where_another_writer_is_merging(
     files: Files, few_segments: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It has read the oldest segment when the other replaces the two oldest."""
-    monkeypatch.setattr(module, "_READERS", 1)
+    monkeypatch.setattr(at_once, "THREADS", 1)
     writer, other = ManifestWriter(files), ManifestWriter(files)
     for one in (entry(0, 1), entry(0, 2), entry(1)):
         writer.add(one)

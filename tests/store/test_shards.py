@@ -23,11 +23,10 @@ from mcrelu.store.inventory import CellInventory, take_inventory
 from mcrelu.store.output import Output
 from mcrelu.store.parquet import digest
 from mcrelu.store.shards import (
+    Shard,
     checksum,
     identity,
-    metadata_of,
     publish_shard,
-    read_block,
     shard_name,
     with_extent,
 )
@@ -71,7 +70,7 @@ def read_shard(files: Files, block: Block = BLOCK) -> pa.Table | None:
     """The rows in the shard of a block, None if it is not good."""
     content = files.read(shard_name(block))
     wanted = with_extent(identity(block, PROVENANCE), block.cell.extent())
-    return None if content is None else read_block(content, wanted)
+    return None if content is None else Shard(content).block(wanted)
 
 
 def inventory(files: Files, contents: Contents = CONTENTS) -> CellInventory:
@@ -132,7 +131,7 @@ def test_metadata_says_what_it_is(files: Files) -> None:
         "mcrelu.block_size": "10",
     }
     said = {key.removeprefix("mcrelu."): value for key, value in named.items()}
-    assert metadata_of(raw(files)) == said | {"digest": digest(rows)}
+    assert Shard(raw(files)).metadata() == said | {"digest": digest(rows)}
 
 
 def test_publishing_says_what_lies_there(files: Files) -> None:
