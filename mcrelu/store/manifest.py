@@ -233,7 +233,7 @@ def _entries_in(name: str, content: bytes) -> pa.Table | None:
         return None
     try:
         # A checksum alone takes eight bytes however it is packed.
-        if parquet_file(content).metadata.num_rows > len(content) // 8:
+        if parquet_file(content).footer.num_rows > len(content) // 8:
             return None
         table = table_of(content)
         summaries = table.column_names[len(_COLUMNS) :]

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+
+from mcrelu.store.pages import refuse_larger_pages
 
 # Of a table in memory, unless whoever reads it knows better. Files pack zeros and repeated texts a
 # thousandfold and more, so their size says little.
@@ -17,10 +19,28 @@ MOST_BYTES = 2**28
 
 # Row groups, columns, and the lists of them in a footer: more are no file of ours.
 MOST_PARTS = 2**16
+# Bytes of a footer, that of a merged shard with all blocks that it may have included: once read,
+# it may take hundreds of times as many.
+MOST_FOOTER = 2**23
 
 DAMAGED = (OSError, ValueError, IndexError, pa.ArrowException)  # what reading such a file raises
 
-ParquetFile = pq.ParquetFile
+
+class ParquetFile(NamedTuple):
+    """A file of which to read metadata, and rows by :func:`read_groups`."""
+
+    content: bytes
+    opened: Any  # pyarrow.parquet.ParquetFile
+
+    @property
+    def footer(self) -> Any:
+        """Its pyarrow.parquet.FileMetaData."""
+        return self.opened.metadata
+
+    @property
+    def metadata(self) -> dict[bytes, bytes]:
+        """What it says beside its rows."""
+        return self.opened.schema_arrow.metadata or {}
 
 
 def parquet_of(table: pa.Table) -> pa.Buffer:
@@ -56,22 +76,36 @@ def table_of(
         If it is damaged, or larger.
     """
     file = parquet_file(content)
-    return read_groups(file, range(file.num_row_groups), columns, most)
+    return read_groups(file, range(file.footer.num_row_groups), columns, most)
 
 
-def parquet_file(content: bytes) -> pq.ParquetFile:
-    """A file of which to read metadata, and rows by :func:`read_groups`.
+def parquet_file(content: bytes) -> ParquetFile:
+    """The content of a file, opened.
 
     Raises
     ------
     one of DAMAGED
         If it is damaged.
     """
+    if int.from_bytes(content[-8:-4], "little") > MOST_FOOTER:  # before the last magic number
+        raise ValueError("a footer that is too large")
     # To be read without Arrow's own threads: still busy when the process ends, they abort it now
     # and then (https://github.com/apache/arrow/issues/34314), and files this small need none.
     plain = _opened(content)
-    words = [field.name for field in plain.schema_arrow if pa.types.is_string(field.type)]
-    return _opened(content, read_dictionary=words, metadata=plain.metadata) if words else plain
+    words = [column.path for column in _columns(plain) if _is_text(column)]
+    if words:
+        plain = _opened(content, read_dictionary=words, metadata=plain.metadata)
+    return ParquetFile(content, plain)
+
+
+def _columns(opened: Any) -> list[Any]:
+    """What the footer says of columns of numbers and texts, one by one."""
+    return [opened.schema.column(k) for k in range(opened.metadata.num_columns)]
+
+
+def _is_text(column: Any) -> bool:
+    """Whether a column holds texts or bytes, and not lists of them or the like."""
+    return column.physical_type == "BYTE_ARRAY" and column.path == column.name
 
 
 def _opened(content: bytes, **options: Any) -> pq.ParquetFile:
@@ -84,63 +118,88 @@ def _opened(content: bytes, **options: Any) -> pq.ParquetFile:
     )
 
 
-def schema_of(file: pq.ParquetFile) -> pa.Schema:
+def schema_of(file: ParquetFile) -> pa.Schema:
     """The schema of the rows in a file, without its metadata."""
-    return pa.schema([_as_written(field) for field in file.schema_arrow])
+    return pa.schema([_as_written(field) for field in file.opened.schema_arrow])
 
 
 def _as_written(field: pa.Field) -> pa.Field:
     """A column of texts, which is read as a dictionary and then written out."""
-    words = pa.types.is_dictionary(field.type) and pa.types.is_string(field.type.value_type)
-    return field.with_type(pa.string()) if words else field
+    words = pa.types.is_dictionary(field.type)
+    return field.with_type(field.type.value_type) if words else field
 
 
 def read_groups(
-    file: pq.ParquetFile,
+    file: ParquetFile,
     groups: Sequence[int],
     columns: Sequence[str] | None = None,
     most: int = MOST_BYTES,
 ) -> pa.Table:
-    """Row groups of a file, or some of their columns, of at most so many bytes in memory.
+    """Row groups of a file, or some of their columns.
+
+    They take at most so many bytes in memory, and their texts as many again.
 
     Raises
     ------
     one of DAMAGED
         If they are damaged, or larger.
     """
-    expected = sum(_bytes_expected(file.metadata, group, columns) for group in groups)
-    _refuse(expected, most)
-    rows = file.read_row_groups(list(groups), columns=columns, use_threads=False)
-    written = [_written_out(rows[name], most) for name in rows.column_names]
+    chosen = [
+        k
+        for k, column in enumerate(_columns(file.opened))
+        if columns is None or column.path.partition(".")[0] in columns
+    ]
+    found = [file.footer.row_group(group) for group in groups]
+    _refuse(sum(_bytes_expected(file, group, k) for group in found for k in chosen), most)
+    for group in found:
+        for k in chosen:
+            refuse_larger_pages(file.content, group.column(k))
+    rows = file.opened.read_row_groups(list(groups), columns=columns, use_threads=False)
+    _refuse(sum(map(_bytes_written_out, rows.columns)), most)
     fields = [_as_written(field) for field in rows.schema]
-    return pa.table(written, schema=pa.schema(fields, rows.schema.metadata))
+    return pa.table(
+        [_written_out(column) for column in rows.columns],
+        schema=pa.schema(fields, rows.schema.metadata),
+    )
 
 
-def _bytes_expected(footer: pq.FileMetaData, group: int, columns: Sequence[str] | None) -> int:
-    """What a row group takes, by what the footer says; texts as a dictionary."""
-    found = footer.row_group(group)
-    total = 0
-    for k in range(found.num_columns):
-        column = found.column(k)
-        if columns is None or column.path_in_schema.partition(".")[0] in columns:
-            values = max(column.num_values, found.num_rows) * _WIDTHS.get(column.physical_type, 8)
-            if min(column.num_values, found.num_rows, column.total_uncompressed_size) < 0:
-                raise ValueError("a negative size")
-            total += max(values, column.total_uncompressed_size)
-    return total
+def _bytes_expected(file: ParquetFile, group: Any, k: int) -> int:
+    """What a column of a row group takes, by what the footer says; texts as a dictionary."""
+    column, described = group.column(k), file.opened.schema.column(k)
+    values, lists = column.num_values, described.max_repetition_level
+    if min(values, group.num_rows, column.total_uncompressed_size) < 0:
+        raise ValueError("a negative size")
+    if values != group.num_rows and not lists:
+        raise ValueError("more or fewer values than rows")
+    if lists > 1 or (described.physical_type == "BYTE_ARRAY" and not _is_text(described)):
+        raise ValueError("lists of lists, or of texts, which are read without a dictionary")
+    fixed = described.physical_type == "FIXED_LEN_BYTE_ARRAY"
+    width = described.length if fixed else _WIDTHS.get(described.physical_type, 8)
+    total = (width + _LEVELS * lists) * max(values, group.num_rows)
+    return max(total, column.total_uncompressed_size)
 
 
-_WIDTHS = {"BOOLEAN": 1, "INT32": 4, "FLOAT": 4, "BYTE_ARRAY": 4}  # bytes of a value in memory
+_LEVELS = 4  # bytes of what says of a value in which list it is
+
+# Bytes of a value in memory, where they are not 8
+_WIDTHS = {"BOOLEAN": 1, "INT32": 4, "FLOAT": 4, "INT96": 12, "BYTE_ARRAY": 16}
 
 
-def _written_out(column: pa.ChunkedArray, most: int) -> pa.ChunkedArray:
-    """A column of texts without its dictionary, unless that makes it huge."""
+def _bytes_written_out(column: pa.ChunkedArray) -> int:
+    """What a column of texts takes without its dictionary."""
+    if not pa.types.is_dictionary(column.type):
+        return 0
+    lengths = (pc.binary_length(chunk.dictionary).cast(pa.int64()) for chunk in column.chunks)
+    pairs = zip(lengths, column.chunks, strict=True)
+    return sum(pc.sum(each.take(chunk.indices)).as_py() or 0 for each, chunk in pairs)
+
+
+def _written_out(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """A column of texts without its dictionary."""
     if not pa.types.is_dictionary(column.type):
         return column
-    for chunk in column.chunks:
-        lengths = pc.binary_length(chunk.dictionary).cast(pa.int64())
-        _refuse(pc.sum(lengths.take(chunk.indices)).as_py() or 0, most)
-    return pa.chunked_array([chunk.dictionary_decode() for chunk in column.chunks], pa.string())
+    chunks = [chunk.dictionary_decode() for chunk in column.chunks]
+    return pa.chunked_array(chunks, column.type.value_type)
 
 
 def _refuse(size: int, most: int) -> None:

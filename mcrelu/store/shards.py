@@ -197,7 +197,7 @@ def read_block(
     """
     try:
         file = parquet_file(content)
-        found = _decoded(file.schema_arrow.metadata or {})
+        found = _decoded(file.metadata)
         group, own = _place_of(found, int(wanted["block"]))
         rows = _read_group(file, group, wanted, schema, None)
         known = {**wanted, "digest": digest(rows)}
@@ -218,7 +218,7 @@ def read_columns(
     """
     try:
         file = parquet_file(content)
-        group, _ = _place_of(_decoded(file.schema_arrow.metadata or {}), int(wanted["block"]))
+        group, _ = _place_of(_decoded(file.metadata), int(wanted["block"]))
         return _read_group(file, group, wanted, schema, columns)
     except _UNREADABLE:
         return None
@@ -247,8 +247,8 @@ def _read_group(
     one of DAMAGED
         If they are not.
     """
-    groups = range(file.num_row_groups) if group is None else [group]
-    count = sum(file.metadata.row_group(k).num_rows for k in groups)
+    groups = range(file.footer.num_row_groups) if group is None else [group]
+    count = sum(file.footer.row_group(k).num_rows for k in groups)
     if count != int(wanted["networks"]):
         raise ValueError(f"has {count} rows")
     own = schema_of(file)
@@ -283,7 +283,7 @@ def with_seconds(own: Identity, seconds: float) -> Identity:
 
 def metadata_of(content: bytes) -> dict[str, str]:
     """What a shard says beside its rows: identity, versions, host, device, seconds, attempt."""
-    return _decoded(parquet_file(content).schema_arrow.metadata or {})
+    return _decoded(parquet_file(content).metadata)
 
 
 def _encoded(metadata: Mapping[str, str]) -> dict[bytes, bytes]:
