@@ -232,8 +232,9 @@ def _entries_in(name: str, content: bytes) -> pa.Table | None:
     if parts is None or parts[2] != _digest(content):
         return None
     try:
-        # A checksum alone takes eight bytes however it is packed.
-        if parquet_file(content).footer.num_rows > len(content) // 8:
+        with parquet_file(content) as file:
+            count = file.footer.num_rows
+        if count > len(content) // 8:  # a checksum alone takes eight bytes however it is packed
             return None
         table = table_of(content)
         summaries = table.column_names[len(_COLUMNS) :]

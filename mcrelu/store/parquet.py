@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from threading import RLock
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -17,16 +21,25 @@ from mcrelu.store.pages import refuse_larger_pages
 # thousandfold and more, so their size says little.
 MOST_BYTES = 2**28
 
-# Row groups, columns, and the lists of them in a footer: more are no file of ours.
-MOST_PARTS = 2**16
-# Bytes of a footer, that of a merged shard with all blocks that it may have included: once read,
-# it may take hundreds of times as many.
+# Row groups, columns, and other lists in a footer: more are no file of ours. Arrow 18 goes down
+# columns within columns until its stack is full, at some ten thousands.
+MOST_PARTS = 2**13
+# Bytes of a footer, of which a merged shard with as many blocks as it may have takes most. Once
+# read, one that was made for it takes hundreds of times as much.
 MOST_FOOTER = 2**23
+
+# Of footers and tables that are larger than these, one is read at a time, and footers by a thread
+# of their own: memory that a thread has freed may stay with it.
+_LARGE_FOOTER = 2**19
+_LARGE = 2**24
+_ONE_BY_ONE = RLock()
+_FOOTERS = ThreadPoolExecutor(1, "footers")
 
 DAMAGED = (OSError, ValueError, IndexError, pa.ArrowException)  # what reading such a file raises
 
 
-class ParquetFile(NamedTuple):
+@dataclass
+class ParquetFile:
     """A file of which to read metadata, and rows by :func:`read_groups`."""
 
     content: bytes
@@ -75,40 +88,51 @@ def table_of(
     one of DAMAGED
         If it is damaged, or larger.
     """
-    file = parquet_file(content)
-    return read_groups(file, range(file.footer.num_row_groups), columns, most)
+    with parquet_file(content) as file:
+        return read_groups(file, range(file.footer.num_row_groups), columns, most)
 
 
-def parquet_file(content: bytes) -> ParquetFile:
-    """The content of a file, opened.
+@contextmanager
+def parquet_file(content: bytes) -> Iterator[ParquetFile]:
+    """The content of a file, opened for as long as the context lasts.
 
     Raises
     ------
     one of DAMAGED
         If it is damaged.
     """
-    if int.from_bytes(content[-8:-4], "little") > MOST_FOOTER:  # before the last magic number
+    size = int.from_bytes(content[-8:-4], "little")  # before the last magic number
+    if size > MOST_FOOTER:
         raise ValueError("a footer that is too large")
-    # To be read without Arrow's own threads: still busy when the process ends, they abort it now
-    # and then (https://github.com/apache/arrow/issues/34314), and files this small need none.
-    plain = _opened(content)
-    words = [column.path for column in _columns(plain) if _is_text(column)]
-    if words:
-        plain = _opened(content, read_dictionary=words, metadata=plain.metadata)
-    return ParquetFile(content, plain)
+    large = size > _LARGE_FOOTER
+    with _ONE_BY_ONE if large else nullcontext():
+        opened = _FOOTERS.submit(_opened, content).result() if large else _opened(content)
+        file = ParquetFile(content, _with_dictionaries(content, opened))
+        del opened
+        try:
+            yield file
+        finally:
+            del file.opened  # before the next one
 
 
-def _columns(opened: Any) -> list[Any]:
-    """What the footer says of columns of numbers and texts, one by one."""
-    return [opened.schema.column(k) for k in range(opened.metadata.num_columns)]
+def _with_dictionaries(content: bytes, plain: pq.ParquetFile) -> pq.ParquetFile:
+    """A file whose texts are read as dictionaries."""
+    # Its `schema` and that of its metadata would keep all of a footer in memory: they form a cycle.
+    words = [field.name for field in plain.schema_arrow if _is_text(field.type)]
+    return _opened(content, read_dictionary=words, metadata=plain.metadata) if words else plain
 
 
-def _is_text(column: Any) -> bool:
-    """Whether a column holds texts or bytes, and not lists of them or the like."""
-    return column.physical_type == "BYTE_ARRAY" and column.path == column.name
+def _is_text(kind: pa.DataType) -> bool:
+    types = pa.types
+    return bool(
+        types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind)
+        or types.is_binary(kind) or types.is_large_binary(kind) or types.is_binary_view(kind)
+    )  # fmt: skip
 
 
 def _opened(content: bytes, **options: Any) -> pq.ParquetFile:
+    # To be read without Arrow's own threads: still busy when the process ends, they abort it now
+    # and then (https://github.com/apache/arrow/issues/34314), and files this small need none.
     return pq.ParquetFile(
         pa.BufferReader(content),
         pre_buffer=False,
@@ -145,16 +169,18 @@ def read_groups(
         If they are damaged, or larger.
     """
     chosen = [
-        k
-        for k, column in enumerate(_columns(file.opened))
-        if columns is None or column.path.partition(".")[0] in columns
+        (k, field.type)
+        for k, field in enumerate(_plain_fields(file))
+        if columns is None or field.name in columns
     ]
     found = [file.footer.row_group(group) for group in groups]
-    _refuse(sum(_bytes_expected(file, group, k) for group in found for k in chosen), most)
-    for group in found:
-        for k in chosen:
-            refuse_larger_pages(file.content, group.column(k))
-    rows = file.opened.read_row_groups(list(groups), columns=columns, use_threads=False)
+    every = [(group, group.column(k), kind) for group in found for k, kind in chosen]
+    expected = sum(_bytes_expected(*one) for one in every)
+    _refuse(expected, most)
+    for _, column, _ in every:
+        refuse_larger_pages(file.content, column)
+    with _ONE_BY_ONE if expected > _LARGE else nullcontext():
+        rows = file.opened.read_row_groups(list(groups), columns=columns, use_threads=False)
     _refuse(sum(map(_bytes_written_out, rows.columns)), most)
     fields = [_as_written(field) for field in rows.schema]
     return pa.table(
@@ -163,19 +189,36 @@ def read_groups(
     )
 
 
-def _bytes_expected(file: ParquetFile, group: Any, k: int) -> int:
+def _plain_fields(file: ParquetFile) -> pa.Schema:
+    """The columns of a file if they are plain: each is one column of the footer, too."""
+    fields = file.opened.schema_arrow
+    if len(fields) != file.footer.num_columns or not all(_is_plain(one.type) for one in fields):
+        raise ValueError("columns of structs, or of lists of anything but numbers")
+    return fields
+
+
+def _is_plain(kind: pa.DataType) -> bool:
+    """Whether values are numbers, texts (as a dictionary), bytes, or lists of numbers."""
+    if pa.types.is_list(kind):
+        return bool(pa.types.is_primitive(kind.value_type))
+    fixed = pa.types.is_fixed_size_binary(kind) or pa.types.is_decimal(kind)
+    texts = pa.types.is_dictionary(kind) and _is_text(kind.value_type)
+    return bool(pa.types.is_primitive(kind) or texts or fixed)
+
+
+def _bytes_expected(group: Any, column: Any, kind: pa.DataType) -> int:
     """What a column of a row group takes, by what the footer says; texts as a dictionary."""
-    column, described = group.column(k), file.opened.schema.column(k)
-    values, lists = column.num_values, described.max_repetition_level
+    values, lists, physical = column.num_values, pa.types.is_list(kind), column.physical_type
     if min(values, group.num_rows, column.total_uncompressed_size) < 0:
         raise ValueError("a negative size")
     if values != group.num_rows and not lists:
         raise ValueError("more or fewer values than rows")
-    if lists > 1 or (described.physical_type == "BYTE_ARRAY" and not _is_text(described)):
-        raise ValueError("lists of lists, or of texts, which are read without a dictionary")
-    fixed = described.physical_type == "FIXED_LEN_BYTE_ARRAY"
-    width = described.length if fixed else _WIDTHS.get(described.physical_type, 8)
-    total = (width + _LEVELS * lists) * max(values, group.num_rows)
+    if physical == "BYTE_ARRAY" and not pa.types.is_dictionary(kind):
+        raise ValueError("numbers of any length")
+    fixed = physical == "FIXED_LEN_BYTE_ARRAY"
+    inner = kind.value_type if lists else kind
+    width = inner.byte_width if fixed else _WIDTHS.get(physical, 8)
+    total = (width + (_LEVELS if lists else 0)) * max(values, group.num_rows)
     return max(total, column.total_uncompressed_size)
 
 

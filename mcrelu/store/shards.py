@@ -196,10 +196,9 @@ def read_block(
     have the schema, where one is given. Nothing is read of a file whose footer says so.
     """
     try:
-        file = parquet_file(content)
-        found = _decoded(file.metadata)
-        group, own = _place_of(found, int(wanted["block"]))
-        rows = _read_group(file, group, wanted, schema, None)
+        with parquet_file(content) as file:
+            group, own = _place_of(_decoded(file.metadata), int(wanted["block"]))
+            rows = _read_group(file, group, wanted, schema, None)
         known = {**wanted, "digest": digest(rows)}
     except _UNREADABLE:
         return None
@@ -217,9 +216,9 @@ def read_columns(
     None where :func:`read_block` gives none for another reason than a wrong digest.
     """
     try:
-        file = parquet_file(content)
-        group, _ = _place_of(_decoded(file.metadata), int(wanted["block"]))
-        return _read_group(file, group, wanted, schema, columns)
+        with parquet_file(content) as file:
+            group, _ = _place_of(_decoded(file.metadata), int(wanted["block"]))
+            return _read_group(file, group, wanted, schema, columns)
     except _UNREADABLE:
         return None
 
@@ -283,7 +282,8 @@ def with_seconds(own: Identity, seconds: float) -> Identity:
 
 def metadata_of(content: bytes) -> dict[str, str]:
     """What a shard says beside its rows: identity, versions, host, device, seconds, attempt."""
-    return _decoded(parquet_file(content).metadata)
+    with parquet_file(content) as file:
+        return _decoded(file.metadata)
 
 
 def _encoded(metadata: Mapping[str, str]) -> dict[bytes, bytes]:

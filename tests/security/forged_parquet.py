@@ -13,7 +13,6 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 
 I32, I64, BYTES, LIST, STRUCT = 5, 6, 8, 9, 12  # kinds of fields
-TRUE, FALSE, BYTE = 1, 2, 3
 
 DATA, DICTIONARY = 0, 2  # types of pages
 PLAIN, RLE, RLE_DICTIONARY = 0, 3, 8  # encodings
@@ -36,7 +35,7 @@ def _value_in(stream: io.BytesIO, kind: int) -> Any:
             return None
         case 3:
             return stream.read(1)[0]
-        case 5 | 6:
+        case 4 | 5 | 6:
             return _signed(_number_in(stream))
         case 8:
             return stream.read(_number_in(stream))
@@ -80,19 +79,18 @@ def _value(kind: int, value: Any) -> bytes:
             return b""
         case 3:
             return bytes([value])
-        case 5 | 6:
+        case 4 | 5 | 6:
             return _encoded(value)
         case 8:
             return unsigned(len(value)) + bytes(value)
         case 9:
             inner, values = value
             count = len(values)
-            head = (
-                bytes([count << 4 | inner]) if count < 15 else bytes([240 | inner]) + unsigned(count)
-            )
+            long = bytes([240 | inner]) + unsigned(count)
+            head = bytes([count << 4 | inner]) if count < 15 else long
             return head + b"".join(_value(inner, one) for one in values)
         case 12:
-            return written(value)
+            return value if isinstance(value, bytes) else written(value)
     raise AssertionError(kind)
 
 

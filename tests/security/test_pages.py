@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import shutil
 import subprocess
@@ -16,10 +17,12 @@ import pyarrow.parquet as pq
 import pytest
 from bounded import PEAK_BYTES, mcrelu
 from forged_parquet import (
+    BYTES,
     DATA,
     DICTIONARY,
     I32,
     I64,
+    LIST,
     PLAIN,
     RLE_DICTIONARY,
     STRUCT,
@@ -209,7 +212,7 @@ class TestPages:
             {5: (STRUCT, {1: (I32, ROWS)})},
             {5: (STRUCT, {1: (STRUCT, {1: (STRUCT, {1: (STRUCT, {})})})})},
             {30: (I32, 5)},  # written with its number, as what is out of order would be
-            {9: (9, (I32, [1, 2]))},
+            {9: (LIST, (I32, [1, 2]))},
         ],
         ids=str,
     )
@@ -218,7 +221,9 @@ class TestPages:
         header = struct_in(io.BytesIO(whole))
         header |= change
         lie = written(dict(sorted(header.items()))) + plain(ROWS)
-        with pytest.raises(ValueError, match="a size of|of another kind|structs|out of order|kind"):
+        with pytest.raises(
+            ValueError, match=r"a size of|of another kind|structs|out of order|kind"
+        ):
             table_of(with_pages(CONTENT, "width", [lie]))
 
     @pytest.mark.parametrize("header", [b"\x15" + b"\xff" * 30, b"\x1c" * 30, b"\x18\xff\x7f", b""])
@@ -241,14 +246,14 @@ class TestPages:
         good = buffer.getvalue()
         refused = 0
         for place in range(4, len(Footer.of(good).pages)):
-            for change in (0x01, 0x80, 0xFF):
+            for change in (0x01, 0xFF):
                 content = bytearray(good)
                 content[place] ^= change
                 try:
                     assert table_of(bytes(content)).num_rows == ROWS
                 except DAMAGED:
                     refused += 1
-        assert refused > 500
+        assert refused > 300
 
 
 class TestFooters:
@@ -256,14 +261,23 @@ class TestFooters:
     def test_of_other_numbers_of_values_than_rows(self, never_read: None, values: int) -> None:
         footer = Footer.of(CONTENT)
         footer.column("width")[5] = (I64, values)
-        with pytest.raises(ValueError, match="values than rows|a negative size"):
+        with pytest.raises(ValueError, match=r"values than rows|a negative size"):
             table_of(footer.content())
 
     def test_lists_of_what_grows(self, never_read: None) -> None:
-        for value in (["x"], [b"x"], [[1]], {"x": "y"}):
+        for value in (["x"], [b"x"], [[1]], {"x": "y"}, {"x": 1, "y": 2}):
             content = parquet_of(pa.table({"a": [value]})).to_pybytes()
-            with pytest.raises(ValueError, match="lists of lists, or of texts"):
+            with pytest.raises(ValueError, match="columns of structs, or of lists of anything"):
                 table_of(content)
+
+    def test_numbers_of_any_length(self, never_read: None) -> None:
+        footer = Footer.of(parquet_of(pa.table({"a": ["x"]})).to_pybytes())
+        name = footer.struct[2][1][1][1]
+        name[6], name[7], name[8] = (I32, 5), (I32, 0), (I32, 9)  # decimal, its scale and precision
+        name.pop(10)
+        footer.struct.pop(5)  # what else says that it is a text
+        with pytest.raises(ValueError, match="numbers of any length"):
+            table_of(footer.content())
 
     def test_wide_values(self, never_read: None) -> None:
         wide = pa.array([b"x" * 10**4] * 100, pa.binary(10**4))
@@ -276,9 +290,8 @@ class TestFooters:
     def test_texts_of_several_columns_together(self) -> None:
         """Each column and each row group is small enough by itself."""
         words = pa.array(["x" * 1000] * 100)
-        content = parquet.parquet_of_groups(
-            [pa.table({"a": words, "b": words})] * 2, pa.schema({"a": pa.string(), "b": pa.string()})
-        ).to_pybytes()
+        group = pa.table({"a": words, "b": words})
+        content = parquet.parquet_of_groups([group, group], group.schema).to_pybytes()
         assert table_of(content, most=4 * 10**5).num_rows == 200
         with pytest.raises(ValueError, match="takes 400000 bytes"):
             table_of(content, most=4 * 10**5 - 1)
@@ -291,6 +304,38 @@ class TestFooters:
         monkeypatch.delattr(pq, "ParquetFile")
         with pytest.raises(ValueError, match="a footer that is too large"):
             table_of(CONTENT)
+
+    @pytest.mark.parametrize("levels", [50, 2**16 - 2])
+    def test_columns_within_columns(self, never_read: None, levels: int) -> None:
+        buffer = io.BytesIO()
+        pq.write_table(pa.table({"a": [1]}), buffer, store_schema=False)
+        footer = Footer.of(buffer.getvalue())
+        root, leaf = footer.struct[2][1][1]
+        inner = {3: (I32, 1), 4: (BYTES, b"a"), 5: (I32, 1)}
+        footer.struct[2] = (LIST, (STRUCT, [root, *[inner] * levels, leaf]))
+        footer.column("a")[3] = (LIST, (BYTES, [b"a"] * (levels + 1)))
+        with pytest.raises(DAMAGED, match=r"columns of structs|Couldn't deserialize|deeply"):
+            table_of(footer.content())
+
+    def test_what_was_read_is_freed_at_once(self) -> None:
+        """And not by the garbage collector some time: footers may be large."""
+
+        def footers() -> int:
+            return sum(type(one).__name__ == "FileMetaData" for one in gc.get_objects())
+
+        gc.collect()
+        gc.disable()
+        try:
+            before = footers()
+            table_of(CONTENT)
+            assert footers() == before
+            opened = pq.ParquetFile(pa.BufferReader(CONTENT))
+            assert opened.schema is not None
+            assert footers() == before + 1
+            del opened
+            assert footers() == before + 1  # what a `schema` does
+        finally:
+            gc.enable()
 
 
 @pytest.fixture(scope="module")
@@ -347,3 +392,29 @@ def test_memory(out: Path, tmp_path: Path, forge: Callable[[bytes], bytes]) -> N
         assert ended.code == code, ended.text
         assert ended.peak < PEAK_BYTES
         assert "000000.parquet" in ended.text or "damaged" in ended.text
+
+
+def long_footer(content: bytes) -> bytes:
+    """A footer with millions of columns of three bytes; Arrow takes some five hundred for each."""
+    footer = Footer.of(content)
+    columns = (LIST, (STRUCT, [{2: (I64, 0)}] * 1000))
+    group = written({1: columns, 2: (I64, 0), 3: (I64, 0)})
+    groups = (parquet.MOST_FOOTER - 2**16) // len(group)
+    footer.struct[4] = (LIST, (STRUCT, [group] * groups))
+    return footer.content()
+
+
+@pytest.mark.slow
+def test_memory_of_footers(out: Path, tmp_path: Path) -> None:
+    """They are read one by one, so that three take no more than one."""
+    forged = Path(shutil.copytree(out, tmp_path / "out"))
+    shutil.rmtree(forged / "manifest")
+    shards = sorted((forged / "shards").rglob("*.parquet"))
+    assert len(shards) == 3
+    content = long_footer(shards[0].read_bytes())
+    for number, shard in enumerate(shards, 1):
+        shard.write_bytes(content)
+        ended = mcrelu("status", forged)
+        assert ended.code == 0, ended.text
+        assert f"damaged files  {number}" in ended.text
+        assert 2 * PEAK_BYTES < ended.peak < 3 * PEAK_BYTES
