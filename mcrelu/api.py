@@ -16,12 +16,12 @@ from mcrelu.figures.plot import draw
 from mcrelu.report import publish_report, sections_html
 from mcrelu.runtime.executors import executor_starter
 from mcrelu.runtime.heartbeat import RUNNING, is_running, last_status
+from mcrelu.runtime.lease import Lease
 from mcrelu.runtime.notebook import default_display
 from mcrelu.runtime.plan import Plan
 from mcrelu.runtime.plan import plan as plan_sweep
 from mcrelu.runtime.progress import Display
 from mcrelu.runtime.replay import chosen_block, replay
-from mcrelu.runtime.submit import Executor
 from mcrelu.runtime.sweeping import ERRORS, do_sweep
 from mcrelu.runtime.work import tally_of
 from mcrelu.stats.comparison import compare
@@ -34,7 +34,7 @@ from mcrelu.store.files import Files
 from mcrelu.store.output import Output
 from mcrelu.store.pooled import PooledReader
 from mcrelu.store.reduce import cell_table, known_damage, reduce
-from mcrelu.sweep.cell import Cell
+from mcrelu.sweep.cell import Block, Cell
 from mcrelu.sweep.reading import Settings, apply_settings
 from mcrelu.sweep.sweep import Sweep
 
@@ -353,23 +353,19 @@ def execute(
     """
     start = executor_starter(executor, str(out), address, workers, sweep.device)
     files = Files.at(out)
-    if block is not None:
+    say = (lambda _: None) if display is None else display.say
+    with Lease(files, join=join, say=say) as lease:
+
+        def do(output: Output, only: Block | None = None) -> ExitCode:
+            return do_sweep(output, start, display, lease=lease, only=only)
+
+        if block is None:
+            return _do_stages(sweep, files, do, say)
         output = Output.claim(files, sweep)
-        code = do_sweep(output, start, display, join=join, only=chosen_block(output, block))
+        code = do(output, chosen_block(output, block))
         if not code.interrupted:
             reduce(output)
         return Run(output, code)
-    while True:
-        output = Output.claim(files, sweep)
-        code, tables = _do_stage(output, start, display, join)
-        if tables is None or code is not ExitCode.DONE:
-            return Run(output, code)
-        sweep = output.sweep.with_cells(sweep.spec.later_cells(tables[CELLS].to_pylist()))
-        more = len(sweep.cells) - len(output.sweep.cells)
-        if not more:
-            return Run(output, code)
-        if display is not None:
-            display.say(f"the results ask for {more} more cells")
 
 
 def plan(sweep: Source, settings: Settings = ()) -> Plan:
@@ -412,18 +408,32 @@ def default_out(spec: str | Path) -> str:
     return f"results/{PurePath(spec).stem}"
 
 
-def _do_stage(
-    output: Output, start: Callable[[], Executor[Any]], display: Display | None, join: bool
-) -> tuple[ExitCode, Tables | None]:
+def _do_stages(
+    sweep: Sweep, files: Files, do: Callable[[Output], ExitCode], say: Callable[[str], None]
+) -> Run:
+    """Do a sweep, then the cells that its tables ask for, until they ask for none."""
+    while True:
+        output = Output.claim(files, sweep)
+        code, tables = _do_stage(output, do)
+        if tables is None or code is not ExitCode.DONE:
+            return Run(output, code)
+        sweep = output.sweep.with_cells(sweep.spec.later_cells(tables[CELLS].to_pylist()))
+        more = len(sweep.cells) - len(output.sweep.cells)
+        if not more:
+            return Run(output, code)
+        say(f"the results ask for {more} more cells")
+
+
+def _do_stage(output: Output, do: Callable[[Output], ExitCode]) -> tuple[ExitCode, Tables | None]:
     """Do what is missing of an output; its tables, unless it was interrupted."""
-    code = do_sweep(output, start, display, join=join)
+    code = do(output)
     if code.interrupted:
         return code, None
     reduction = reduce(output)
     if reduction.refused and code in (ExitCode.DONE, ExitCode.BUDGET):
         for name in reduction.refused:  # what cannot be counted is done again
             output.files.delete(name)
-        code = do_sweep(output, start, display, join=join)
+        code = do(output)
         reduction = reduce(output)
     return code, reduction.tables
 

@@ -10,10 +10,10 @@ import json
 import os
 import re
 import shutil
+import socket
 import subprocess
 import sys
 from contextlib import chdir, redirect_stderr, redirect_stdout
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,6 +22,7 @@ import pyarrow.csv
 import pytest
 
 from mcrelu.cli import main
+from mcrelu.runtime.heartbeat import _started
 from mcrelu.stats.intervals import wilson
 
 ROOT = Path(__file__).parent.parent
@@ -322,15 +323,14 @@ def test_compact_merges_and_the_rest_goes_on(copied: Path) -> None:
 
 
 def test_an_output_that_is_being_written_is_refused_unless_joined(copied: Path) -> None:
-    status = json.loads((copied / "out" / "status.json").read_text())
-    now = datetime.now(UTC).isoformat()
-    other = {"id": "other", "host": "elsewhere", "pid": 1, "process_started": "1"}
-    status |= {"state": "running", "updated": now, "run": other}
-    (copied / "out" / "status.json").write_text(json.dumps(status))
+    parent = os.getppid()
+    process = {"host": socket.gethostname(), "pid": parent, "process_started": _started(parent)}
+    lease = process | {"lease": "another", "renewed": "2026-01-01T00:00:00+00:00"}
+    (copied / "out" / "lease.json").write_text(json.dumps(lease))
     command = ("run", "spec.yaml", "--out", "out", "--serial")
     refused = mcrelu(*command, cwd=copied)
     assert refused.returncode == 6
-    assert "elsewhere" in refused.stderr
+    assert f"process {os.getppid()}" in refused.stderr
     assert "--join" in refused.stderr
     assert len(refused.stderr.splitlines()) == 1
     assert mcrelu(*command, "--join", cwd=copied).returncode == 0

@@ -111,6 +111,8 @@ def test_kinks_start_where_they_shall() -> None:
 
 
 def test_steps_that_are_looked_at() -> None:
+    assert looked_at(0).tolist() == [0]
+    assert looked_at(1).tolist() == [0, 1]
     steps = looked_at(1000).tolist()
     assert steps[:4] == [0, 1, 2, 3]
     assert steps[-1] == 1000

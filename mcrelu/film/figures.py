@@ -31,7 +31,7 @@ def function_figure(
     axes = figure.add_subplot()
     draw_data(axes, problem.points)
     draw_regression(axes, problem.points, problem.p[0])
-    grid = grid_of(problem.points)
+    grid = grid_of(problem.points.x)
     shades = colormaps["Blues"](np.linspace(_PALEST, 1.0, len(frames)))
     for frame, shade in zip(frames, shades, strict=True):
         axes.plot(grid, frame.at(grid), color=tuple(shade), linewidth=0.7)
@@ -112,7 +112,7 @@ def draw_kinks(axes: Axes, frame: Frame) -> None:
     )  # fmt: skip
 
 
-def grid_of(points: PointSet) -> Floats:
-    """Places at which functions are drawn: a little beyond the data."""
-    low, high = min(points.x.min(), 0.0), max(points.x.max(), 0.0)
-    return np.linspace(1.05 * low, 1.05 * high, GRID)
+def grid_of(x: Floats, count: int = GRID) -> Floats:
+    """Places at which functions are drawn: a little beyond the data at ``x``."""
+    low, high = min(x.min(), 0.0), max(x.max(), 0.0)
+    return np.linspace(1.05 * low, 1.05 * high, count)

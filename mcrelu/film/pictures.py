@@ -70,7 +70,7 @@ def publish_pictures(
 
 
 def _trajectory(frames: Sequence[Frame], problem: Problem) -> Trajectory:
-    x = grid_of(problem.points)
+    x = grid_of(problem.points.x)
     return Trajectory(
         steps=np.array([frame.step for frame in frames]),
         kinks=np.array([frame.kinks for frame in frames]),

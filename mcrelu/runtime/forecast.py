@@ -103,6 +103,13 @@ class Forecast:
             ),
         )
 
+    def leave(self, block: Block) -> None:
+        """A block was done by another run."""
+        self._pass_time()
+        networks, cell = self._end(block), self._of(block.cell.id)
+        left = max(0.0, cell.left - networks)
+        self._set(block.cell.id, replace(cell, done=cell.done + networks, left=left))
+
     def drop(self, block: Block) -> None:
         """A block failed: nobody will do it in this run."""
         self._pass_time()

@@ -1,4 +1,4 @@
-"""Whether somebody runs into an output now: status.json as the heartbeat of a driver."""
+"""Whether a run still goes on: status.json as the heartbeat of its driver."""
 
 from __future__ import annotations
 
@@ -79,13 +79,13 @@ def is_running(status: dict[str, Any] | None) -> bool:
     run = status.get("run") or {}
     started = run.get("process_started")
     if run.get("host") == socket.gethostname() and started is not None:
-        return bool(started == _started(int(run.get("pid", 0))))
+        return is_process(int(run.get("pid", 0)), started)
     return abs(_age(str(status.get("updated")))) < LOST_SECONDS
 
 
-def is_other(status: dict[str, Any] | None) -> bool:
-    """Whether a status was written by another process than this."""
-    return status is not None and (status.get("run") or {}).get("id") != this_run()["id"]
+def is_process(pid: int, started: str | None) -> bool:
+    """Whether a process of this machine that started then still runs."""
+    return started is not None and started == _started(pid)
 
 
 def _age(updated: str) -> float:

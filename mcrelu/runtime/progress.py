@@ -63,14 +63,17 @@ class Tally:
         self.blocks_done += blocks_done
         self.networks_done += networks_done
 
-    def done(self, block: Block, seconds: float) -> None:
-        """Count a block that is finished, of those wanted."""
+    def done(self, block: Block, seconds: float | None) -> None:
+        """Count a block that is finished, of those wanted; ``seconds`` as for :meth:`spent`."""
         self.blocks_done += 1
         self.networks_done += block.networks
         self.spent(block, seconds)
 
-    def spent(self, block: Block, seconds: float) -> None:
-        """Count the work of a block, which took a worker so long."""
+    def spent(self, block: Block, seconds: float | None) -> None:
+        """Count the work of a block, which took a worker so long; None if another run's."""
+        if seconds is None:
+            self.forecast.leave(block)
+            return
         self._fresh_networks += block.networks
         self.forecast.finish(block, seconds)
 

@@ -136,11 +136,10 @@ def warning(protected: bool) -> str:
 
 
 def node_memory() -> int | None:
-    """Bytes for tasks on the node that has most, None if larger nodes may come."""
-    if _grows():
-        return None
+    """Bytes for tasks on the node that has most; None if no node has CPUs, so that others come."""
     nodes = ray.nodes()  # type: ignore[no-untyped-call]
-    return max((int(n["Resources"].get("memory", 0)) for n in nodes if n["Alive"]), default=0)
+    resources = [node["Resources"] for node in nodes if node["Alive"]]
+    return max((int(own.get("memory", 0)) for own in resources if own.get("CPU")), default=None)
 
 
 def usable_cpus() -> int:
@@ -192,14 +191,6 @@ def _own_signals() -> Iterator[None]:
         yield
     finally:
         utils.set_sigterm_handler = original
-
-
-def _grows() -> bool:
-    """Whether an autoscaler may add nodes."""
-    from ray._private.state import state
-
-    config = state.get_cluster_config()
-    return config is not None and bool(config.node_group_configs)
 
 
 def _set_environment(defaults: dict[str, str]) -> None:

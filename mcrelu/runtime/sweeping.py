@@ -4,26 +4,25 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Generator
-from contextlib import closing
+from contextlib import closing, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mcrelu.errors import ExitCode, ForeignOutputError, ResourceError, by_closed_pipe
+from mcrelu.errors import ExitCode, ResourceError, by_closed_pipe
 from mcrelu.experiments.base import BlockTask
 from mcrelu.runtime.block import versions
+from mcrelu.runtime.company import Company
 from mcrelu.runtime.executors import check_memory
 from mcrelu.runtime.heartbeat import (
-    LOST_SECONDS,
     RUNNING,
     STATUS_SECONDS,
-    is_other,
-    is_running,
     last_status,
     now,
     this_run,
 )
 from mcrelu.runtime.interrupts import Interrupts
+from mcrelu.runtime.lease import Lease
 from mcrelu.runtime.progress import Display, Silent
 from mcrelu.runtime.submit import Executor, run_blocks
 from mcrelu.runtime.task import BlockDone, BlockFailed, BlockResult, StoreFailed
@@ -57,41 +56,39 @@ def do_sweep(
     start_executor: Callable[[], Executor[Any]],
     display: Display | None = None,
     *,
-    join: bool = False,
+    lease: Lease | None = None,
     only: Block | None = None,
 ) -> ExitCode:
     """Do the blocks of a claimed output that it needs and that are not there yet.
 
     Parameters
     ----------
-    join : whether to run beside another run that writes the output now
+    lease : of a caller that goes on with the output; by default one for this call is taken
     only : the only block to do
 
     Raises
     ------
     ForeignOutputError
-        If another run writes the output now, and ``join`` is not set.
+        If another run writes the output now, or took it over.
     ResourceError
         If the output cannot be written or the executor cannot be started. What is there stays.
     """
-    if not join:
-        refuse_company(output)
-    inventory = output.inventory()
-    work: Work
-    if only is None:
-        work = work_of(output.sweep, inventory, newest_epochs(output.files))
-    else:
-        work = OneBlock(only, inventory)
-    session = _Session(output, work, inventory, display or Silent())
-    try:
-        if not work.something():
-            output.take()
-            output.record(inventory.entered)
-            return session.finish_idle()
-        return session.run(start_executor)
-    except BaseException as error:
-        session.try_to_say_why_it_ended(_code_of(error))
-        raise
+    with Lease(output.files) if lease is None else nullcontext(lease) as held:
+        held.refuse_company()
+        manifest = output.manifest  # first: what others add from now on is news
+        inventory = output.inventory()
+        work: Work
+        if only is None:
+            work = work_of(output.sweep, inventory, newest_epochs(output.files))
+        else:
+            work = OneBlock(only, inventory)
+        company = Company(work, manifest, held.joins)
+        session = _Session(output, held, work, company, inventory, display or Silent())
+        try:
+            return session.run(start_executor) if work.something() else session.finish_idle()
+        except BaseException as error:
+            session.try_to_say_why_it_ended(_code_of(error))
+            raise
 
 
 def _code_of(error: BaseException) -> ExitCode:
@@ -101,23 +98,12 @@ def _code_of(error: BaseException) -> ExitCode:
     return ExitCode.CLOSED_PIPE if by_closed_pipe(error) else ExitCode.UNEXPECTED
 
 
-def refuse_company(output: Output) -> None:
-    """Raise ForeignOutputError if another run writes the output now."""
-    status = last_status(output)
-    if is_running(status) and is_other(status):
-        assert status is not None
-        run = status["run"]
-        raise ForeignOutputError(
-            f"{output.files.shown}: process {run['pid']} on {run['host']} runs into it (last sign "
-            f"{status['updated']}); wait until it ends (a run that vanished counts as ended after "
-            f"{LOST_SECONDS:.0f} s), or give --join to help it"
-        )
-
-
 @dataclass
 class _Session:
     output: Output
+    lease: Lease
     work: Work
+    company: Company
     inventory: Inventory
     display: Display
     _started: str = field(default_factory=now)
@@ -155,11 +141,16 @@ class _Session:
 
     def _run_on(self, executor: Executor[Any]) -> ExitCode:
         check_memory(self.output.sweep, executor)
-        self.output.take()
+        self.take()
         self.begin()
-        self.output.record(self.inventory.entered)
         self.display.say(f"{_ourselves()}, running {executor.describe()}")
         return self.finish(self.do(executor))
+
+    def take(self) -> None:
+        """Have the output from now on, and its manifest in order."""
+        self.lease.take()
+        self.output.take()
+        self.output.record(self.inventory.entered)
 
     def begin(self) -> None:
         """Say in status.json that the output is being written, and by whom."""
@@ -170,7 +161,7 @@ class _Session:
         """Do blocks until there are no more to do or a signal comes."""
         with Interrupts(raising=executor.name == "serial") as interrupts:
             try:
-                stopping = lambda: interrupts.received is not None  # noqa: E731
+                stopping = lambda: interrupts.received is not None or self.lease.lost  # noqa: E731
                 self.work.tally.forecast.employ(executor.workers())
                 with closing(self._blocks(executor, stopping)) as results:
                     for result in results:
@@ -180,6 +171,8 @@ class _Session:
                     raise
         if interrupts.received is not None:
             return interrupts.exit_code
+        if self.lease.lost:
+            raise self.lease.loss()
         return self.verdict()
 
     def _blocks(
@@ -206,6 +199,7 @@ class _Session:
 
         The status still says when and how long the run took that did the work.
         """
+        self.take()
         last = last_status(self.output) or {}
         self._kept = {key: last[key] for key in _OF_WORK if key in last}
         return self.finish(self.verdict())
@@ -221,7 +215,7 @@ class _Session:
             self.display.close(self.work.tally)
 
     def _next(self) -> BlockTask | None:
-        block = self.work.next()
+        block = self.company.next()
         if block is None:
             return None
         provenance = self.output.sweep.provenance(block.cell)
@@ -261,6 +255,7 @@ class _Session:
                 self._write_status(None)
                 try:
                     self._record()
+                    self.company.look()
                 except ResourceError as error:
                     self._complain(error)
 
@@ -275,7 +270,12 @@ class _Session:
             del self._errors[name]
 
     def _write_status(self, code: ExitCode | None) -> None:
-        """Write status.json; where that is not possible the run goes on and tries again."""
+        """Write status.json; where that is not possible the run goes on and tries again.
+
+        Once another run took the output over, the status is that one's.
+        """
+        if self.lease.lost:
+            return
         self._next_status = time.monotonic() + STATUS_SECONDS
         try:
             self.output.publish_json(STATUS, self._status(code))

@@ -38,6 +38,15 @@ class BlockDone:
 
 
 @dataclass(frozen=True)
+class BlockFound:
+    """A block that another run has done meanwhile."""
+
+    block: Block
+    summary: dict[str, int]
+    seconds: None = None  # of this run's workers
+
+
+@dataclass(frozen=True)
 class BlockFailed:
     """A block that raised; the same would happen again."""
 

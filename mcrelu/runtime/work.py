@@ -16,12 +16,14 @@ import numpy as np
 from mcrelu.runtime.growing import Growing
 from mcrelu.runtime.prefix import Prefix, Running, Size
 from mcrelu.runtime.progress import Tally
-from mcrelu.runtime.task import BlockDone, BlockFailed
+from mcrelu.runtime.task import BlockDone, BlockFailed, BlockFound
 from mcrelu.store.contents import Contents
 from mcrelu.store.inventory import Inventory
 from mcrelu.sweep.cell import Block, Cell
 from mcrelu.sweep.sweep import Sweep
 from mcrelu.types import Bools, Ints
+
+Ended = BlockDone | BlockFound | BlockFailed
 
 
 class Work(Protocol):
@@ -32,7 +34,7 @@ class Work(Protocol):
     def next(self) -> Block | None:
         """A block to do now; None if there is none, at least until further results."""
 
-    def take(self, result: BlockDone | BlockFailed) -> None:
+    def take(self, result: Ended) -> None:
         """Learn how a block ended."""
 
     def something(self) -> bool:
@@ -92,12 +94,12 @@ class OneBlock:
         self.tally.forecast.begin(self._block, self._block.networks)
         return self._block
 
-    def take(self, result: BlockDone | BlockFailed) -> None:
+    def take(self, result: Ended) -> None:
         """Count it."""
-        if isinstance(result, BlockDone):
-            self.tally.done(result.block, result.seconds)
-        else:
+        if isinstance(result, BlockFailed):
             self.tally.failure(result.block)
+        else:
+            self.tally.done(result.block, result.seconds)
 
     def something(self) -> bool:
         """Whether it is not there yet."""
@@ -147,13 +149,13 @@ class FixedWork:
         self.tally.forecast.begin(block, block.networks * (1.0 - self._share(cell, index)))
         return block
 
-    def take(self, result: BlockDone | BlockFailed) -> None:
+    def take(self, result: Ended) -> None:
         """Count it."""
-        if isinstance(result, BlockDone):
+        if isinstance(result, BlockFailed):
+            self.tally.failure(result.block)
+        else:
             self.tally.done(result.block, result.seconds)
             self._watch(result)
-        else:
-            self.tally.failure(result.block)
 
     def something(self) -> bool:
         """Whether blocks are missing that nobody does yet."""
@@ -163,7 +165,7 @@ class FixedWork:
         """No relative width is asked for."""
         return True
 
-    def _watch(self, result: BlockDone) -> None:
+    def _watch(self, result: BlockDone | BlockFound) -> None:
         cell, index = result.block.cell, result.block.index
         if cell.id not in self._prefixes:
             size = size_of(self._sweep, cell)
@@ -232,18 +234,18 @@ class AdaptiveWork:
                 return block
         return None
 
-    def take(self, result: BlockDone | BlockFailed) -> None:
+    def take(self, result: Ended) -> None:
         """Grow the sample of the block's cell, or end it before a block that failed."""
         identity, index = result.block.cell.id, result.block.index
         cell, growing = self._cells[identity]
-        if isinstance(result, BlockDone):
+        if isinstance(result, BlockFailed):
+            growing.failed(index)
+            self.tally.failure(result.block)
+        else:
             growing.done(index, result.summary["k"])
             self.tally.found(1, result.block.networks)
             self.tally.spent(result.block, result.seconds)
             self.tally.watch(Running(cell, growing.sample, sequential=True))
-        else:
-            growing.failed(index)
-            self.tally.failure(result.block)
         self._expect(cell, growing)
         self._enqueue(identity)
 

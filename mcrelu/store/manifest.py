@@ -128,6 +128,7 @@ class ManifestWriter:
         self._buffer: list[Entry] = []
         self._unusable: set[str] = set()
         self._segments = set(self._listed())
+        self._known = set(self._segments)  # was there in the beginning, is ours, or was read
 
     def add(self, entry: Entry) -> None:
         """Keep an entry for the next segment.
@@ -158,8 +159,22 @@ class ManifestWriter:
         self._files.publish(f"{FOLDER}/{name}", content)
         self._buffer.clear()
         self._segments.add(name)
+        self._known.add(name)
         if len(self._segments) > MOST_SEGMENTS:
             self._thin_out()
+
+    def others(self) -> list[Entry]:
+        """What other writers have added since the last call, or since this one began.
+
+        Raises
+        ------
+        ResourceError
+            If the store does not list or give its files.
+        """
+        names = [name for name in self._files.names(FOLDER) if name not in self._known]
+        segments = _read_segments(self._files, names)
+        self._known |= segments.keys()
+        return [entry for table in segments.values() if table for entry in _entries_of(table)]
 
     def _listed(self) -> dict[str, int]:
         """Bytes of the segments that may be merged, in the order of their names."""
@@ -192,6 +207,7 @@ class ManifestWriter:
         content = _content(_latest(usable))
         together = _name(_milliseconds(merged[-1]), content)
         self._files.publish(f"{FOLDER}/{together}", content)
+        self._known.add(together)
         for name in merged:  # the oldest first: what is left is never older than what is gone
             if name != together:
                 self._files.delete(f"{FOLDER}/{name}")
@@ -282,6 +298,16 @@ def _table_of(entries: Sequence[Entry]) -> pa.Table:
     counts = [[entry.summary[key] for entry in entries] for key in summaries]
     schema = _schema(_COLUMNS, [_SUMMARY + key for key in summaries])
     return pa.table([*map(list, fields), *counts], schema=schema)
+
+
+def _entries_of(table: pa.Table) -> list[Entry]:
+    """The inverse of :func:`_table_of`, from the columns of tables in memory."""
+    summaries = table.column_names[len(_COLUMNS) :]
+    keys = [name.removeprefix(_SUMMARY) for name in summaries]
+    columns = table.cast(_schema(_COLUMNS, summaries)).to_pydict().values()
+    cut = len(_COLUMNS)
+    rows = zip(*columns, strict=True)
+    return [Entry._make((*row[:cut], dict(zip(keys, row[cut:], strict=True)))) for row in rows]
 
 
 def _schema(columns: dict[str, pa.DataType], summaries: Sequence[str]) -> pa.Schema:

@@ -1,7 +1,7 @@
 """The output of a sweep: whose it is, what of it is there, and where the rest goes.
 
 spec.yaml  cells.json  manifest/  shards/<cell>/<block>.parquet  tables/  figures/  errors/
-report.html  status.json  checkpoints/
+report.html  status.json  lease.json  checkpoints/
 """
 
 from __future__ import annotations

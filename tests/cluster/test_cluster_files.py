@@ -8,6 +8,7 @@ import os
 import pprint
 import re
 import shlex
+import shutil
 import subprocess
 import tomllib
 from pathlib import Path
@@ -17,6 +18,7 @@ import jsonschema
 import pytest
 import yaml
 from machines import ROOT
+from notices import metadata_server, path_with, script
 from ray.autoscaler._private.util import prepare_config, validate_config
 from ray.job_submission import JobDetails, JobStatus, JobType
 
@@ -108,6 +110,11 @@ def test_nobody_pays_for_a_forgotten_cluster() -> None:
         assert any("stop-when-idle.sh" in command for command in config[commands])
 
 
+def test_spot_machines_pass_on_their_notices() -> None:
+    commands = launched("cluster.yaml")["worker_start_ray_commands"]
+    assert any("drain-on-notice.sh $RAY_HEAD_IP:6379" in command for command in commands)
+
+
 @pytest.mark.parametrize(("uses", "minutes"), [("01", 3), ("1", 2)])
 def test_a_machine_stops_when_it_is_idle(uses: str, minutes: int, tmp_path: Path) -> None:
     """0 in ``uses``: in use at the first look and so on; then idle for two looks in a row."""
@@ -118,16 +125,39 @@ def test_a_machine_stops_when_it_is_idle(uses: str, minutes: int, tmp_path: Path
         "in-use": f"cd {tmp_path}; read all < uses; echo ${{all:1}} > uses; exit ${{all:0:1}}",
     }
     for name, text in scripts.items():
-        (tmp_path / name).write_text(f"#!/bin/bash\n{text}\n")
-        (tmp_path / name).chmod(0o755)
+        script(tmp_path, name, text)
     said = subprocess.run(
         ["sh", ROOT / "deploy" / "stop-when-idle.sh", "2", "in-use"],
-        env={"PATH": f"{tmp_path}:{os.environ['PATH']}"},
+        env={"PATH": path_with(tmp_path)},
         capture_output=True,
         text=True,
         check=True,
     )
     assert said.stdout.splitlines() == ["slept 60"] * minutes + ["shutdown -h now"]
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="needs curl, as the script does")
+def test_a_notice_is_passed_on(tmp_path: Path) -> None:
+    """Only once it is given, and of the node that the machine has."""
+    with metadata_server() as metadata:
+        # Two looks without a notice, then one with it.
+        count = f'echo >> {tmp_path}/looks; [ "$(wc -l < {tmp_path}/looks)" -lt 3 ] || '
+        script(tmp_path, "sleep", f"{count}touch {tmp_path}/notice")
+        script(tmp_path, "pgrep", "echo 7 /there/raylet --node_ip_address=1 --node_id=abc --x=2")
+        script(tmp_path, "ray", 'echo "$@"')
+        command = ["sh", str(ROOT / "deploy" / "drain-on-notice.sh"), "head:6379", metadata.url]
+        path = {"PATH": path_with(tmp_path)}
+        with subprocess.Popen(command, env=path, stdout=subprocess.PIPE, text=True) as process:
+            while not (tmp_path / "notice").exists():
+                assert process.poll() is None
+            metadata.notice = True
+            said, _ = process.communicate(timeout=60)
+    assert said.split()[:5] == ["drain-node", "--address", "head:6379", "--node-id", "abc"]
+    assert "DRAIN_NODE_REASON_PREEMPTION" in said
+    action = "/meta-data/spot/instance-action"
+    answers = [status for path, status in metadata.asked if path == action]
+    assert answers[:2] == [404, 404]
+    assert answers[-1] == 200
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 from clusters import QUICK_HEALTH_CHECKS, cluster_of
+from machines import ROOT
+from notices import metadata_server, path_with, script
 from processes import busy_workers
 from small_sweeps import assert_same_rows, output, run_serially, sweep
 from test_faults import SLOW, Injector, counting_faults
@@ -45,7 +47,7 @@ def test_a_drained_node(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
             busy = len(busy_workers(os.getpid()))
             if not drained and tally.blocks_done >= 2 and busy == 2:
                 drained.append(nodes.pop())
-                drain(cluster.address, drained[0].node_id)
+                drain(cluster.address, drained[0].node_id, tmp_path)
             elif drained and calm[0] < CALM:
                 calm[0] = calm[0] + 1 if busy < 2 else 0
                 if calm[0] == CALM:
@@ -60,9 +62,12 @@ def test_a_drained_node(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     assert_same_rows(done, run_serially(tmp_path / "serial", wanted))
 
 
-def drain(address: str, node_id: str) -> None:
-    """Announce a node's end as whoever hears of it first would."""
-    where = ["--address", address, "--node-id", node_id]
-    reason = ["--reason", "DRAIN_NODE_REASON_PREEMPTION", "--reason-message", "spot"]
-    command = [str(Path(sys.executable).parent / "ray"), "drain-node", *where, *reason]
-    subprocess.run([*command, "--deadline-remaining-seconds", "120"], check=True)
+def drain(address: str, node_id: str, folder: Path) -> None:
+    """Announce a node's end as AWS does, and pass that on as our machines do."""
+    script(folder, "sleep", "")
+    script(folder, "pgrep", f"echo 1 raylet --node_id={node_id}")
+    path = f"{Path(sys.executable).parent}:{path_with(folder)}"
+    with metadata_server() as metadata:
+        metadata.notice = True
+        command = ["sh", str(ROOT / "deploy" / "drain-on-notice.sh"), address, metadata.url]
+        subprocess.run(command, check=True, env=os.environ | {"PATH": path}, timeout=60.0)

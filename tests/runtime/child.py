@@ -16,6 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from mcrelu.errors import ForeignOutputError
 from mcrelu.experiments.crossing import block as crossing
 from mcrelu.runtime.progress import Silent, Tally
 from mcrelu.runtime.serial import SerialExecutor
@@ -80,7 +81,11 @@ def main(
     watch = Watch(where, int(after), Path(ready) if ready else None)
     slow_down(watch)
     output = Output.claim(Files.at(out), Sweep.from_yaml(spec))
-    return do_sweep(output, starter(executor), watch)
+    try:
+        return do_sweep(output, starter(executor), watch)
+    except ForeignOutputError as error:
+        print(error)
+        return error.exit_code
 
 
 if __name__ == "__main__":

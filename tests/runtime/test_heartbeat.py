@@ -1,4 +1,4 @@
-"""Who runs into an output, and how a run says that it ended."""
+"""Whether a run goes on, and how it says that it ended."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ import pytest
 from small_sweeps import output, sweep
 
 import mcrelu
-from mcrelu.errors import ExitCode, ForeignOutputError
+from mcrelu.errors import ExitCode
 from mcrelu.runtime import heartbeat
-from mcrelu.runtime.heartbeat import LOST_SECONDS, is_other, is_running, this_run
+from mcrelu.runtime.heartbeat import LOST_SECONDS, is_running, this_run
 from mcrelu.runtime.progress import Silent, Tally
 from mcrelu.runtime.serial import SerialExecutor
 from mcrelu.runtime.sweeping import do_sweep
@@ -41,8 +41,6 @@ def status(folder: Path) -> dict[str, Any]:
 
 def test_a_process_that_is_there_runs() -> None:
     assert is_running(running())
-    assert is_other(running())
-    assert not is_other({"run": this_run()})
 
 
 def test_a_process_that_is_gone_does_not_run_however_fresh_its_sign() -> None:
@@ -68,27 +66,6 @@ def test_on_another_machine_its_last_sign_decides(age: float, expected: bool) ->
 @pytest.mark.parametrize("said", [None, {}, {"state": "done"}, {"state": "running"}])
 def test_whoever_says_nothing_does_not_run(said: dict[str, Any] | None) -> None:
     assert not is_running(said)
-
-
-def claimed_by_another(folder: Path) -> None:
-    output(folder, SMALL).take()
-    (folder / "status.json").write_text(json.dumps(running(host="elsewhere")))
-
-
-def test_an_output_that_another_run_writes_is_refused(tmp_path: Path) -> None:
-    claimed_by_another(tmp_path)
-    with pytest.raises(ForeignOutputError, match="--join") as caught:
-        mcrelu.run(SMALL, tmp_path, executor="serial")
-    assert caught.value.exit_code == ExitCode.FOREIGN_OUTPUT
-    assert "elsewhere" in str(caught.value)
-    assert not (tmp_path / "shards").exists()
-
-
-def test_those_who_mean_it_may_join(tmp_path: Path) -> None:
-    claimed_by_another(tmp_path)
-    run = mcrelu.run(SMALL, tmp_path, executor="serial", join=True)
-    assert run.exit_code == ExitCode.DONE
-    assert run.table()["networks"].to_pylist() == [30]
 
 
 def test_a_run_that_vanished_is_called_so(tmp_path: Path) -> None:

@@ -202,10 +202,20 @@ class TestMemory:
         check_memory(sweep(), executor)
 
 
+def test_a_cluster_without_cpus_may_get_nodes_of_any_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As one that `ray up` made: its head does no blocks."""
+    head = {"Alive": True, "Resources": {"memory": 5e9}}
+    lost = {"Alive": False, "Resources": {"memory": 9e9, "CPU": 8.0}}
+    worker = {"Alive": True, "Resources": {"memory": 4e9, "CPU": 16.0}}
+    for nodes, expected in (([head, lost], None), ([head, worker, lost], 4 * 10**9)):
+        monkeypatch.setattr("ray.nodes", lambda nodes=nodes: nodes)
+        assert ray_cluster.node_memory() == expected
+
+
 @pytest.fixture
 def small_node(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """A cluster whose only node with a CPU has 100 MiB for tasks."""
-    with cluster_of(monkeypatch, memory=50 * 2**20) as cluster:
+    """A cluster whose only node with a CPU has 100 MiB for tasks, less than its head."""
+    with cluster_of(monkeypatch, memory=500 * 2**20) as cluster:
         cluster.add_node(num_cpus=1, memory=100 * 2**20)
         cluster.wait_for_nodes()
         yield cluster.address

@@ -12,7 +12,6 @@ import pytest
 import mcrelu
 from mcrelu import api
 from mcrelu.errors import ExitCode, ForeignOutputError, UserError
-from mcrelu.experiments.crossing.replay import looked_at
 from mcrelu.problems.one_d import StopReason
 from mcrelu.runtime.replay import replay
 from mcrelu.store.choosing import chosen_cell
@@ -165,16 +164,6 @@ def test_figures_are_drawn_of_the_whole_way(tmp_path: Path) -> None:
     assert lines[0].get_xdata()[-1] == stop
     assert len(right.lines) == 2
     assert len(function.figure.axes[0].lines) > 3
-
-
-def test_steps_that_are_looked_at() -> None:
-    assert looked_at(0) == [0]
-    assert looked_at(1) == [0, 1]
-    steps = looked_at(1000)
-    assert steps[0] == 0
-    assert steps[-1] == 1000
-    assert (np.diff(steps) > 0).all()
-    assert len(steps) < 70
 
 
 def test_cells_are_chosen_by_id_or_parameters(tmp_path: Path) -> None:

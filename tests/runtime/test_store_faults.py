@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import signal
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -13,15 +14,18 @@ from typing import Any
 
 import boto3
 import pytest
-from processes import child, exit_code
+from processes import caught, child, command, exit_code
 from s3_server import BUCKET, FaultyApp, no_fault, s3_server
 from small_sweeps import assert_same_rows, output, run_serially, spec, sweep
 
 from mcrelu.errors import ExitCode, ResourceError
 from mcrelu.runtime import submit
+from mcrelu.runtime.heartbeat import LOST_SECONDS
+from mcrelu.runtime.lease import LEASE
 from mcrelu.runtime.serial import SerialExecutor
 from mcrelu.runtime.sweeping import do_sweep
 from mcrelu.store import remote_store, retrying_store
+from mcrelu.store.files import Files
 from mcrelu.store.output import Output
 from mcrelu.store.reduce import reduce
 
@@ -47,6 +51,13 @@ def s3(server: FaultyApp, monkeypatch: pytest.MonkeyPatch) -> Iterator[FaultyApp
 @pytest.fixture
 def place(tmp_path: Path) -> str:
     return f"s3://{BUCKET}/{tmp_path.name}"
+
+
+@pytest.fixture
+def spec_file(tmp_path: Path) -> Path:
+    path = tmp_path / "spec.yaml"
+    path.write_text(json.dumps(spec(**SWEEP)))
+    return path
 
 
 @pytest.fixture
@@ -143,18 +154,14 @@ def test_objects_that_are_not_ours_are_done_again(
 
 @pytest.mark.slow
 def test_a_driver_killed_on_s3_resumes(
-    s3: FaultyApp, place: str, tmp_path: Path, undisturbed: Output
+    s3: FaultyApp, place: str, spec_file: Path, tmp_path: Path, undisturbed: Output
 ) -> None:
-    path = tmp_path / "spec.yaml"
-    path.write_text(json.dumps(spec(**SWEEP)))
     ready = tmp_path / "ready"
-    with child(path, place, "serial", "between", 3, ready) as process:
-        while not ready.exists():
-            assert process.poll() is None
-            time.sleep(0.05)
+    with child(spec_file, place, "serial", "between", 3, ready) as process:
+        caught(process, ready)
         process.kill()
         process.wait()
-    with child(path, place, "serial") as process:
+    with child(spec_file, place, "serial") as process:
         assert exit_code(process) == ExitCode.DONE
     assert_same_rows(output(place, sweep(**SWEEP)), undisturbed)
 
@@ -171,3 +178,87 @@ def test_a_block_takes_one_request(s3: FaultyApp, place: str) -> None:
     assert do_sweep(output(place, sweep(**SWEEP)), SerialExecutor) == ExitCode.DONE
     assert requests[True] == BLOCKS
     assert requests[False] < 2 * BLOCKS
+
+
+class Puts:
+    """Counts the uploads of each shard."""
+
+    def __init__(self) -> None:
+        self.shards: Counter[str] = Counter()
+        self._lock = Lock()
+
+    def __call__(self, environ: dict[str, Any]) -> None:
+        if environ["REQUEST_METHOD"] == "PUT" and "/shards/" in environ["PATH_INFO"]:
+            with self._lock:
+                self.shards[environ["PATH_INFO"]] += 1
+
+
+@pytest.mark.slow
+def test_of_two_drivers_at_once_one_says_so_and_ends(
+    s3: FaultyApp, place: str, spec_file: Path, undisturbed: Output
+) -> None:
+    puts = s3.fault = Puts()
+    run = ("run", spec_file, "--out", place, "--serial")
+    with command(*run) as one, command(*run) as other:
+        said = {process.communicate()[0]: process.returncode for process in (one, other)}
+    assert sorted(said.values()) == [ExitCode.DONE, ExitCode.FOREIGN_OUTPUT]
+    refusal = next(text for text, code in said.items() if code == ExitCode.FOREIGN_OUTPUT)
+    assert "runs into it" in refusal
+    assert "--join" in refusal
+    assert set(puts.shards.values()) == {1}
+    assert len(puts.shards) == BLOCKS
+    assert_same_rows(output(place, sweep(**SWEEP)), undisturbed)
+
+
+@pytest.mark.slow
+def test_two_drivers_that_join_have_the_right_rows(
+    s3: FaultyApp, place: str, spec_file: Path, undisturbed: Output
+) -> None:
+    run = ("run", spec_file, "--out", place, "--serial", "--join")
+    with command(*run) as one, command(*run) as other:
+        assert [exit_code(one), exit_code(other)] == [ExitCode.DONE] * 2
+    assert_same_rows(output(place, sweep(**SWEEP)), undisturbed)
+
+
+def moved_elsewhere(place: str) -> None:
+    """Let the lease of an output seem that of a process on another machine."""
+    files = Files.at(place)
+    lease = json.loads(files.read(LEASE) or b"")
+    files.publish(LEASE, json.dumps(lease | {"lease": "another", "host": "elsewhere"}).encode())
+
+
+@pytest.mark.slow
+def test_a_run_lost_elsewhere_is_waited_for_then_taken_over(
+    s3: FaultyApp, place: str, spec_file: Path, tmp_path: Path, undisturbed: Output
+) -> None:
+    ready = tmp_path / "ready"
+    with child(spec_file, place, "serial", "between", 3, ready) as process:
+        caught(process, ready)
+        process.kill()
+        process.wait()
+    moved_elsewhere(place)
+    started = time.monotonic()
+    with command("run", spec_file, "--out", place, "--serial") as process:
+        said, _ = process.communicate()
+    assert process.returncode == ExitCode.DONE, said
+    assert "elsewhere" in said
+    assert time.monotonic() - started > LOST_SECONDS
+    assert Files.at(place).read(LEASE) is None
+    assert_same_rows(output(place, sweep(**SWEEP)), undisturbed)
+
+
+@pytest.mark.slow
+def test_a_driver_that_was_asleep_while_another_took_over_ends(
+    s3: FaultyApp, place: str, spec_file: Path, tmp_path: Path
+) -> None:
+    ready = tmp_path / "ready"
+    run = (spec_file, place, "serial", "between", 3, ready)
+    with child(*run) as process:
+        caught(process, ready)
+        process.send_signal(signal.SIGSTOP)
+        moved_elsewhere(place)
+        process.send_signal(signal.SIGCONT)
+        said, _ = process.communicate()
+    assert process.returncode == ExitCode.FOREIGN_OUTPUT, said
+    assert "elsewhere took it over" in said
+    assert 0 < len(output(place, sweep(**SWEEP)).missing()) < BLOCKS

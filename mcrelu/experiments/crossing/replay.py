@@ -15,21 +15,20 @@ from mcrelu.experiments.crossing.cell import CrossingCell
 from mcrelu.experiments.crossing.keras_training import KERAS
 from mcrelu.experiments.crossing.replay_figures import (
     function_figure,
-    grid_of,
     kinks_figure,
     outermost_kinks,
 )
 from mcrelu.experiments.crossing.rows import crossing_rows
 from mcrelu.experiments.crossing.stopping import Sufficient, squared_error
 from mcrelu.experiments.crossing.train import Moment, train
+from mcrelu.film.figures import grid_of
+from mcrelu.film.training import looked_at
 from mcrelu.problems.one_d import Barrier, Outcome, Problem, StopReason, Weights, function_at
 from mcrelu.rng import Draws, MinibatchStream, Normals
 from mcrelu.sweep.cell import Block
 from mcrelu.theory.certificate import certified
 from mcrelu.theory.sigma import data_moments, u_hat
 from mcrelu.types import Counts, Floats, Ints
-
-GROWTH = 1.1  # between two steps that are looked at
 
 _ANIMATED_KINKS, _ANIMATED_PLACES = 100, 161
 
@@ -119,23 +118,13 @@ def _only(draws: Draws, row: int) -> Draws:
     )
 
 
-def looked_at(last: int) -> list[int]:
-    """Steps from 0 to ``last``, each a tenth later than the one before."""
-    steps, step = [0], 1.0
-    while step < last:
-        if int(step) > steps[-1]:
-            steps.append(int(step))
-        step *= GROWTH
-    return [*steps, last] if last > steps[-1] else steps
-
-
 def _states(
     cell: CrossingCell, problem: Problem, validation: Floats, draws: Draws, last: int
 ) -> list[State]:
     """The network at those steps, trained once more: windows change nothing."""
     engine, y = get_engine(cell.engine), problem.points.y
     state, done, found = engine.init(problem), 0, []
-    for step in looked_at(last):
+    for step in map(int, looked_at(last)):
         if step > done:
             counts = None
             if cell.optimizer != "gd":

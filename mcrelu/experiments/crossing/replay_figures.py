@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 
 from mcrelu.figures.panels import log_axis, log_limits
 from mcrelu.figures.style import COLORS, COLUMN_WIDTH, GREY, PAGE_WIDTH
+from mcrelu.film.figures import grid_of
 from mcrelu.problems.one_d import Barrier, Outcome, Problem, function_at, kinks
 from mcrelu.types import Floats, Ints, PointSet
 
@@ -63,7 +64,7 @@ def function_figure(states: Sequence[State], problem: Problem, counts: Ints) -> 
     figure = Figure(figsize=(COLUMN_WIDTH, 0.8 * COLUMN_WIDTH), layout="constrained")
     axes = figure.add_subplot()
     x, y = problem.points
-    grid = grid_of(x, 400)
+    grid = grid_of(x)
     shown = states[:: max(1, len(states) // _MOST_CURVES)]
     shades = colormaps["Blues"](np.linspace(0.2, 1.0, len(shown)))
     for state, shade in zip(shown, shades, strict=True):
@@ -94,12 +95,6 @@ def outermost_kinks(states: Sequence[State], most: int) -> Floats:
     """Where the kinks are that move farthest, (len(states), at most ``most``)."""
     places = np.array([kinks(state.weights)[0] for state in states])
     return np.asarray(places[:, np.argsort(-np.nanmax(np.abs(places), axis=0))[:most]])
-
-
-def grid_of(x: Floats, count: int) -> Floats:
-    """Places at which functions are drawn: a little beyond the data."""
-    reach = 1.15 * np.abs(x).max()
-    return np.linspace(-reach if x.min() < 0 else 0.0, reach if x.max() > 0 else 0.0, count)
 
 
 def _distance(inverse: float) -> float:
