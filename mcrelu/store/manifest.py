@@ -27,6 +27,7 @@ from mcrelu.types import Ints
 FOLDER = "manifest"
 MOST_SEGMENTS = 64  # beyond that, the writer merges
 MOST_BYTES = 2**29  # of a segment; an entry takes some twenty
+MOST_UNPACKED = 2**30  # of its entries in memory: those of as many blocks as a sweep may have
 _NAME = re.compile(r"([0-9]{14})-([0-9a-f]{16})\.parquet")
 _LISTINGS = 10  # a reader gives up a segment that was listed so often and never found
 _READERS = 8
@@ -252,7 +253,7 @@ def _entries_in(name: str, content: bytes) -> pa.Table | None:
             count = file.footer.num_rows
         if count > len(content) // 8:  # a checksum alone takes eight bytes however it is packed
             return None
-        table = table_of(content)
+        table = table_of(content, most=MOST_UNPACKED)
         summaries = table.column_names[len(_COLUMNS) :]
         if not all(key.startswith(_SUMMARY) for key in summaries):
             return None
