@@ -2,10 +2,11 @@
 PYTHON ?= python3
 BIN := .venv/bin
 LOWEST := .venv-lowest
+AUDIT := .venv-audit
 OUT ?= results/fig5-fig6-gd
 WORKERS ?= 2
 
-.PHONY: run test test-lowest lint types unit docs install install-test install-docs clean
+.PHONY: run test test-lowest lint types unit audit docs install install-test install-docs clean
 
 run: install
 	$(BIN)/mcrelu run jobs/sweeps/fig5-fig6-gd.yaml --out $(OUT)
@@ -21,6 +22,10 @@ types:
 
 unit:
 	$(BIN)/pytest --numprocesses $(WORKERS)
+
+# Whether vulnerabilities are known of anything in .venv.
+audit: install-test install-docs $(AUDIT)/.installed
+	.ci/audit $(AUDIT)/bin/pip-audit .venv/lib/python*/site-packages
 
 # The documentation as a site, build/site/index.html; whatever Sphinx warns of is an error.
 docs: install-docs
@@ -51,6 +56,11 @@ install-docs: .venv/.installed-docs
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[docs]'
 	touch $@
 
+$(AUDIT)/.installed: constraints.txt
+	$(PYTHON) -m venv $(AUDIT)
+	$(AUDIT)/bin/python -m pip install --quiet --constraint constraints.txt pip-audit
+	touch $@
+
 # The package's own lowest versions are constraints, since the tests' tools ask for newer ones.
 $(LOWEST)/.installed: .venv/.installed-test
 	$(BIN)/uv venv --quiet --clear --python 3.11 $(LOWEST)
@@ -61,4 +71,4 @@ $(LOWEST)/.installed: .venv/.installed-test
 	touch $@
 
 clean:
-	rm -rf .venv $(LOWEST) build ./*.egg-info
+	rm -rf .venv $(LOWEST) $(AUDIT) build ./*.egg-info

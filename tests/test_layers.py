@@ -40,6 +40,7 @@ LAYERS = (
         "store.retrying_store",
         "store.uris",
         "store.npz",
+        "store.pages",
         "store.parquet",
         "store.columns",
         "store.manifest",

@@ -107,7 +107,8 @@ def test_metadata_of_shards_are_described(tmp_path: Path) -> None:
     keys = set()
     for _ in range(2):
         for path in tmp_path.glob("shards/**/*.parquet"):
-            keys |= set(Shard(path.read_bytes()).metadata())
+            with Shard.of(path.read_bytes()) as shard:
+                keys |= set(shard.metadata())
         compact(done)
     plain = {"version.*" if key.startswith("version.") else key for key in keys}
     assert plain | {"epochs"} == set(METADATA)  # those of experiments that go on

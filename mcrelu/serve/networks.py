@@ -72,9 +72,10 @@ def networks_page(output: Output, cell: StoredCell, first: int) -> Json:
 def rows_of(output: Output, cell: StoredCell, index: int) -> pa.Table | None:
     """The rows of a block, None if it is not there or not good."""
     content = output.files.read(file_name(cell.id, index, index))
-    rows = None if content is None else verified_rows(output.contents, cell, index, Shard(content))
-    # Merged shards have other names, which only a listing tells.
-    return output.reader().block(cell, index) if content is None else rows
+    if content is None:  # merged shards have other names, which only a listing tells
+        return output.reader().block(cell, index)
+    with Shard.of(content) as shard:
+        return verified_rows(output.contents, cell, index, shard)
 
 
 def _before(cell: StoredCell, first: int) -> int | None:

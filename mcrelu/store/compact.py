@@ -73,12 +73,13 @@ def _merge(output: Output, cell: StoredCell, one: CellInventory, run: list[int])
     names = [one.name(cell, index) for index in run]
     contents = at_once(lambda name: shard_content(output.files, name) or b"", names)
     blocks: list[tuple[Identity, pa.Table]] = []
-    for index, own_file in zip(run, map(Shard, contents), strict=True):
-        rows = verified_rows(output.contents, cell, index, own_file)
+    for index, content in zip(run, contents, strict=True):
+        with Shard.of(content) as old:
+            rows, seconds = verified_rows(output.contents, cell, index, old), old.seconds(index)
         if rows is None:
             return 0
         own = identity_in(output.contents, cell, index)
-        blocks.append((with_seconds(own, own_file.seconds(index)), rows))
+        blocks.append((with_seconds(own, seconds), rows))
     shard = publish_merged(output.files, file_name(cell.id, run[0], run[-1]), blocks)
     output.record(
         Entry(

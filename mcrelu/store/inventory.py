@@ -201,23 +201,23 @@ def _read_unknown(
         content = shard_content(files, name)
         if content is None:
             return []
-        shard, whole = Shard(content), checksum(content)
-        found: list[tuple[Entry | None, str]] = []
-        for index in by_file[number]:
-            rows = verified_rows(contents, cell, index, shard)
-            entry = None
-            if rows is not None:
-                entry = Entry(
-                    cell=cell.id,
-                    block=index,
-                    networks=rows.num_rows,
-                    extent=extent_text(cell.extent),
-                    bytes=len(content),
-                    checksum=whole,
-                    summary=summary(rows),
-                )
-            found.append((entry, name))
-        return found
+        whole = checksum(content)
+        with Shard.of(content) as shard:
+            return [(entry(shard, len(content), whole, index), name) for index in by_file[number]]
+
+    def entry(shard: Shard, size: int, whole: str, index: int) -> Entry | None:
+        rows = verified_rows(contents, cell, index, shard)
+        if rows is None:
+            return None
+        return Entry(
+            cell=cell.id,
+            block=index,
+            networks=rows.num_rows,
+            extent=extent_text(cell.extent),
+            bytes=size,
+            checksum=whole,
+            summary=summary(rows),
+        )
 
     with ThreadPoolExecutor(READERS) as pool:
         for results in pool.map(read, by_file):

@@ -27,6 +27,7 @@ from mcrelu.types import Ints
 FOLDER = "manifest"
 MOST_SEGMENTS = 64  # beyond that, the writer merges
 MOST_BYTES = 2**29  # of a segment; an entry takes some twenty
+MOST_UNPACKED = 2**30  # of its entries in memory: those of as many blocks as a sweep may have
 _NAME = re.compile(r"([0-9]{14})-([0-9a-f]{16})\.parquet")
 _LISTINGS = 10  # a reader gives up a segment that was listed so often and never found
 
@@ -251,11 +252,13 @@ def _entries_in(name: str, content: bytes) -> pa.Table | None:
     if parts is None or parts[2] != _digest(content):
         return None
     try:
+        with parquet_file(content) as file:
+            count = file.footer.num_rows
         # The numbers of blocks alone take two bytes each however they are packed; the checksums of
         # those in one file are the same and take nothing.
-        if parquet_file(content).metadata.num_rows > len(content):
+        if count > len(content):
             return None
-        table = table_of(content)
+        table = table_of(content, most=MOST_UNPACKED)
         summaries = table.column_names[len(_COLUMNS) :]
         if not all(key.startswith(_SUMMARY) for key in summaries):
             return None

@@ -145,8 +145,9 @@ class Reader:
             content = shard_content(self._files, inventory.name(cell, indices[0]))
             if content is None:
                 return [None] * len(indices)
-            shard, whole = Shard(content), checksum(content)
-            return [one(shard, whole, index) for index in indices]
+            whole = checksum(content)
+            with Shard.of(content) as shard:
+                return [one(shard, whole, index) for index in indices]
 
         def one(shard: Shard, whole: str, index: int) -> tuple[pa.Table, float] | None:
             place = int(inventory.place[index])

@@ -10,7 +10,8 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from functools import cached_property
 from math import isnan, nan
 from typing import Any, NamedTuple
@@ -189,10 +190,21 @@ def shard_content(files: Files, name: str) -> bytes | None:
 
 
 class Shard:
-    """The content of a shard, of which the footer is read once: that of a merged one is long."""
+    """A shard, of which the footer is read once: that of a merged one is long."""
 
-    def __init__(self, content: bytes) -> None:
-        self.content = content
+    def __init__(self, file: ParquetFile | None) -> None:
+        self._opened = file
+
+    @classmethod
+    @contextmanager
+    def of(cls, content: bytes) -> Iterator[Shard]:
+        """The shard with this content, as long as the context lasts; without blocks if damaged."""
+        with ExitStack() as stack:
+            try:
+                file = stack.enter_context(parquet_file(content))
+            except _UNREADABLE:
+                file = None
+            yield cls(file)
 
     def block(self, wanted: Identity, schema: pa.Schema | None = None) -> pa.Table | None:
         """The rows of a block, without metadata.
@@ -233,7 +245,13 @@ class Shard:
             return nan
 
     def metadata(self) -> dict[str, str]:
-        """What it says beside its rows: identity, versions, host, device, seconds, attempt."""
+        """What it says beside its rows: identity, versions, host, device, seconds, attempt.
+
+        Raises
+        ------
+        one of DAMAGED
+            If it is damaged.
+        """
         return dict(self._said)
 
     def _rows(
@@ -250,8 +268,9 @@ class Shard:
         one of DAMAGED
             If they are not.
         """
-        groups = range(self._file.num_row_groups) if group is None else [group]
-        count = sum(self._file.metadata.row_group(k).num_rows for k in groups)
+        footer = self._file.footer
+        groups = range(footer.num_row_groups) if group is None else [group]
+        count = sum(footer.row_group(k).num_rows for k in groups)
         if count != int(wanted["networks"]):
             raise ValueError(f"has {count} rows")
         own = self._schema
@@ -262,9 +281,11 @@ class Shard:
             raise ValueError(f"lacks the columns {missing}")
         return read_groups(self._file, groups, columns).replace_schema_metadata(None)
 
-    @cached_property
+    @property
     def _file(self) -> ParquetFile:
-        return parquet_file(self.content)
+        if self._opened is None:
+            raise ValueError("is no Parquet file")
+        return self._opened
 
     @cached_property
     def _schema(self) -> pa.Schema:
@@ -272,7 +293,7 @@ class Shard:
 
     @cached_property
     def _said(self) -> dict[str, Any]:
-        return _decoded(self._file.schema_arrow.metadata or {})
+        return _decoded(self._file.metadata)
 
     @cached_property
     def _listed(self) -> dict[int, tuple[int, dict[str, Any]]]:

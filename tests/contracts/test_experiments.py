@@ -144,7 +144,8 @@ def test_a_shard_reads_back_equal(one: Experiment, tmp_path: Path) -> None:
     content = output.files.read(shard_name(block))
     own = with_extent(identity(block, output.sweep.provenance(block.cell)), block.cell.extent())
     assert content is not None
-    read = Shard(content).block(own)
+    with Shard.of(content) as shard:
+        read = shard.block(own)
     assert read is not None
     assert read.equals(
         one.do(BlockTask(block, output.sweep.provenance(block.cell), "x"), Files.at(tmp_path / "x"))

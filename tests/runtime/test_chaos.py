@@ -28,6 +28,7 @@ NODES = 3
 KILLS = 12  # then the sweep is left alone
 PAUSE = 1.5, 4.0  # seconds between two
 LIMIT = 900.0  # seconds of a test
+WORKER_SECONDS = 30.0  # to wait for one that does a block
 
 COMMON = {"version": 1, "seed": 20200212}
 SPECS: dict[str, dict[str, Any]] = {
@@ -162,9 +163,11 @@ def kill_something(
     """Kill one of what there is; which kind it was."""
     kind = chance.choice(["worker", "worker", "node", "driver"])
     if kind == "worker":
-        workers = busy_workers(os.getpid())
-        if not workers:
-            return []
+        end = time.monotonic() + WORKER_SECONDS
+        while not (workers := busy_workers(os.getpid())):  # blocks are short, starting is not
+            if time.monotonic() > end or driver.poll() is not None:
+                return []
+            time.sleep(0.02)
         os.kill(chance.choice(workers), signal.SIGKILL)
     elif kind == "node":
         cluster.remove_node(nodes.pop(chance.randrange(len(nodes))), allow_graceful=False)

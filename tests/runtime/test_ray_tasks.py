@@ -255,7 +255,8 @@ def test_many_short_blocks_through_ray(tmp_path: Path, monkeypatch: pytest.Monke
     for task in work:
         content = files.read(shard_name(task.block))
         assert content is not None
-        assert Shard(content).block(identity(task.block, PROVENANCE)) is not None
+        with Shard.of(content) as shard:
+            assert shard.block(identity(task.block, PROVENANCE)) is not None
 
 
 # Workers import a copy of the package, from which a module disappears once the driver has it.

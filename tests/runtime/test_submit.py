@@ -82,7 +82,10 @@ def is_whole(task: BlockTask) -> bool:
     """Whether the shard of a block is there, and is what it should be."""
     content = Files.at(task.out).read(shard_name(task.block))
     wanted = identity(task.block, task.provenance)
-    return content is not None and Shard(content).block(wanted) is not None
+    if content is None:
+        return False
+    with Shard.of(content) as shard:
+        return shard.block(wanted) is not None
 
 
 def indices(results: list[BlockResult], kind: type = object) -> list[int]:

@@ -20,13 +20,14 @@ from mcrelu.errors import ForeignOutputError, ResourceError, UserError
 from mcrelu.store.contents import CELLS_FILE, Contents
 from mcrelu.store.files import Files
 from mcrelu.store.inventory import identity_in, verified_rows
-from mcrelu.store.manifest import Manifest, _name
+from mcrelu.store.manifest import MOST_UNPACKED, Entry, Manifest, ManifestWriter, _name
 from mcrelu.store.npz import DAMAGED, arrays_in
 from mcrelu.store.output import Output
 from mcrelu.store.parquet import parquet_of, table_of
 from mcrelu.store.reduce import reduce, written_tables
 from mcrelu.store.shards import Shard, publish_merged, shard_content
 from mcrelu.sweep.cell import digest
+from mcrelu.sweep.sweep import MAX_BLOCKS
 from mcrelu.verify.archive import read_arrays
 
 SWEEP = sweep()
@@ -53,7 +54,8 @@ def first_shard(out: Path) -> Path:
 
 
 def rows_of(content: bytes, output: Output) -> pa.Table | None:
-    return verified_rows(output.contents, output.cells[0], 0, Shard(content))
+    with Shard.of(content) as shard:
+        return verified_rows(output.contents, output.cells[0], 0, shard)
 
 
 def repeated(table: pa.Table, times: int) -> pa.Table:
@@ -147,6 +149,23 @@ class TestManifest:
         (out / "manifest" / _name(10**13, content)).write_bytes(content)
         assert Manifest.read(Files.at(out)).passed_over == 1
         assert opened(out).missing() == []
+
+    def test_as_many_as_there_may_be_are_read(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        count = 10**4
+        monkeypatch.setattr(
+            "mcrelu.store.manifest.MOST_UNPACKED", MOST_UNPACKED * count // MAX_BLOCKS
+        )
+        writer = ManifestWriter(Files.at(tmp_path))
+        cell, rng = SWEEP.cells[0].id, np.random.default_rng(1)
+        for block in range(count):
+            extent = '{"epochs":1000000}'
+            writer.add(Entry(cell, block, 10, extent, 5000, rng.bytes(8).hex(), {"k": block % 10}))
+        writer.flush()
+        assert len(Manifest.read(Files.at(tmp_path)).of_cell(cell).block) == count
+        monkeypatch.setattr("mcrelu.store.manifest.MOST_UNPACKED", 60 * count)
+        assert Manifest.read(Files.at(tmp_path)).passed_over == 1
 
     def test_counts_that_cannot_be(self, out: Path) -> None:
         (segment,) = (out / "manifest").iterdir()

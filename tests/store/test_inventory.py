@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 
@@ -249,7 +250,7 @@ def test_a_merged_file_is_read_and_parsed_once(
     compact(done)
     parsed: list[bytes] = []
 
-    def noting(content: bytes) -> ParquetFile:
+    def noting(content: bytes) -> AbstractContextManager[ParquetFile]:
         parsed.append(content)
         return parquet_file(content)
 

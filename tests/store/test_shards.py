@@ -70,7 +70,10 @@ def read_shard(files: Files, block: Block = BLOCK) -> pa.Table | None:
     """The rows in the shard of a block, None if it is not good."""
     content = files.read(shard_name(block))
     wanted = with_extent(identity(block, PROVENANCE), block.cell.extent())
-    return None if content is None else Shard(content).block(wanted)
+    if content is None:
+        return None
+    with Shard.of(content) as shard:
+        return shard.block(wanted)
 
 
 def inventory(files: Files, contents: Contents = CONTENTS) -> CellInventory:
@@ -131,7 +134,8 @@ def test_metadata_says_what_it_is(files: Files) -> None:
         "mcrelu.block_size": "10",
     }
     said = {key.removeprefix("mcrelu."): value for key, value in named.items()}
-    assert Shard(raw(files)).metadata() == said | {"digest": digest(rows)}
+    with Shard.of(raw(files)) as shard:
+        assert shard.metadata() == said | {"digest": digest(rows)}
 
 
 def test_publishing_says_what_lies_there(files: Files) -> None:
