@@ -82,7 +82,7 @@ def serve(latency: float, told: Connection) -> None:
     import boto3
     from moto.server import ThreadedMotoServer
 
-    logging.getLogger("werkzeug").setLevel(logging.ERROR)  # else a line per request
+    logging.getLogger("werkzeug").setLevel(logging.CRITICAL)  # else a line per request
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     url = "http://{}:{}".format(*server.get_host_and_port())
