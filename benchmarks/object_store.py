@@ -26,6 +26,7 @@ from typing import Any
 
 from benchmarks.blocks_per_second import resident_mebibytes, tiny_sweep
 from mcrelu.api import Run
+from mcrelu.errors import ExitCode
 from mcrelu.runtime.progress import Silent, Tally
 from mcrelu.runtime.ray_tasks import RayExecutor
 from mcrelu.runtime.sweeping import do_sweep
@@ -245,7 +246,9 @@ def run(place: str, sweep: Sweep, workers: int, url: str | None) -> None:
         clocks.executor = Watched.embed(workers)
         return clocks.executor
 
-    do_sweep(Output.claim(files, sweep), start, clocks)
+    code = do_sweep(Output.claim(files, sweep), start, clocks)
+    if code != ExitCode.DONE:
+        raise SystemExit(f"the sweep ended otherwise: {code.name}")
     print(clocks.report(workers))
 
 
