@@ -26,6 +26,7 @@ CALM = 5  # looks at a node in a row at which it had nothing to do
 
 @pytest.mark.ray
 @pytest.mark.slow
+@pytest.mark.long
 def test_a_drained_node(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from mcrelu.runtime.ray_tasks import RayExecutor
 

@@ -111,13 +111,8 @@ def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
 
 @pytest.mark.ray
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "spec",
-    [
-        pytest.param(spec, id=name, marks=[] if name == "crossing" else [pytest.mark.long])
-        for name, spec in SPECS.items()
-    ],
-)
+@pytest.mark.long
+@pytest.mark.parametrize("spec", SPECS.values(), ids=SPECS.keys())
 def test_rows_are_those_of_an_undisturbed_run(
     spec: dict[str, Any], cluster: Any, tmp_path: Path
 ) -> None:
