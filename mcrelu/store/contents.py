@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
+from math import isfinite
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import ConfigDict, Field, TypeAdapter
@@ -24,8 +25,13 @@ FORMAT: Final = 1
 
 
 MOST_BYTES = 2**26  # of cells.json
+MOST_VALUES = 2**22  # in it: some thirty per cell; in memory each may take fifty times its bytes
 
 _STRICT = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
+
+# In parameters
+_LONGEST = 100  # characters of a text; figures name curves by them
+_LEVELS = 8  # of lists and mappings
 
 # What names folders, is shown, or sizes arrays is held to what we write.
 Id = Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
@@ -43,9 +49,9 @@ class StoredCell:
     id: Id
     label: Word
     training: Word  # digest of what is trained, whichever engine does it
-    parameters: Mapping[str, Any]
+    parameters: dict[str, Any]
     extent: Mapping[Word, Seed]
-    block_size: Annotated[int, Field(ge=1, le=2**20)]
+    block_size: Annotated[int, Field(ge=1, le=2**16)]  # as in specs
     draws: str = ""  # digest of what the random streams depend on; older outputs do not say
 
     def draws_as(self, other: StoredCell) -> bool:
@@ -115,17 +121,24 @@ class Contents:
         ValueError
             If it is of another format, or damaged.
         """
+        if sum(map(content.count, (b",", b"[", b"{"))) > MOST_VALUES:
+            raise ValueError("too many values")
         found: Contents = _STORED.validate_json(content)
         blocks = sum(found.block_count(cell) for cell in found.cells)
         if blocks > MAX_BLOCKS:
             raise ValueError(f"{blocks} blocks")
-        if not is_plain([asdict(cell) for cell in found.cells]):
+        if not all(is_plain([cell.draws, cell.parameters]) for cell in found.cells):
             raise ValueError("names or parameters with other characters than ours")
+        if not all(_is_sane(cell.parameters) for cell in found.cells):
+            raise ValueError("parameters with numbers, texts or levels beyond ours")
         if len({cell.id for cell in found.cells}) < len(found.cells):
             raise ValueError("a cell stands twice")
         for cell in found.cells:
-            if digest(dict(cell.parameters)) != cell.id:
+            if digest(cell.parameters) != cell.id:
                 raise ValueError(f"cell {cell.id} has other parameters")
+            engine, semantics = (cell.parameters.get(name) for name in ("engine", "semantics"))
+            if not isinstance(engine, str) or type(semantics) is not int:
+                raise ValueError(f"cell {cell.id} is done by no engine")
         return found
 
     def to_json(self) -> dict[str, Any]:
@@ -146,3 +159,22 @@ class Contents:
 
 
 _STORED = TypeAdapter(Contents)
+
+
+def _is_sane(value: Any, levels: int = _LEVELS) -> bool:
+    """Whether plain values are finite numbers, and texts and nesting as short as ours."""
+    match value:
+        case str():
+            return len(value) <= _LONGEST
+        case float():
+            return isfinite(value)
+        case int():
+            return -(2**63) <= value < 2**63
+        case dict():
+            return bool(levels) and all(
+                _is_sane(key, levels) and _is_sane(inner, levels - 1)
+                for key, inner in value.items()
+            )
+        case list():
+            return bool(levels) and all(_is_sane(inner, levels - 1) for inner in value)
+    return value is None

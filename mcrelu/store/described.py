@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import pyarrow as pa
 
-from mcrelu.experiments.base import Tables, experiment
+from mcrelu.experiments.base import CELLS, Experiment, Tables, experiment
 from mcrelu.store.contents import Contents, StoredCell
 
 
@@ -19,7 +19,41 @@ def parameters_of(contents: Contents) -> Tables:
     ValueError, KeyError, TypeError, AttributeError, OverflowError, pyarrow.ArrowException
         If cells have not the parameters of their experiment.
     """
-    return experiment(contents.experiment).tables(_WithoutRows(contents.cells))
+    known = experiment(contents.experiment)
+    tables = known.tables(_WithoutRows(contents.cells))
+    table = tables[CELLS]
+    for name in table.column_names:
+        kind = (known.schema if name in known.schema.names else table.schema).field(name).type
+        if not all(map(_test_of(kind), _values(contents.cells, table, name, known))):
+            raise ValueError(f"{name} is of another kind")
+    return tables
+
+
+def _values(
+    cells: Iterable[StoredCell], table: pa.Table, name: str, known: Experiment
+) -> Iterator[Any]:
+    """What there is of a parameter, in the cell table and in what cells say of themselves.
+
+    Columns of points that rows lack are made of parameters that may look otherwise.
+    """
+    if name in known.point_columns:
+        yield from table[name].to_pylist()
+    if name in known.schema.names or name not in known.point_columns:
+        for cell in cells:
+            given = {**cell.parameters, **cell.extent}
+            if name in given:
+                yield given[name]
+
+
+def _test_of(kind: pa.DataType) -> Callable[[Any], bool]:
+    """Whether a parameter is of the kind of its column, and if it is a whole number, a size."""
+    if pa.types.is_string(kind):
+        return lambda value: isinstance(value, str)
+    if pa.types.is_boolean(kind):
+        return lambda value: isinstance(value, bool)
+    if pa.types.is_integer(kind):
+        return lambda value: type(value) is int and 0 < value < 2**32
+    return lambda value: type(value) in (int, float)
 
 
 class _WithoutRows:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -14,6 +14,7 @@ from mcrelu.store.contents import CELLS_FILE, MOST_BYTES, Contents, StoredCell
 from mcrelu.store.described import parameters_of
 from mcrelu.store.files import Files
 from mcrelu.store.shards import SHARDS
+from mcrelu.sweep.messages import MOST_PROBLEMS, cut
 from mcrelu.sweep.reading import MOST_BYTES as MOST_SPEC_BYTES
 from mcrelu.sweep.sweep import Sweep
 
@@ -81,16 +82,23 @@ def refuse_contradictions(files: Files, old: Contents, new: Contents) -> None:
     differences = conflicts(old, new)
     if differences:
         raise ForeignOutputError(
-            f"{files.shown} belongs to another spec: {'; '.join(differences)}. "
+            f"{files.shown} belongs to another spec: {_few(differences)}. "
             "Choose another --out, or only add cells, networks or epochs"
         )
     changes = program_changes(old, new)
     if changes:
         raise ForeignOutputError(
             f"{files.shown} was begun by mcrelu {old.program}, and this program would give other "
-            f"rows: {'; '.join(changes)}. Go on with the versions that began it, or choose "
+            f"rows: {_few(changes)}. Go on with the versions that began it, or choose "
             "another --out"
         )
+
+
+def _few(differences: Sequence[str]) -> str:
+    """The first few, in one line that can be read."""
+    more = len(differences) - MOST_PROBLEMS
+    shown = [cut(one) for one in differences[:MOST_PROBLEMS]]
+    return "; ".join([*shown, f"and {more} more"] if more > 0 else shown)
 
 
 def conflicts(old: Contents, new: Contents) -> list[str]:
@@ -143,9 +151,9 @@ def _asked_for(parameters: Mapping[str, Any]) -> dict[str, Any]:
 
 def _shrinkage(before: Mapping[str, int], after: Mapping[str, int]) -> list[str]:
     return [
-        f"{key}: {value} there, {after[key]} here"
+        f"{key}: {value} there, {after.get(key)} here"
         for key, value in before.items()
-        if after[key] < value
+        if after.get(key, -1) < value
     ]
 
 

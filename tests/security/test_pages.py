@@ -375,9 +375,13 @@ print(int(peak.split()[1]) * 1024)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("forge", [packed_page, long_dictionary])
-def test_memory(out: Path, tmp_path: Path, forge: Callable[[bytes], bytes]) -> None:
-    """Whatever reads shards, in an output whose manifest is lost."""
+@pytest.mark.parametrize(
+    ("forge", "command", "code"), [(packed_page, "status", 0), (long_dictionary, "check", 1)]
+)
+def test_memory(
+    out: Path, tmp_path: Path, forge: Callable[[bytes], bytes], command: str, code: int
+) -> None:
+    """Of an output whose manifest is lost, so that every shard is read."""
     forged = Path(shutil.copytree(out, tmp_path / "out"))
     shutil.rmtree(forged / "manifest")
     shard = min((forged / "shards").rglob("*.parquet"))
@@ -387,11 +391,10 @@ def test_memory(out: Path, tmp_path: Path, forge: Callable[[bytes], bytes]) -> N
     plainly = [sys.executable, "-c", _PLAINLY, str(shard)]
     taken = subprocess.run(plainly, capture_output=True, text=True, check=True)
     assert int(taken.stdout) > 2 * PEAK_BYTES  # else this would show nothing
-    for command, code in (("status", 0), ("reduce", 0), ("check", 1)):
-        ended = mcrelu(command, forged)
-        assert ended.code == code, ended.text
-        assert ended.peak < PEAK_BYTES
-        assert "000000.parquet" in ended.text or "damaged" in ended.text
+    ended = mcrelu(command, forged)
+    assert ended.code == code, ended.text
+    assert ended.peak < PEAK_BYTES
+    assert "000000.parquet" in ended.text or "damaged files  1" in ended.text
 
 
 def long_footer(content: bytes) -> bytes:
@@ -412,9 +415,9 @@ def test_memory_of_footers(out: Path, tmp_path: Path) -> None:
     shards = sorted((forged / "shards").rglob("*.parquet"))
     assert len(shards) == 3
     content = long_footer(shards[0].read_bytes())
-    for number, shard in enumerate(shards, 1):
+    for shard in shards:
         shard.write_bytes(content)
-        ended = mcrelu("status", forged)
-        assert ended.code == 0, ended.text
-        assert f"damaged files  {number}" in ended.text
-        assert 2 * PEAK_BYTES < ended.peak < 3 * PEAK_BYTES
+    ended = mcrelu("status", forged)
+    assert ended.code == 0, ended.text
+    assert "damaged files  3" in ended.text
+    assert 2 * PEAK_BYTES < ended.peak < 3 * PEAK_BYTES

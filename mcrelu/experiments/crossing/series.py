@@ -84,7 +84,7 @@ def plain(label: str) -> str:
 
 def label_of(setting: Setting) -> str:
     """What tells a series from others, in a legend."""
-    parts = [_OPTIMIZERS[setting.optimizer]]
+    parts = [_OPTIMIZERS.get(setting.optimizer, setting.optimizer)]
     if "early_stopping" in setting.stop:
         parts.append("early stopping")
     if setting.step_rule != "inv_lambda_max":

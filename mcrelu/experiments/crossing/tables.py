@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping
+from operator import index
 from typing import Any
 
 import numpy as np
@@ -198,9 +199,9 @@ def _unlike_the_paper(parameters: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "data": STANDARD if data is None else describe_points(data["points"], data["digest"]),
         "samples": str(SampleRule(**parameters.get("samples", {}))),
-        "minibatch": parameters.get("minibatch", MINIBATCH),
-        "input_scale": scales.input,
-        "output_scale": scales.output,
+        "minibatch": index(parameters.get("minibatch", MINIBATCH)),
+        "input_scale": float(scales.input),
+        "output_scale": float(scales.output),
     }
 
 

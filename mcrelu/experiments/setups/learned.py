@@ -26,6 +26,9 @@ NETWORKS = 11
 SEED = 5
 REACH = 1.4  # x from -REACH to REACH
 _ENGINE = "piecewise"
+# What a figure may take: tables of others may say anything. The paper's visits 2^21 points.
+_MOST_BYTES = 2**28
+_MOST_VISITS = 2**25  # of points by steps
 
 
 class Learned(NamedTuple):
@@ -39,7 +42,16 @@ class Learned(NamedTuple):
 
 def shown_rows(best: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     """The configurations whose functions are drawn, of the rows with the best rates."""
-    return [row for row in best if row["data"] == DATA and row["bias_init"] in BIASES]
+    named = (row for row in best if row["data"] == DATA and row["bias_init"] in BIASES)
+    return [row for row in named if _takes_little(row)]
+
+
+def _takes_little(row: Mapping[str, Any]) -> bool:
+    """Whether the networks of a configuration are trained in moments, if they can be at all."""
+    if min(row["width"], row["batch"], row["epochs"], row["train_points"] - 1) < 1:
+        return False
+    cell = _cell_of(row)
+    return cell.memory(NETWORKS) <= _MOST_BYTES and cell.steps * cell.batch <= _MOST_VISITS
 
 
 def learned(row: Mapping[str, Any]) -> Learned:

@@ -21,7 +21,12 @@ from mcrelu.experiments.base import (
     Source,
     Tables,
 )
-from mcrelu.experiments.setups.paper import MEASURES, Setting
+from mcrelu.experiments.setups.paper import (
+    MEASURES,
+    OPTIMIZERS,
+    PARAMETRIZATIONS,
+    Setting,
+)
 from mcrelu.experiments.setups.schema import METRICS
 from mcrelu.experiments.setups.search import GROUP, best_rows, group_of, on_edge
 from mcrelu.types import Floats
@@ -101,6 +106,10 @@ def setting_of(row: Mapping[str, Any], measure: str) -> Setting:
 
 def _cell_row(reader: BlockReader, cell: CellRecord) -> dict[str, Any]:
     parameters = cell.parameters
+    if not (
+        parameters["parametrization"] in PARAMETRIZATIONS and parameters["optimizer"] in OPTIMIZERS
+    ):
+        raise ValueError(f"cell {cell.id} is trained in a way without a name here")
     blocks = list(reader.sample(cell, [*_COLUMNS, "diverged_by"]))
     rows = pa.concat_tables(blocks) if blocks else None
     n = rows.num_rows if rows is not None else 0

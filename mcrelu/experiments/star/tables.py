@@ -7,8 +7,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from mcrelu.engines.r_d.protocol import LOSS_EVERY
+from mcrelu.errors import ForeignOutputError
 from mcrelu.experiments.base import (
     CELLS,
     BlockReader,
@@ -114,7 +116,7 @@ class _Networks(NamedTuple):
         return cls(
             loss=rows["loss"].to_numpy(),
             threshold=rows["threshold"].to_numpy(),
-            losses=_matrix(rows["losses"], epochs),
+            losses=_matrix(rows["losses"], epochs, cell),
             first={event: rows[name].drop_null().to_numpy() for event, name in EVENTS.items()},
         )
 
@@ -201,8 +203,20 @@ _PROGRESS = pa.schema(
 )
 
 
-def _matrix(losses: pa.ChunkedArray, epochs: int) -> Floats:
-    """Lists of equal length as (m, epochs)."""
+def _matrix(losses: pa.ChunkedArray, epochs: int, cell: CellRecord) -> Floats:
+    """Lists of equal length as (m, epochs).
+
+    Raises
+    ------
+    ForeignOutputError
+        If they are of another length.
+    """
+    lengths = pc.list_value_length(losses)
+    if not pc.all(pc.equal(lengths, epochs)).as_py():
+        raise ForeignOutputError(
+            f"cell {cell.id}: rows do not have the losses of its {cell.extent['epochs']} epochs, "
+            "so the output is damaged; run its spec with another --out"
+        )
     parts = [chunk.flatten().to_numpy(zero_copy_only=False) for chunk in losses.chunks]
     return np.concatenate(parts).reshape(len(losses), epochs)
 
