@@ -82,7 +82,7 @@ def do_sweep(
             work = work_of(output.sweep, inventory, newest_epochs(output.files))
         else:
             work = OneBlock(only, inventory)
-        company = Company(work, manifest, held.joins)
+        company = Company(work, manifest, inventory.cells, held.joins)
         session = _Session(output, held, work, company, inventory, display or Silent())
         try:
             return session.run(start_executor) if work.something() else session.finish_idle()

@@ -10,7 +10,8 @@ from small_sweeps import inventory_of, output, sweep
 from mcrelu.runtime.company import Company
 from mcrelu.runtime.task import BlockDone
 from mcrelu.runtime.work import Work, work_of
-from mcrelu.store.manifest import ManifestWriter
+from mcrelu.store.inventory import extent_text
+from mcrelu.store.manifest import Entry, ManifestWriter
 from mcrelu.store.output import Output
 from mcrelu.store.shards import Published
 from mcrelu.sweep.cell import Block
@@ -29,9 +30,10 @@ class Run:
     """A run that does a block at a time, and looks at the others' now and then."""
 
     def __init__(self, shared: Output, wanted: Sweep, joined: bool) -> None:
-        self.work: Work = work_of(wanted, inventory_of(wanted))
+        there = inventory_of(wanted)
+        self.work: Work = work_of(wanted, there)
         self._manifest = ManifestWriter(shared.files)
-        self.company = Company(self.work, self._manifest, joined)
+        self.company = Company(self.work, self._manifest, there.cells, joined)
         self.did: list[tuple[str, int]] = []
         self.over = False
 
@@ -109,3 +111,43 @@ def test_fewer_networks_of_a_block_are_not_the_block(tmp_path: Path) -> None:
     while not many.over:
         many.step()
     assert sorted(index for _, index in many.did) == [1, 2, 3]
+
+
+WRONG: list[dict[str, int]] = [{}, {"k": -1}, {"k": 11}, {"networks": 3}]
+
+
+@pytest.mark.parametrize("summary", WRONG, ids=str)
+def test_counts_that_cannot_be_are_passed_over(summary: dict[str, int], tmp_path: Path) -> None:
+    """Who else writes into the output may be another program, or no program of ours."""
+    wanted = sweep(networks=30)
+    shared = output(tmp_path, wanted)
+    run = Run(shared, wanted, joined=False)
+    (cell,) = wanted.cells
+    stranger = ManifestWriter(shared.files)
+    for index in range(3):
+        extent = extent_text(cell.extent())
+        stranger.add(Entry(cell.id, index, 10, extent, 100, "0123456789abcdef", summary))
+    stranger.flush()
+    run.company.look()
+    while not run.over:
+        run.step()
+    assert len(run.did) == 3
+    assert run.work.tally.blocks_done == 3
+
+
+def test_what_is_done_or_unknown_is_not_remembered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Segments that others merged have all entries again, those of this run among them."""
+    run = alone(tmp_path, FIXED)
+    shared = output(tmp_path, FIXED)
+    late = Run(shared, FIXED, joined=True)
+    late.did = [(block.cell.id, block.index) for block in iter(late.company.next, None)]
+    monkeypatch.setattr("mcrelu.store.manifest.MOST_SEGMENTS", 2)
+    stranger = ManifestWriter(shared.files)
+    for cell, block in (("0" * 16, 3), (run.did[0][0], 10**6)):
+        stranger.add(Entry(cell, block, 10, "{}", 100, "0123456789abcdef", {"k": 1}))
+    stranger.flush()
+    late.company.look()
+    assert len(late.did) == 200
+    assert not late.company._found
