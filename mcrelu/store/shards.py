@@ -274,7 +274,7 @@ class Shard:
         if count != int(wanted["networks"]):
             raise ValueError(f"has {count} rows")
         own = self._schema
-        if (schema is not None and own != schema) or not all(_is_plain(one.type) for one in own):
+        if schema is not None and own != schema:
             raise ValueError("has other columns")
         missing = set(columns or ()).difference(own.names)
         if missing:
@@ -307,13 +307,6 @@ class Shard:
             return None, self._said
         group, own = self._listed[index]
         return group, {**self._said, **own}
-
-
-def _is_plain(kind: pa.DataType) -> bool:
-    """Whether values are of a kind that rows have: numbers, texts, lists of numbers."""
-    if pa.types.is_list(kind):
-        return bool(pa.types.is_primitive(kind.value_type))
-    return bool(pa.types.is_primitive(kind) or pa.types.is_string(kind))
 
 
 def with_seconds(own: Identity, seconds: float) -> Identity:
