@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections import deque
 from collections.abc import Collection
 from dataclasses import replace
 from typing import Any
@@ -18,9 +20,12 @@ from mcrelu.runtime.submit import Event, SystemFaultError
 from mcrelu.runtime.task import BlockResult
 from mcrelu.runtime.warmup import warm_attempt
 
-Handle = ObjectRef[BlockResult]
-
 READY_SECONDS = 120.0  # for the first actor: its process starts and imports torch
+ON_DEMAND_SECONDS = 1800.0  # for the first actor where a machine has to come first
+
+# What a head says of GPUs that are not there and come on demand: Ray does not tell of those
+# (`ray start --head --resources='{"gpus_on_demand": 4}'`, resources in cluster.yaml).
+GPUS_ON_DEMAND = "gpus_on_demand"
 
 
 # Never restarted by Ray: a restart would wait for resources that may be gone for good.
@@ -44,30 +49,46 @@ class _DeviceOwner:
         return result
 
 
+class Handle:
+    """An attempt at a block; it waits for an actor at first."""
+
+    def __init__(self, task: BlockTask, number: int) -> None:
+        self.task, self.number = task, number
+        self.actor: Any = None
+        self.reference: ObjectRef[BlockResult] | None = None
+
+
 class ActorExecutor:
     """Blocks on actors, one at a time each; dead actors are replaced as long as there is a device.
 
-    An actor counts once it has its device: others on the cluster may hold some for long. Ray's own
-    ActorPool drops what it has queued when its actors die, so this keeps its own books.
+    An actor counts once it has its device: others on the cluster may hold some for long. As many
+    blocks again wait for actors, and for each of these an actor that has no device yet, which is
+    what makes a cluster grow. Ray's own ActorPool drops what it has queued when its actors die, so
+    this keeps its own books.
     """
 
     name = "ray"
 
     def __init__(self, wish: str, protected: bool = True) -> None:
         self._protected = protected
-        self._gpus = wish != "cpu" and ray_cluster.count("GPU") >= 1
+        to_come = ray_cluster.count(GPUS_ON_DEMAND) if wish != "cpu" else 0.0
+        self._gpus = wish != "cpu" and ray_cluster.count("GPU") + to_come >= 1
         if wish == "cuda" and not self._gpus:
             raise ResourceError(
                 "device = 'cuda': the cluster has no GPU; add a node with one, "
                 "or use device auto or cpu"
             )
         self._wish = wish if self._gpus else "cpu"
+        self._waiting: deque[Handle] = deque()
         self._starting: dict[Any, Any] = {}  # actors by the reference to their device
         self._idle: list[Any] = []
-        self._busy: dict[Handle, Any] = {}
+        self._busy: dict[ObjectRef[BlockResult], Handle] = {}
         self._unusable = 0  # devices whose actors could not use them
-        self._refill()
-        self._device = self._first_device()
+        self._device: str | None = None  # of the first actor that had one
+        self._began = time.monotonic()
+        self._follow()
+        if self._starting and not to_come:
+            self._device = self._first_device()
 
     @classmethod
     def embed(cls, wish: str, workers: int | None = None) -> ActorExecutor:
@@ -91,15 +112,21 @@ class ActorExecutor:
 
     def describe(self) -> str:
         """Where blocks are done."""
-        kind = "GPU" if self._gpus else "CPU"
-        actors = f"{self._wanted()} actors with a {kind} each, training on {self._device}"
-        return f"on Ray, {actors}{ray_cluster.warning(self._protected)}"
+        actors = f"{self._devices()} actors with a {self._kind} each"
+        where = f"training on {self._device}" if self._device else "more as machines come"
+        return f"on Ray, {actors}, {where}{ray_cluster.warning(self._protected)}"
 
     def capacity(self) -> int:
-        """One block per actor with a device; replaces the dead, and follows the cluster."""
-        self._refill()
+        """Two blocks per actor with a device.
+
+        Raises
+        ------
+        ResourceError
+            If no actor can use its device, or no device came in time.
+        """
         self._welcome()
-        return len(self._idle) + len(self._busy)
+        self._dispatch()
+        return 2 * self.workers()
 
     def workers(self) -> int:
         """Actors with a device."""
@@ -110,15 +137,24 @@ class ActorExecutor:
         return ray_cluster.node_memory()
 
     def submit(self, task: BlockTask, number: int) -> Handle:
-        """Hand a block to an actor that has none; where there is no such actor, to one to come."""
-        actor = self._idle.pop() if self._idle else self._next_to_come()
-        handle: Handle = actor.do.remote(task, number)
-        self._busy[handle] = actor
+        """Have a block done by the next actor that is free."""
+        handle = Handle(task, number)
+        self._waiting.append(handle)
+        self._dispatch()
         return handle
 
     def wait(self, handles: Collection[Handle], seconds: float) -> list[Handle]:
-        """Finished blocks, waiting for the first at most so long."""
-        return all_ready(handles, seconds)
+        """Finished blocks, waiting for the first at most so long.
+
+        Before, when it is known what waits: replaces dead actors, and follows the cluster.
+        """
+        self._follow()
+        asked = [one.reference for one in handles if one.reference is not None]
+        if asked:
+            ready = set(all_ready(asked, seconds))
+            return [one for one in handles if one.reference in ready]
+        all_ready(self._starting, seconds)
+        return []
 
     def result(self, handle: Handle) -> BlockResult:
         """What the actor returned; after a death all that are idle are let go.
@@ -132,15 +168,17 @@ class ActorExecutor:
         ResourceError
             If actors cannot import what they are to run.
         """
-        actor = self._busy.pop(handle)
+        assert handle.reference is not None
+        del self._busy[handle.reference]
         try:
-            result: BlockResult = fetch(handle)
+            result: BlockResult = fetch(handle.reference)
         except SystemFaultError:
-            for suspect in (actor, *self._idle):
+            for suspect in (handle.actor, *self._idle):
                 ray.kill(suspect)
             self._idle.clear()
             raise
-        self._idle.append(actor)
+        self._idle.append(handle.actor)
+        self._dispatch()
         return result
 
     def hear(self, event: Event, task: BlockTask) -> None:
@@ -150,20 +188,47 @@ class ActorExecutor:
     def cancel(self, handles: Collection[Handle]) -> None:
         """Kill the actors of blocks in flight; shards and checkpoints are written whole."""
         for handle in handles:
-            ray.kill(self._busy.pop(handle))
+            if handle.reference is None:
+                self._waiting.remove(handle)
+            else:
+                del self._busy[handle.reference]
+                ray.kill(handle.actor)
 
     def close(self) -> None:
         """Let all actors go and leave the cluster; an embedded one ends."""
-        for actor in (*self._starting.values(), *self._idle, *self._busy.values()):
+        busy = (handle.actor for handle in self._busy.values())
+        for actor in (*self._starting.values(), *self._idle, *busy):
             ray.kill(actor)
         ray_cluster.leave()
 
-    def _wanted(self) -> int:
-        return int(ray_cluster.count("GPU" if self._gpus else "CPU")) - self._unusable
+    @property
+    def _kind(self) -> str:
+        return "GPU" if self._gpus else "CPU"
 
-    def _refill(self) -> None:
-        while len(self._starting) + len(self._idle) + len(self._busy) < self._wanted():
+    def _devices(self) -> int:
+        """Devices that the cluster has now."""
+        return int(ray_cluster.count(self._kind)) - self._unusable
+
+    def _dispatch(self) -> None:
+        """Give blocks that wait to actors that are free."""
+        while self._idle and self._waiting:
+            handle, actor = self._waiting.popleft(), self._idle.pop()
+            reference = actor.do.remote(handle.task, handle.number)
+            handle.actor, handle.reference = actor, reference
+            self._busy[reference] = handle
+
+    def _follow(self) -> None:
+        """Have an actor for each device there is, and for each block that waits one to come.
+
+        So a cluster that grows on demand gets to know how many devices there is work for.
+        """
+        wanted = self._devices()
+        if not (self._unusable and self.workers()):  # else one to come may get what is of no use
+            wanted = max(wanted, self.workers() + len(self._waiting))
+        for _ in range(wanted - self.workers() - len(self._starting)):
             self._create()
+        for reference in list(self._starting)[max(0, wanted - self.workers()) :]:
+            ray.kill(self._starting.pop(reference))
 
     def _create(self) -> None:
         # Without num_cpus an actor with a GPU would hold a CPU for life, too.
@@ -178,17 +243,22 @@ class ActorExecutor:
         for reference in ready:
             actor = self._starting.pop(reference)
             try:
-                ray.get(reference)
+                device = str(ray.get(reference))
             except RayError as error:
                 ray.kill(actor)
-                self._unusable += _refused(error)
+                if _refused(error):
+                    self._unusable += 1
+                    self._require_another(error)
             else:
+                self._device = self._device or device
                 self._idle.append(actor)
+        if self._device is None and time.monotonic() > self._began + ON_DEMAND_SECONDS:
+            raise self._none_came(ON_DEMAND_SECONDS)
 
-    def _next_to_come(self) -> Any:
-        if not self._starting:
-            self._create()
-        return self._starting.pop(next(iter(self._starting)))
+    def _require_another(self, error: RayError) -> None:
+        """Raise ResourceError where a device that cannot be used was the only one."""
+        if not self.workers() and self._devices() < 1:
+            raise cannot_run(error)
 
     def _first_device(self) -> str:
         """The device of the first actor that is ready.
@@ -198,18 +268,19 @@ class ActorExecutor:
         ResourceError
             If none gets ready: all devices are taken, or torch cannot use them.
         """
-        asked = list(self._starting)
-        ready, _ = ray.wait(asked, num_returns=1, timeout=READY_SECONDS) if asked else ([], [])
+        ready, _ = ray.wait(list(self._starting), num_returns=1, timeout=READY_SECONDS)
         if not ready:
-            kind = "GPU" if self._gpus else "CPU"
-            raise ResourceError(
-                f"no free {kind} in the cluster within {READY_SECONDS:.0f} s; "
-                "wait until other jobs end, or add nodes"
-            )
+            raise self._none_came(READY_SECONDS)
         try:
             return str(ray.get(ready[0]))
         except RayError as error:
             raise cannot_run(error) from None
+
+    def _none_came(self, seconds: float) -> ResourceError:
+        return ResourceError(
+            f"no free {self._kind} in the cluster within {seconds:.0f} s; "
+            "wait until other jobs end, or add nodes"
+        )
 
 
 def _refused(error: Exception) -> bool:

@@ -98,7 +98,9 @@ class RayExecutor:
 
     def describe(self) -> str:
         """Where blocks are done."""
-        return f"on Ray, {ray_cluster.count('CPU'):g} CPUs{ray_cluster.warning(self._protected)}"
+        cpus = ray_cluster.count("CPU")
+        found = f"{cpus:g} CPUs" if cpus else "no CPUs yet"
+        return f"on Ray, {found}{ray_cluster.warning(self._protected)}"
 
     def memory(self) -> int | None:
         """Bytes that the largest node has for a block, None if larger ones may come."""

@@ -96,6 +96,14 @@ def test_all_nodes_have_the_same_environment() -> None:
         assert any("environment.sh" in command for command in read(name)["setup_commands"])
 
 
+def test_the_head_says_how_many_gpus_may_come() -> None:
+    from mcrelu.runtime.ray_actors import GPUS_ON_DEMAND
+
+    types = launched("cluster.yaml")["available_node_types"]
+    assert types["gpu"]["node_config"]["InstanceType"] == "g6.xlarge"  # which has one
+    assert types["head"]["resources"] == {"CPU": 0, GPUS_ON_DEMAND: types["gpu"]["max_workers"]}
+
+
 def test_nobody_pays_for_a_forgotten_cluster() -> None:
     config = launched("cluster.yaml")
     types = config["available_node_types"]

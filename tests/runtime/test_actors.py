@@ -76,7 +76,8 @@ def owners() -> list[int]:
 def test_one_actor_per_gpu_and_no_cpu_for_it(fake_gpus: None, tmp_path: Path) -> None:
     wanted = star_sweep(**DEEP)
     executor = ActorExecutor("auto")
-    wait_until(lambda: executor.capacity() == 2, "both actors to have a GPU")
+    wait_until(lambda: executor.capacity() == 4, "both actors to have a GPU")
+    assert executor.workers() == 2
     assert executor.describe() == "on Ray, 2 actors with a GPU each, training on cpu"
     assert ray.available_resources().get("GPU", 0) == 0
     assert ray.available_resources()["CPU"] == 2
@@ -147,18 +148,16 @@ def test_only_devices_that_are_free_get_blocks(fake_gpus: None, tmp_path: Path) 
     wanted = star_sweep(**DEEP)
     done = output(tmp_path / "out", wanted)
     executor = ActorExecutor("auto")
-    capacities: list[int] = []
-    code = do_sweep(
-        done, lambda: executor, Injector(lambda _: capacities.append(executor.capacity()))
-    )
+    workers: list[int] = []
+    code = do_sweep(done, lambda: executor, Injector(lambda _: workers.append(executor.workers())))
     assert code == ExitCode.DONE
-    assert set(capacities) == {1}
+    assert set(workers) == {1}
 
 
 def test_idle_actors_of_a_dead_node_cost_no_attempts(fake_gpus: None, tmp_path: Path) -> None:
     wanted = star_sweep(**(DEEP | {"networks": 2}))
     executor = ActorExecutor("auto")
-    wait_until(lambda: executor.capacity() == 2, "both actors to have a GPU")
+    wait_until(lambda: executor.capacity() == 4, "both actors to have a GPU")
     for pid in owners():
         os.kill(pid, signal.SIGKILL)
     done = output(tmp_path / "out", wanted)
@@ -219,14 +218,14 @@ def test_a_node_with_a_gpu_leaves_and_another_comes(
         cluster.wait_for_nodes()
         wanted = star_sweep(**DEEP)
         executors: list[ActorExecutor] = []
-        capacities: list[int] = []
+        workers: list[int] = []
 
         def start() -> ActorExecutor:
             executors.append(ActorExecutor.join("auto", cluster.address))
             return executors[0]
 
         def change(tally: Tally) -> None:
-            capacities.append(executors[0].capacity())
+            workers.append(executors[0].workers())
             if tally.blocks_done >= 1 and len(nodes) == 2:
                 cluster.remove_node(nodes.pop(), allow_graceful=False)
                 wait_until(lambda: ray.cluster_resources().get("GPU") == 1, "the node to be gone")
@@ -237,6 +236,43 @@ def test_a_node_with_a_gpu_leaves_and_another_comes(
         done = output(tmp_path / "out", wanted)
         assert do_sweep(done, start, Injector(change)) == ExitCode.DONE
         assert len(nodes) == 3
-        assert max(capacities) == 2
+        assert max(workers) == 2
         assert not (tmp_path / "out" / "errors").exists()
+        assert_same_rows(done, run_serially(tmp_path / "serial", wanted))
+
+
+def gpus_asked_for(address: str) -> int:
+    """How many GPUs Ray would have its autoscaler bring."""
+    from ray.autoscaler.v2.sdk import get_cluster_status
+
+    demand = get_cluster_status(address).resource_demands.ray_task_actor_demand
+    counts = [one for each in demand for one in each.bundles_by_count]
+    return sum(one.count for one in counts if one.bundle.get("GPU"))
+
+
+def test_blocks_that_wait_ask_for_devices(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No more than there are blocks for, and none once the last ones are being done."""
+    with cluster_of(monkeypatch, resources={ray_actors.GPUS_ON_DEMAND: 4}) as cluster:
+        wanted = star_sweep(**(DEEP | {"networks": 60}))  # 30 blocks: machines take a while
+        executors: list[ActorExecutor] = []
+        asked: list[int] = []
+        starting: list[int] = []  # actors without a device
+
+        def start() -> ActorExecutor:
+            executors.append(ActorExecutor.join("auto", cluster.address))
+            return executors[0]
+
+        def bring(tally: Tally) -> None:
+            found = gpus_asked_for(cluster.address)
+            here = int(ray.cluster_resources().get("GPU", 0))
+            asked.append(found)
+            starting.append(len(executors[0]._starting))
+            if found and here < 2:
+                cluster.add_node(num_cpus=1, num_gpus=1)
+
+        done = output(tmp_path / "out", wanted)
+        assert do_sweep(done, start, Injector(bring)) == ExitCode.DONE
+        assert next(filter(None, asked)) == 1  # for the first block
+        assert max(asked) == 2  # beside two that work
+        assert starting[-1] == 0
         assert_same_rows(done, run_serially(tmp_path / "serial", wanted))
