@@ -48,7 +48,8 @@ def shown_rows(best: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
 
 def _takes_little(row: Mapping[str, Any]) -> bool:
     """Whether the networks of a configuration are trained in moments, if they can be at all."""
-    if min(row["width"], row["batch"], row["epochs"], row["train_points"] - 1) < 1:
+    least = {"width": 1, "batch": 1, "epochs": 1, "train_points": 2}
+    if any(row[name] is None or row[name] < size for name, size in least.items()):
         return False
     cell = _cell_of(row)
     return cell.memory(NETWORKS) <= _MOST_BYTES and cell.steps * cell.batch <= _MOST_VISITS
