@@ -29,7 +29,7 @@ from mcrelu.runtime.work import work_of
 from mcrelu.store.files import Files
 from mcrelu.store.output import Output
 from mcrelu.store.reduce import reduce
-from mcrelu.store.shards import publish_shard
+from mcrelu.store.shards import publish_shard, shard_of
 from mcrelu.sweep.sweep import Sweep
 
 CHUNK = 500  # blocks that a process makes up at a time
@@ -118,7 +118,9 @@ def make_up_blocks(folder: str, spec: dict[str, object], indices: range) -> list
         losses = rng.random((3, len(status)))
         outcome = Outcome(status.astype(np.int8), 1000 + 0 * crossing, crossing, *losses)
         rows = crossing_rows(block, rng.random(len(status)), outcome)
-        shard = publish_shard(files, block, sweep.provenance(cell), rows, {"attempt": "1"})
+        shard = publish_shard(
+            files, block, shard_of(block, sweep.provenance(cell), rows, {"attempt": "1"})
+        )
         done.append(BlockDone(block, 0.0, shard, experiment_of(cell).summary(rows)))
     return done
 

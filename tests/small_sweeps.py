@@ -21,7 +21,7 @@ from mcrelu.store.files import Files
 from mcrelu.store.inventory import NOWHERE, CellInventory, Inventory
 from mcrelu.store.manifest import Entries
 from mcrelu.store.output import Output
-from mcrelu.store.shards import NO_FILES, publish_shard, shard_name
+from mcrelu.store.shards import NO_FILES, publish_shard, shard_name, shard_of
 from mcrelu.sweep.cell import Block
 from mcrelu.sweep.sweep import Sweep
 
@@ -118,7 +118,7 @@ def publish_made_up(done: Output, block: Block, status: ArrayLike | None = None)
     if status is not None:
         outcome = outcome_of(np.resize(status, block.networks))
     rows = crossing_rows(block, np.full(block.networks, 0.5), outcome)
-    publish_shard(done.files, block, done.sweep.provenance(block.cell), rows, {})
+    publish_shard(done.files, block, shard_of(block, done.sweep.provenance(block.cell), rows, {}))
 
 
 def made_up_outcome(block: Block, seed: int = 1) -> Outcome:

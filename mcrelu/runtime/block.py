@@ -20,7 +20,7 @@ from mcrelu.errors import ResourceError, UserError
 from mcrelu.experiments.base import BlockTask, experiment_of
 from mcrelu.runtime.task import BlockDone, BlockFailed, BlockResult, StoreFailed
 from mcrelu.store.files import Files
-from mcrelu.store.shards import publish_shard
+from mcrelu.store.shards import publish_shard, shard_of
 from mcrelu.sweep.cell import Block
 
 PACKAGES = ("mcrelu", "numpy", "numba", "ray", "torch")
@@ -40,9 +40,14 @@ def attempt_all(attempts: Sequence[tuple[BlockTask, int]]) -> list[BlockResult]:
 
     Forcing a file to the disk takes milliseconds of waiting, which many files share.
     """
-    with ThreadPoolExecutor(PUBLISHERS) as pool:
-        begun = [_begin(pool, task, number) for task, number in attempts]
-        return [finish() for finish in begun]
+    begun = [_begin(_publishers(), task, number) for task, number in attempts]
+    return [finish() for finish in begun]
+
+
+@cache
+def _publishers() -> ThreadPoolExecutor:
+    """One pool for the life of a worker: threads that come and go leave memory in pieces."""
+    return ThreadPoolExecutor(PUBLISHERS, "publishes")
 
 
 def _begin(pool: ThreadPoolExecutor, task: BlockTask, number: int) -> Callable[[], BlockResult]:
@@ -71,27 +76,28 @@ class _Trained(NamedTuple):
     """A block whose shard is not written yet."""
 
     task: BlockTask
-    rows: pa.Table
+    shard: pa.Buffer
+    summary: dict[str, int]
     seconds: float
-    metadata: dict[str, str]
     counts: Counts
 
 
 def _train(task: BlockTask, number: int) -> _Trained:
-    started = time.perf_counter()
+    """Do a block, up to its shard: threads that take memory from Arrow each keep some of it."""
+    started, experiment = time.perf_counter(), experiment_of(task.block.cell)
     with counting() as counts:
-        rows = experiment_of(task.block.cell).do(task, _files_at(task.out))
+        rows = experiment.do(task, _files_at(task.out))
     seconds = time.perf_counter() - started
-    return _Trained(task, rows, seconds, _metadata(task, seconds, number), counts)
+    shard = shard_of(task.block, task.provenance, rows, _metadata(task, seconds, number))
+    return _Trained(task, shard, experiment.summary(rows), seconds, counts)
 
 
 def _publish(trained: _Trained) -> BlockDone:
-    task, rows, seconds, metadata, counts = trained
-    summary = experiment_of(task.block.cell).summary(rows)
+    task, shard, summary, seconds, counts = trained
     started = time.perf_counter()
-    shard = publish_shard(_files_at(task.out), task.block, task.provenance, rows, metadata)
+    published = publish_shard(_files_at(task.out), task.block, shard)
     write_seconds = time.perf_counter() - started
-    return BlockDone(task.block, seconds, shard, summary, write_seconds, counts)
+    return BlockDone(task.block, seconds, published, summary, write_seconds, counts)
 
 
 @cache

@@ -72,5 +72,5 @@ def _counter(name: str) -> metrics.Counter:
 
 @cache
 def _write_seconds() -> metrics.Histogram:
-    text = "Seconds from having rows to having their shard in the store"
+    text = "Seconds that it takes to write a shard to the store"
     return metrics.Histogram(WRITE_SECONDS, text, WRITE_BUCKETS, (EXPERIMENT,))

@@ -138,10 +138,10 @@ def with_extent(own: Identity, extent: Mapping[str, int]) -> Identity:
     return {**own, **{name: str(value) for name, value in extent.items()}}
 
 
-def publish_shard(
-    files: Files, block: Block, provenance: Provenance, rows: pa.Table, metadata: dict[str, str]
-) -> Published:
-    """Write the shard of a block; ``metadata`` stands in it beside its identity.
+def shard_of(
+    block: Block, provenance: Provenance, rows: pa.Table, metadata: dict[str, str]
+) -> pa.Buffer:
+    """The content of a block's shard; ``metadata`` stands in it beside its identity.
 
     Raises
     ------
@@ -153,7 +153,11 @@ def publish_shard(
         raise ValueError(f"rows of {block.cell.label} do not have the schema of its experiment")
     own = with_extent(identity(block, provenance), block.cell.extent())
     known = {**metadata, **own, "digest": digest(rows)}
-    content = parquet_of(rows.replace_schema_metadata(_encoded(known)))
+    return parquet_of(rows.replace_schema_metadata(_encoded(known)))
+
+
+def publish_shard(files: Files, block: Block, content: pa.Buffer) -> Published:
+    """Write the shard of a block."""
     files.publish(shard_name(block), content)
     return Published(content.size, checksum(content))
 

@@ -25,7 +25,7 @@ from mcrelu.experiments.setups.tables import BEST, derived, points, summary
 from mcrelu.stats.comparison import LEVEL, compare
 from mcrelu.store.output import Output
 from mcrelu.store.reduce import reduce
-from mcrelu.store.shards import publish_shard
+from mcrelu.store.shards import publish_shard, shard_of
 from mcrelu.sweep.cell import Block
 from mcrelu.sweep.sweep import Sweep
 
@@ -68,7 +68,9 @@ def filled(
     output.take()
     for block in list(sweep.all_blocks())[:blocks]:
         provenance = sweep.provenance(block.cell)
-        publish_shard(output.files, block, provenance, made_up(block, diverged), {})
+        publish_shard(
+            output.files, block, shard_of(block, provenance, made_up(block, diverged), {})
+        )
     return output
 
 

@@ -22,7 +22,7 @@ from mcrelu.stats.intervals import clopper_pearson, wilson
 from mcrelu.store.output import Output
 from mcrelu.store.pooled import PooledReader
 from mcrelu.store.reduce import cell_table, reduce, written_tables
-from mcrelu.store.shards import publish_shard
+from mcrelu.store.shards import publish_shard, shard_of
 from mcrelu.sweep.sweep import Sweep
 
 SWEEP = star_sweep(epochs=2000, cells={"width": [6], "data": ["star-3"]}, networks=4, block_size=2)
@@ -41,7 +41,7 @@ def filled(folder: Path, blocks: int = 2, sweep: Sweep = SWEEP) -> Output:
         state = State(2000, (), Info(KINKS[k], CROSSINGS[k]))
         problem = Problem(NONE, NONE, NONE, np.full(2, 0.1), np.full(2, THRESHOLD))
         rows = star_rows(block, problem, np.full(2, 0.3), state, LOSSES[k, :, -1], LOSSES[k])
-        publish_shard(output.files, block, sweep.provenance(block.cell), rows, {})
+        publish_shard(output.files, block, shard_of(block, sweep.provenance(block.cell), rows, {}))
     return output
 
 

@@ -28,6 +28,7 @@ from mcrelu.store.shards import (
     identity,
     publish_shard,
     shard_name,
+    shard_of,
     with_extent,
 )
 from mcrelu.sweep.cell import Block, Cell, Provenance
@@ -56,7 +57,7 @@ def publish(
     files: Files, block: Block = BLOCK, provenance: Provenance = PROVENANCE, seed: int = 1
 ) -> pa.Table:
     rows = rows_of(block, seed)
-    publish_shard(files, block, provenance, rows, NOTES)
+    publish_shard(files, block, shard_of(block, provenance, rows, NOTES))
     return rows
 
 
@@ -139,13 +140,15 @@ def test_metadata_says_what_it_is(files: Files) -> None:
 
 
 def test_publishing_says_what_lies_there(files: Files) -> None:
-    published = publish_shard(files, BLOCK, PROVENANCE, rows_of(BLOCK), NOTES)
+    published = publish_shard(files, BLOCK, shard_of(BLOCK, PROVENANCE, rows_of(BLOCK), NOTES))
     assert published == (len(raw(files)), checksum(raw(files)))
     assert len(published.checksum) == 16
 
 
 def test_notes_cannot_change_the_identity(files: Files) -> None:
-    publish_shard(files, BLOCK, PROVENANCE, rows_of(BLOCK), {"cell": "of somebody else"})
+    publish_shard(
+        files, BLOCK, shard_of(BLOCK, PROVENANCE, rows_of(BLOCK), {"cell": "of somebody else"})
+    )
     assert not is_missing(files)
 
 
@@ -324,7 +327,7 @@ OTHER_ROWS: dict[str, pa.Table] = {
 @pytest.mark.parametrize("rows", OTHER_ROWS.values(), ids=OTHER_ROWS.keys())
 def test_other_rows_are_not_published(files: Files, rows: pa.Table) -> None:
     with pytest.raises(ValueError, match="schema of its experiment"):
-        publish_shard(files, BLOCK, PROVENANCE, rows, NOTES)
+        publish_shard(files, BLOCK, shard_of(BLOCK, PROVENANCE, rows, NOTES))
     assert files.read(shard_name(BLOCK)) is None
 
 
