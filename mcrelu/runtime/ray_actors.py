@@ -10,7 +10,7 @@ from typing import Any
 
 import ray
 from ray import ObjectRef
-from ray.exceptions import RayError
+from ray.exceptions import RayActorError, RayError, RuntimeEnvSetupError
 
 from mcrelu.errors import ResourceError
 from mcrelu.experiments.base import BlockTask
@@ -246,19 +246,28 @@ class ActorExecutor:
                 device = str(ray.get(reference))
             except RayError as error:
                 ray.kill(actor)
-                if _refused(error):
-                    self._unusable += 1
-                    self._require_another(error)
+                self._learn(error)
             else:
                 self._device = self._device or device
                 self._idle.append(actor)
         if self._device is None and time.monotonic() > self._began + ON_DEMAND_SECONDS:
             raise self._none_came(ON_DEMAND_SECONDS)
 
-    def _require_another(self, error: RayError) -> None:
-        """Raise ResourceError where a device that cannot be used was the only one."""
-        if not self.workers() and self._devices() < 1:
-            raise cannot_run(error)
+    def _learn(self, error: RayError) -> None:
+        """Count a device that cannot be used; an actor that went with its node is no matter.
+
+        Raises
+        ------
+        ResourceError
+            If it was the only device, or the actor failed for another reason.
+        """
+        of_its_own = isinstance(error, RuntimeEnvSetupError) or (
+            isinstance(error, RayActorError) and error.actor_init_failed
+        )
+        self._unusable += _refused(error)
+        alone = not self.workers() and self._devices() < 1
+        if of_its_own and (alone or not _refused(error)):
+            raise cannot_run(error) from None
 
     def _first_device(self) -> str:
         """The device of the first actor that is ready.

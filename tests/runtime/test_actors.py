@@ -250,6 +250,21 @@ def gpus_asked_for(address: str) -> int:
     return sum(one.count for one in counts if one.bundle.get("GPU"))
 
 
+def test_actors_that_cannot_begin_on_demand_are_one_line(tmp_path: Path) -> None:
+    """Nobody waits for the first actor before the run begins."""
+    ray.init(
+        address="local", num_cpus=1, resources={ray_actors.GPUS_ON_DEMAND: 1}, num_gpus=1,
+        include_dashboard=False, log_to_driver=False, logging_level="ERROR",
+        runtime_env={"env_vars": {"PYTHONPATH": str(tmp_path)}},
+    )  # fmt: skip
+    (tmp_path / "torch.py").write_text("raise RuntimeError('is broken')")
+    done = output(tmp_path / "out", star_sweep(**DEEP))
+    with pytest.raises(ResourceError, match=r"workers cannot run mcrelu \(.*is broken") as caught:
+        do_sweep(done, lambda: ActorExecutor("auto"))
+    assert len(str(caught.value).splitlines()) == 1
+    assert not ray.is_initialized()
+
+
 def test_blocks_that_wait_ask_for_devices(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No more than there are blocks for, and none once the last ones are being done."""
     with cluster_of(monkeypatch, resources={ray_actors.GPUS_ON_DEMAND: 4}) as cluster:
