@@ -202,7 +202,7 @@ def _read_unknown(
         if content is None:
             return []
         whole = checksum(content)
-        with Shard.of(content) as shard:
+        with Shard.of(content) as shard, shard.turn():
             return [(entry(shard, len(content), whole, index), name) for index in by_file[number]]
 
     def entry(shard: Shard, size: int, whole: str, index: int) -> Entry | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from threading import RLock
 from typing import Any
@@ -28,8 +28,9 @@ MOST_PARTS = 2**13
 # read, one that was made for it takes hundreds of times as much.
 MOST_FOOTER = 2**23
 
-# Of footers and tables that are larger than these, one is read at a time, and footers by a thread
-# of their own: memory that a thread has freed may stay with it.
+# Of footers and tables that are larger than these, one is read at a time (and held, in a
+# :func:`turn`), and footers by a thread of their own: memory that a thread has freed may stay
+# with it.
 _LARGE_FOOTER = 2**19
 _LARGE = 2**24
 _ONE_BY_ONE = RLock()
@@ -179,7 +180,7 @@ def read_groups(
     _refuse(expected, most)
     for _, column, _ in every:
         refuse_larger_pages(file.content, column)
-    with _ONE_BY_ONE if expected > _LARGE else nullcontext():
+    with turn(expected):
         rows = file.opened.read_row_groups(list(groups), columns=columns, use_threads=False)
     _refuse(sum(map(_bytes_written_out, rows.columns)), most)
     fields = [_as_written(field) for field in rows.schema]
@@ -187,6 +188,34 @@ def read_groups(
         [_written_out(column) for column in rows.columns],
         schema=pa.schema(fields, rows.schema.metadata),
     )
+
+
+def turn(size: int) -> AbstractContextManager[object]:
+    """A context that one thread has at a time, for rows of so many bytes, if those are many."""
+    return _ONE_BY_ONE if size > _LARGE else nullcontext()
+
+
+def bytes_at_most(file: ParquetFile) -> int:
+    """What all rows of a file may take in memory, by what its footer says.
+
+    Raises
+    ------
+    one of DAMAGED
+        If the footer makes no sense.
+    """
+    kinds = [field.type for field in _plain_fields(file)]
+    groups = map(file.footer.row_group, range(file.footer.num_row_groups))
+    return sum(
+        _bytes_written_out_at_most(group, group.column(k), kind)
+        for group in groups
+        for k, kind in enumerate(kinds)
+    )
+
+
+def _bytes_written_out_at_most(group: Any, column: Any, kind: pa.DataType) -> int:
+    """What a column of a row group takes if each text is as long as all of them."""
+    expected = _bytes_expected(group, column, kind)
+    return group.num_rows * expected if pa.types.is_dictionary(kind) else expected
 
 
 def _plain_fields(file: ParquetFile) -> pa.Schema:

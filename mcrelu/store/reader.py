@@ -25,7 +25,11 @@ from mcrelu.store.inventory import (
 )
 from mcrelu.store.shards import Shard, checksum, shard_content
 
-AHEAD = 2 * READERS  # blocks that are read before they are asked for, or those of one file
+# What is read before it is asked for: files of at most so many bytes together, and so many blocks,
+# or those of one file. Of these only files whose rows take little are decoded, too.
+AHEAD = 2 * READERS
+BYTES_AHEAD = 2**26
+LITTLE = 2**23  # bytes
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -141,13 +145,22 @@ class Reader:
         Blocks in a row that share a file are read at once.
         """
 
-        def read(indices: list[int]) -> list[tuple[pa.Table, float] | None]:
+        def read(indices: list[int]) -> Iterable[tuple[pa.Table, float] | None]:
             content = shard_content(self._files, inventory.name(cell, indices[0]))
             if content is None:
                 return [None] * len(indices)
             whole = checksum(content)
             with Shard.of(content) as shard:
-                return [one(shard, whole, index) for index in indices]
+                if shard.bytes_at_most() <= LITTLE:
+                    return [one(shard, whole, index) for index in indices]
+            return when_taken(content, whole, indices)
+
+        def when_taken(
+            content: bytes, whole: str, indices: list[int]
+        ) -> Iterator[tuple[pa.Table, float] | None]:
+            with Shard.of(content) as shard:
+                for index in indices:
+                    yield one(shard, whole, index)
 
         def one(shard: Shard, whole: str, index: int) -> tuple[pa.Table, float] | None:
             place = int(inventory.place[index])
@@ -159,27 +172,35 @@ class Reader:
                 rows = rows if rows is None or columns is None else rows.select(columns)
             return None if rows is None else (rows, shard.seconds(index))
 
-        files = groupby(blocks, lambda index: int(inventory.file[index]))
+        by_file = groupby(blocks, lambda index: int(inventory.file[index]))
+        files = (
+            (int(inventory.files.bytes[number]) / BYTES_AHEAD, list(indices))
+            for number, indices in by_file
+        )
         with ThreadPoolExecutor(READERS) as pool:
-            yield from _ahead(pool, read, (list(indices) for _, indices in files))
+            yield from _ahead(pool, read, files)
 
 
 def _ahead(
-    pool: ThreadPoolExecutor, function: Callable[[list[T]], list[R]], lists: Iterable[list[T]]
+    pool: ThreadPoolExecutor,
+    function: Callable[[list[T]], Iterable[R]],
+    lists: Iterable[tuple[float, list[T]]],
 ) -> Iterator[R]:
     """What ``function`` makes of each list, item by item, in order.
 
-    It is never more than AHEAD items ahead of what is taken, except for a list that is longer.
+    It is never more than AHEAD items ahead of what is taken, nor lists whose sizes add up to more
+    than one, except for a list that is larger.
     """
-    waiting: deque[tuple[int, Future[list[R]]]] = deque()
-    ahead = 0
+    waiting: deque[tuple[float, Future[Iterable[R]]]] = deque()
+    ahead = 0.0
     try:
-        for items in lists:
-            waiting.append((len(items), pool.submit(function, items)))
-            ahead += len(items)
-            while ahead > AHEAD:
-                count, future = waiting.popleft()
-                ahead -= count
+        for size, items in lists:
+            share = max(size, len(items) / AHEAD)
+            waiting.append((share, pool.submit(function, items)))
+            ahead += share
+            while ahead > 1.0:
+                share, future = waiting.popleft()
+                ahead -= share
                 yield from future.result()
         for _, future in waiting:
             yield from future.result()

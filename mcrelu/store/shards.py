@@ -11,7 +11,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from functools import cached_property
 from math import isnan, nan
 from typing import Any, NamedTuple
@@ -24,12 +24,14 @@ from mcrelu.store.files import Files, OversizedError
 from mcrelu.store.parquet import (
     DAMAGED,
     ParquetFile,
+    bytes_at_most,
     digest,
     parquet_file,
     parquet_of,
     parquet_of_groups,
     read_groups,
     schema_of,
+    turn,
 )
 from mcrelu.sweep.cell import Block, Provenance, is_id
 from mcrelu.types import Ints
@@ -239,6 +241,17 @@ class Shard:
             return self._rows(group, wanted, schema, columns)
         except _UNREADABLE:
             return None
+
+    def turn(self) -> AbstractContextManager[object]:
+        """A context that one thread has at a time, if its rows may be large."""
+        return turn(self.bytes_at_most())
+
+    def bytes_at_most(self) -> int:
+        """What all blocks may take in memory, by what the footer says; 0 without blocks."""
+        try:
+            return bytes_at_most(self._file)
+        except _UNREADABLE:
+            return 0
 
     def seconds(self, index: int) -> float:
         """Seconds that a block took; NaN if the file does not say."""

@@ -23,6 +23,7 @@ from mcrelu.store.inventory import identity_in, verified_rows
 from mcrelu.store.manifest import MOST_UNPACKED, Entry, Manifest, ManifestWriter, _name
 from mcrelu.store.npz import DAMAGED, arrays_in
 from mcrelu.store.output import Output
+from mcrelu.store.parquet import digest as digest_of_rows
 from mcrelu.store.parquet import parquet_of, table_of
 from mcrelu.store.reduce import reduce, written_tables
 from mcrelu.store.shards import Shard, publish_merged, shard_content
@@ -415,3 +416,21 @@ class TestMemory:
     def test_of_a_golden_file(self, tmp_path: Path) -> None:
         zeros(tmp_path / "bomb.npz", "m", gibibytes=4)
         assert_refused(mcrelu("verify", tmp_path / "bomb.npz"), 2, "or of over 512 MiB")
+
+
+@pytest.mark.slow
+def test_memory_of_many_blocks_that_are_large_once_unpacked(tmp_path: Path) -> None:
+    """Each may be: 40 blocks of 40 MB, in kilobytes. Few may be in memory at a time."""
+    wanted = sweep(networks=400)
+    out = run_serially(tmp_path / "out", wanted)
+    for path in (tmp_path / "out" / "shards").rglob("*.parquet"):
+        table = pq.read_table(path, partitioning=None)
+        long = with_texts(table, 4 * 2**20)
+        known = {**table.schema.metadata, b"mcrelu.digest": digest_of_rows(long).encode()}
+        path.write_bytes(parquet_of(long.replace_schema_metadata(known)))
+    shutil.rmtree(tmp_path / "out" / "manifest")
+    assert len(list(out.sweep.all_blocks())) == 40
+    for command in ("check", "reduce"):
+        ended = mcrelu(command, tmp_path / "out")
+        assert ended.code == 0, ended.text[-2000:]
+        assert ended.peak < PEAK_BYTES
