@@ -9,6 +9,7 @@ import click
 
 from mcrelu.cli.printing import console, emit, json_option, note, set_option
 from mcrelu.errors import ExitCode, UserError
+from mcrelu.runtime.interrupts import Interrupts
 from mcrelu.sweep.sweep import Sweep
 from mcrelu.terminal import facts_table
 
@@ -53,16 +54,17 @@ def submit_command(
         emit(as_json, value, facts_table("Submitted", [*places, ("follow it", job.how_to_follow)]))
         return ExitCode.DONE
     log.print(f"job {job.id}; to stop it: {job.how_to_stop}", highlight=False, soft_wrap=True)
-    try:
-        code = submission.follow(job, _write)
-    except KeyboardInterrupt:
-        log.print(
-            f"No longer following; the job goes on. To stop it: {job.how_to_stop}; to follow it "
-            f"again: {job.how_to_follow}",
-            highlight=False,
-            soft_wrap=True,
-        )
-        code = ExitCode.INTERRUPTED
+    with Interrupts(raising=True) as interrupts:
+        try:
+            code = submission.follow(job, _write, lambda: interrupts.received is not None)
+        except KeyboardInterrupt:
+            log.print(
+                f"No longer following; the job goes on. To stop it: {job.how_to_stop}; to follow "
+                f"it again: {job.how_to_follow}",
+                highlight=False,
+                soft_wrap=True,
+            )
+            code = interrupts.exit_code
     emit(
         as_json,
         value | {"exit_code": code},

@@ -91,11 +91,15 @@ def submit(sweep: Sweep, name: str, out: str, address: str | None = None) -> Job
     return Job(id_, address)
 
 
-def follow(job: Job, write: Callable[[str], object]) -> ExitCode:
+def follow(
+    job: Job, write: Callable[[str], object], interrupted: Callable[[], bool] = lambda: False
+) -> ExitCode:
     """Write a job's log as it grows; how its run ended.
 
     Raises
     ------
+    KeyboardInterrupt
+        If ``interrupted()``: raised while a connection is made or lost, it may have been swallowed.
     ResourceError
         If the job ended before its run began, or the cluster does not answer any more.
     """
@@ -104,6 +108,8 @@ def follow(job: Job, write: Callable[[str], object]) -> ExitCode:
         client = _connected(job)
         with suppress(RuntimeError, OSError, ClientError):  # the connection was lost
             asyncio.run(log.copy(client, job.id))
+        if interrupted():
+            raise KeyboardInterrupt
         details = _details(client, job)
         if details is not None and details.status.is_terminal():
             return _end(job, details)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 import threading
 from collections.abc import AsyncIterator, Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -17,6 +19,7 @@ from test_cli import mcrelu
 
 from mcrelu.errors import ExitCode, ResourceError, UserError
 from mcrelu.runtime import submission
+from mcrelu.runtime.interrupts import Interrupts
 from mcrelu.runtime.parcel import packed
 from mcrelu.runtime.submission import Job, _end, _Log, submit
 from mcrelu.sweep.sweep import Sweep
@@ -220,3 +223,51 @@ def test_the_parcel_has_the_points_inside(tmp_path: Path) -> None:
         (package,) = environment["py_modules"]
         assert (Path(package) / "runtime" / "parcel.py").exists()
     assert not folder.exists()
+
+
+class Swallowing:
+    """A connection that is interrupted, which its libraries take for a loss."""
+
+    def __init__(self, number: signal.Signals | None) -> None:
+        self._number, self.made = number, 0
+
+    async def tail_job_logs(self, _: str) -> AsyncIterator[str]:
+        self.made += 1
+        try:
+            if self._number is not None:
+                os.kill(os.getpid(), self._number)
+            await asyncio.sleep(0.0)
+        except BaseException:  # noqa: BLE001 - as bad as can be
+            self.swallowed = True
+        raise OSError("connection lost")
+        yield ""
+
+    def get_job_info(self, _: str) -> JobDetails:
+        assert self.made < 3, "goes on for ever"
+        raise OSError("no answer")
+
+
+@pytest.mark.parametrize(
+    ("number", "code"),
+    [(signal.SIGINT, ExitCode.INTERRUPTED), (signal.SIGTERM, ExitCode.TERMINATED)],
+)
+def test_an_interrupt_that_is_swallowed_counts(
+    number: signal.Signals, code: ExitCode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connection = Swallowing(number)
+    monkeypatch.setattr(submission, "_connected", lambda _: connection)
+    monkeypatch.setattr(submission, "RECONNECT_SECONDS", 0.0)
+    with Interrupts(raising=True) as interrupts, pytest.raises(KeyboardInterrupt):
+        submission.follow(JOB, lambda _: None, lambda: interrupts.received is not None)
+    assert interrupts.exit_code == code
+    assert connection.swallowed
+    assert connection.made == 1
+
+
+def test_connections_that_are_lost_are_made_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The negative control."""
+    connection = Swallowing(None)
+    monkeypatch.setattr(submission, "_connected", lambda _: connection)
+    monkeypatch.setattr(submission, "RECONNECT_SECONDS", 0.0)
+    with pytest.raises(AssertionError, match="goes on for ever"):
+        submission.follow(JOB, lambda _: None, lambda: False)
