@@ -37,7 +37,7 @@ QUICK: dict[str, Any] = {
 # Blocks of about a second: a job can be stopped meanwhile.
 SLOW: dict[str, Any] = {
     **QUICK,
-    "networks": 160,
+    "networks": 80,
     "block_size": 4,
     "cells": {"width": [256]},
     "checks": {"interval": 1000, "maximum": 150},
