@@ -158,9 +158,15 @@ class Reader:
         def when_taken(
             content: bytes, whole: str, indices: list[int]
         ) -> Iterator[tuple[pa.Table, float] | None]:
-            with Shard.of(content) as shard:
-                for index in indices:
-                    yield one(shard, whole, index)
+            # Not within the context, which other threads may wait for (large footers).
+            left = deque(indices)
+            while left:
+                batch, size = [], 0
+                with Shard.of(content) as shard:
+                    while left and size < BYTES_AHEAD:
+                        batch.append(one(shard, whole, left.popleft()))
+                        size += 0 if batch[-1] is None else batch[-1][0].nbytes
+                yield from batch
 
         def one(shard: Shard, whole: str, index: int) -> tuple[pa.Table, float] | None:
             place = int(inventory.place[index])

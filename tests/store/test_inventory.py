@@ -330,3 +330,18 @@ def test_interrupted_compacting_loses_nothing(
     assert output(tmp_path, SMALL).missing() == []
     assert rows_of(output(tmp_path, SMALL)) == rows
     assert done.reader().damaged() == []
+
+
+def test_rows_that_are_taken_hold_up_no_other_reader(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Files with large footers are read one at a time, but not for as long as rows are used."""
+    merged = run_serially(tmp_path, SMALL)
+    compact(merged)
+    monkeypatch.setattr("mcrelu.store.parquet._LARGE_FOOTER", 0)
+    monkeypatch.setattr(reader_module, "LITTLE", 0)
+    monkeypatch.setattr(reader_module, "BYTES_AHEAD", 1)  # one block at a time
+    one, other = (merged.reader().sample(merged.cells[0], ["network"]) for _ in range(2))
+    pairs = list(zip(one, other, strict=True))
+    assert len(pairs) == len(merged.inventory().cells[merged.cells[0].id].good)
+    assert all(left.equals(right) for left, right in pairs)
