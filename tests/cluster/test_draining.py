@@ -33,7 +33,7 @@ def test_a_drained_node(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     wanted, faults = sweep(**LONGER), []
     calm, before = [0], [0]
     monkeypatch.setenv("RAY_worker_niceness", "0")  # else a busy machine has no time for blocks
-    with cluster_of(monkeypatch, _system_config=QUICK_HEALTH_CHECKS) as cluster:
+    with cluster_of(_system_config=QUICK_HEALTH_CHECKS) as cluster:
         nodes = [cluster.add_node(num_cpus=1) for _ in range(2)]
         cluster.wait_for_nodes()
         drained: list[Any] = []

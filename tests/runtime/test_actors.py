@@ -11,7 +11,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
-from clusters import QUICK_HEALTH_CHECKS, cluster_of
+from clusters import QUICK_HEALTH_CHECKS, cluster_of, joined_cluster
 from processes import Process, descendants, identified, wait_until
 from small_sweeps import assert_same_rows, output, run_serially, shard_files
 from star_sweeps import star_sweep
@@ -51,12 +51,8 @@ class Injector(Silent):
 @pytest.fixture
 def fake_gpus() -> Iterator[None]:
     """A local cluster that believes to have two GPUs."""
-    ray.init(
-        address="local", num_cpus=2, num_gpus=2, include_dashboard=False, log_to_driver=False,
-        logging_level="ERROR",
-    )  # fmt: skip
-    yield
-    ray.shutdown()
+    with joined_cluster(num_cpus=2, num_gpus=2):
+        yield
 
 
 def attempts(folder: Path, wanted: Sweep) -> list[int]:
@@ -210,10 +206,8 @@ def test_all_actors_killed_at_once(tmp_path: Path) -> None:
 # --- a cluster that changes -----------------------------------------------------------------
 
 
-def test_a_node_with_a_gpu_leaves_and_another_comes(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with cluster_of(monkeypatch, _system_config=QUICK_HEALTH_CHECKS) as cluster:
+def test_a_node_with_a_gpu_leaves_and_another_comes(tmp_path: Path) -> None:
+    with cluster_of(_system_config=QUICK_HEALTH_CHECKS) as cluster:
         nodes = [cluster.add_node(num_cpus=1, num_gpus=1) for _ in range(2)]
         cluster.wait_for_nodes()
         wanted = star_sweep(**(DEEP | {"networks": 60}))  # 30 blocks: actors take a while to begin
@@ -252,22 +246,21 @@ def gpus_asked_for(address: str) -> int:
 
 def test_actors_that_cannot_begin_on_demand_are_one_line(tmp_path: Path) -> None:
     """Nobody waits for the first actor before the run begins."""
-    ray.init(
-        address="local", num_cpus=1, resources={ray_actors.GPUS_ON_DEMAND: 1}, num_gpus=1,
-        include_dashboard=False, log_to_driver=False, logging_level="ERROR",
-        runtime_env={"env_vars": {"PYTHONPATH": str(tmp_path)}},
-    )  # fmt: skip
+    broken = {"env_vars": {"PYTHONPATH": str(tmp_path)}}
     (tmp_path / "torch.py").write_text("raise RuntimeError('is broken')")
-    done = output(tmp_path / "out", star_sweep(**DEEP))
-    with pytest.raises(ResourceError, match=r"workers cannot run mcrelu \(.*is broken") as caught:
-        do_sweep(done, lambda: ActorExecutor("auto"))
-    assert len(str(caught.value).splitlines()) == 1
-    assert not ray.is_initialized()
+    on_demand = {ray_actors.GPUS_ON_DEMAND: 1}
+    with joined_cluster(num_cpus=1, num_gpus=1, resources=on_demand, runtime_env=broken):
+        done = output(tmp_path / "out", star_sweep(**DEEP))
+        refused = r"workers cannot run mcrelu \(.*is broken"
+        with pytest.raises(ResourceError, match=refused) as caught:
+            do_sweep(done, lambda: ActorExecutor("auto"))
+        assert len(str(caught.value).splitlines()) == 1
+        assert not ray.is_initialized()
 
 
-def test_blocks_that_wait_ask_for_devices(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_blocks_that_wait_ask_for_devices(tmp_path: Path) -> None:
     """No more than there are blocks for, and none once the last ones are being done."""
-    with cluster_of(monkeypatch, resources={ray_actors.GPUS_ON_DEMAND: 4}) as cluster:
+    with cluster_of(resources={ray_actors.GPUS_ON_DEMAND: 4}) as cluster:
         wanted = star_sweep(**(DEEP | {"networks": 60}))  # 30 blocks: machines take a while
         executors: list[ActorExecutor] = []
         asked: list[int] = []

@@ -104,8 +104,8 @@ class Publications:
 
 
 @pytest.fixture
-def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    with cluster_of(monkeypatch, _system_config=QUICK_HEALTH_CHECKS) as started:
+def cluster() -> Iterator[Any]:
+    with cluster_of(_system_config=QUICK_HEALTH_CHECKS) as started:
         yield started
 
 

@@ -182,9 +182,9 @@ def test_a_block_that_kills_every_worker_fails_once(tmp_path: Path, slow_rows: O
 
 
 @pytest.fixture
-def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+def cluster() -> Iterator[Any]:
     """A head without CPUs, for nodes to be added."""
-    with cluster_of(monkeypatch, _system_config=QUICK_HEALTH_CHECKS) as started:
+    with cluster_of(_system_config=QUICK_HEALTH_CHECKS) as started:
         yield started
 
 

@@ -191,12 +191,12 @@ def free_port() -> int:
 
 
 @pytest.fixture
-def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Any, int]]:
+def cluster() -> Iterator[tuple[Any, int]]:
     """A node with two CPUs and the port of its metrics."""
     port = free_port()
     quickly = {"metrics_report_interval_ms": 500}
     own = {"num_cpus": 2, "metrics_export_port": port, "_system_config": quickly}
-    with cluster_of(monkeypatch, **own) as started:
+    with cluster_of(**own) as started:
         yield started, port
 
 

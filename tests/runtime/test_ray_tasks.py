@@ -213,9 +213,9 @@ def test_a_cluster_without_cpus_may_get_nodes_of_any_size(monkeypatch: pytest.Mo
 
 
 @pytest.fixture
-def small_node(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+def small_node() -> Iterator[str]:
     """A cluster whose only node with a CPU has 100 MiB for tasks, less than its head."""
-    with cluster_of(monkeypatch, memory=500 * 2**20) as cluster:
+    with cluster_of(memory=500 * 2**20) as cluster:
         cluster.add_node(num_cpus=1, memory=100 * 2**20)
         cluster.wait_for_nodes()
         yield cluster.address
