@@ -85,6 +85,8 @@ class Lease:
         self._renewing: Thread | None = None
         self._over = Event()
         self._successor: _Holder | None = None
+        self._beside: _Holder | None = None  # whom this run joined, as last seen,
+        self._looks = 0  # and since how many looks without a change
 
     def __enter__(self) -> Lease:
         return self
@@ -184,6 +186,7 @@ class Lease:
                 with impatience():
                     self._renew_once()
             except ResourceError:
+                self._beside = None  # no sign could be seen
                 continue  # the store may come back in time
             if self.lost:
                 return
@@ -194,6 +197,16 @@ class Lease:
             self._files.publish(LEASE, self._content())
         elif not self.joins:
             self._successor = holder
+        elif self._has_vanished(holder):
+            self._files.publish(LEASE, self._content())
+
+    def _has_vanished(self, holder: _Holder) -> bool:
+        """Whether the run beside this one is gone without giving its lease back."""
+        if holder.local:
+            return not holder.lives
+        self._looks = self._looks + 1 if holder == self._beside else 0
+        self._beside = holder
+        return self._looks * RENEWAL_SECONDS > LOST_SECONDS
 
     def _holder(self) -> _Holder | None:
         """Who has the lease; None if nobody, or if it is none of ours."""

@@ -25,13 +25,15 @@ from mcrelu.runtime.sweeping import do_sweep
 from mcrelu.store.files import Files
 
 SMALL = sweep(networks=30)
+HASTE = 100.0
+LOST = heartbeat.LOST_SECONDS / HASTE
 
 
 @pytest.fixture(autouse=True)
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     """Seconds become hundredths."""
     for name in ("LOST_SECONDS", "RENEWAL_SECONDS", "LOOK_SECONDS", "SETTLING_SECONDS"):
-        monkeypatch.setattr(lease, name, getattr(lease, name) / 100.0)
+        monkeypatch.setattr(lease, name, getattr(lease, name) / HASTE)
 
 
 def held(folder: Path, **changes: Any) -> None:
@@ -40,8 +42,7 @@ def held(folder: Path, **changes: Any) -> None:
     said: dict[str, Any] = {"host": socket.gethostname(), "pid": parent}
     said |= {"process_started": heartbeat._started(parent)}
     said |= {"lease": "another", "renewed": heartbeat.now()} | changes
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / LEASE).write_text(json.dumps(said))
+    Files.at(folder).publish(LEASE, json.dumps(said).encode())
 
 
 def holder(folder: Path) -> str | None:
@@ -134,7 +135,53 @@ def test_those_who_mean_it_may_join_and_inherit(tmp_path: Path) -> None:
     assert holder(tmp_path) is None
 
 
-def test_a_joined_run_does_what_is_missing(tmp_path: Path) -> None:
+@pytest.mark.parametrize("where", [{}, ELSEWHERE])
+def test_who_joined_does_not_take_it_from_a_run_that_goes_on(
+    where: dict[str, Any], tmp_path: Path
+) -> None:
+    held(tmp_path, **where)
+    with Lease(Files.at(tmp_path), join=True) as mine:
+        mine.take()
+        for renewal in range(2 * round(LOST / lease.RENEWAL_SECONDS)):
+            held(tmp_path, **where, renewed=str(renewal))
+            time.sleep(lease.RENEWAL_SECONDS)
+            assert holder(tmp_path) == "another"
+
+
+@pytest.mark.parametrize("where", [GONE, ELSEWHERE])
+def test_who_joined_has_it_after_a_run_that_vanished(where: dict[str, Any], tmp_path: Path) -> None:
+    held(tmp_path, **where)
+    started = time.monotonic()
+    with Lease(Files.at(tmp_path), join=True) as mine:
+        mine.take()
+        wait_until(lambda: holder(tmp_path) not in (None, "another"), "the other's lease")
+        assert where == GONE or time.monotonic() - started > LOST
+        with pytest.raises(ForeignOutputError):
+            Lease(Files.at(tmp_path)).take()
+    assert holder(tmp_path) is None
+
+
+def test_a_store_that_is_away_is_no_sign_that_a_run_vanished(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held(tmp_path, **ELSEWHERE)
+    read, looks = Files.read, []
+
+    def failing(files: Files, name: str, most: int) -> bytes | None:
+        looks.append(name)
+        if len(looks) % 4 == 0:  # never as many looks in a row as a lost run takes
+            raise ResourceError("away")
+        return read(files, name, most)
+
+    with Lease(Files.at(tmp_path), join=True) as mine:
+        mine.take()
+        monkeypatch.setattr(Files, "read", failing)
+        wait_until(lambda: len(looks) > 20, "looks")
+        assert holder(tmp_path) == "another"
+
+
+def test_a_joined_run_does_what_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lease, "LOST_SECONDS", 60.0)
     held(tmp_path, **ELSEWHERE)
     run = mcrelu.run(SMALL, tmp_path, executor="serial", progress=False, join=True)
     assert run.exit_code == ExitCode.DONE
