@@ -179,7 +179,7 @@ def test_replay_says_what_happened_and_draws_it(finished: Path, tmp_path: Path) 
     [
         (("out", "width=9", "0"), "cell width=9: no such cell; there are: "),
         (("out", "width=8", "100000"), "has networks 0 to"),
-        (("out", "width=8", "-1"), "No such option '-1'"),
+        (("out", "width=8", "-1"), "No such option"),
         (("nowhere", "width=8", "0"), "nowhere: no output of a sweep"),
     ],
 )

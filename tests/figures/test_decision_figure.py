@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
-from matplotlib.collections import FillBetweenPolyCollection
+from matplotlib.collections import PolyCollection
 
 import mcrelu
 from mcrelu.experiments.crossing.decision_figure import decision_figure
@@ -62,7 +62,7 @@ def test_a_panel_for_each_series(run: mcrelu.Run) -> None:
         certified, crossed = (np.asarray(line.get_ydata()) for line in axes.lines)
         assert certified.tolist() == mine["certification_step_50"].to_pylist()
         assert crossed.tolist() == mine["crossing_step_50"].to_pylist()
-        assert len([c for c in axes.collections if isinstance(c, FillBetweenPolyCollection)]) == 4
+        assert len([c for c in axes.collections if isinstance(c, PolyCollection)]) == 4
     assert figure.axes[0].get_ylabel() == "step"
     (legend,) = figure.legends
     assert [text.get_text() for text in legend.get_texts()] == [
